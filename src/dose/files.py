@@ -1,0 +1,118 @@
+"""Files that are either whole or absent, and proof that they are the ones meant."""
+
+import contextlib
+import ctypes
+import dataclasses
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dose.errors import IntegrityError, MissingInputError
+
+MANIFEST = "manifest.json"
+
+
+@contextlib.contextmanager
+def atomic(path: Path | str) -> Iterator[Path]:
+    """A path to write beside `path`; renamed onto it when the block ends well, removed when it does not.
+
+    The temporary name keeps the suffix, because encoders choose the format by it. Works for a file or a
+    folder; an existing folder is replaced.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        yield beside
+        if beside.is_dir() and path.is_dir():
+            old = beside.with_suffix(".old")
+            path.rename(old)
+            beside.rename(path)
+            shutil.rmtree(old)
+        else:
+            os.replace(beside, path)
+    finally:
+        if beside.is_dir():
+            shutil.rmtree(beside, ignore_errors=True)
+        else:
+            beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Writes readable JSON; NaN and infinity are refused, since no other reader accepts them."""
+    with atomic(path) as beside:
+        beside.write_text(json.dumps(value, indent=2, allow_nan=False, default=_plain) + "\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """Raises MissingInputError when the file is absent and IntegrityError when it is not JSON."""
+    path = Path(path)
+    if not path.is_file():
+        raise MissingInputError(f"{path} is missing; run the stage that makes it (`dvc repro`).")
+    try:
+        return json.loads(path.read_text())
+    except ValueError as e:
+        raise IntegrityError(f"{path} is not valid JSON ({e}); delete it and make it again.") from e
+
+
+def sha256(path: Path | str) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def hash_json(value: Any) -> str:
+    """16 hex digits that depend only on the value: keys are sorted, dataclasses become mappings."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def write_manifest(folder: Path | str) -> None:
+    """Writes `folder/manifest.json`: the SHA-256 of every other file below it."""
+    folder = Path(folder)
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+    write_json(folder / MANIFEST, {p.relative_to(folder).as_posix(): sha256(p) for p in files})
+
+
+def check_manifest(folder: Path | str) -> None:
+    """Raises IntegrityError naming the first file that is missing, changed, or not in the manifest."""
+    folder = Path(folder)
+    promised = read_json(folder / MANIFEST)
+    present = {
+        p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST
+    }
+    for name, digest in promised.items():
+        if name not in present:
+            raise IntegrityError(f"{folder / name} is missing; fetch or make {folder} again.")
+        if sha256(folder / name) != digest:
+            raise IntegrityError(
+                f"{folder / name} was changed after it was made; fetch or make {folder} again."
+            )
+    if extra := sorted(present - promised.keys()):
+        raise IntegrityError(f"{folder / extra[0]} is not in the manifest; remove it or make {folder} again.")
+
+
+def die_with_parent() -> None:
+    """Asks the kernel to kill this process when its parent dies (Linux; elsewhere does nothing).
+
+    A `dvc repro` that is killed with SIGKILL cannot stop its stages; without this they would go on writing
+    beside the next run.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
