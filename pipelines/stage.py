@@ -1,0 +1,18 @@
+"""What every stage's script does around its work."""
+
+import sys
+from collections.abc import Callable
+
+from dose.errors import DoseError
+from dose.files import die_with_parent
+
+
+def run_stage(main: Callable[[], None]) -> None:
+    """Runs `main` so that it dies with `dvc repro` and tells a user's mistake in one sentence, exit code 1."""
+    die_with_parent()
+    try:
+        main()
+    except DoseError as e:
+        sys.exit(f"{main.__module__}: {e}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""The `dose` subcommands, one module per room; each offers `register(subparsers)`."""
