@@ -1,0 +1,109 @@
+import dataclasses
+from typing import Literal
+
+import pytest
+import yaml
+
+from dose import config
+from dose.errors import ConfigError, MissingInputError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inner:
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError("low must not lie above high")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Section:
+    count: int = 3
+    rate: float = 1.0
+    mode: Literal["fast", "exact"] = "fast"
+    names: tuple[str, ...] = ()
+    pair: tuple[float, float] = (0.0, 1.0)
+    inner: Inner = Inner()
+    limit: int | None = None
+    table: dict[str, Inner] = dataclasses.field(default_factory=dict)
+    on: bool = True
+
+
+GOOD = {
+    "count": 5,
+    "rate": 2,
+    "mode": "exact",
+    "names": ["a", "b"],
+    "pair": [1, 2.5],
+    "inner": {"low": 0, "high": 3},
+    "limit": None,
+    "table": {"x": {"low": 1, "high": 2}},
+    "on": False,
+}
+
+
+def test_a_full_section_is_parsed_into_its_types():
+    got = config.parse(Section, GOOD, "params.yaml: s")
+    assert got == Section(
+        count=5,
+        rate=2.0,
+        mode="exact",
+        names=("a", "b"),
+        pair=(1.0, 2.5),
+        inner=Inner(low=0.0, high=3.0),
+        limit=None,
+        table={"x": Inner(low=1.0, high=2.0)},
+        on=False,
+    )
+    assert isinstance(got.rate, float)
+
+
+@pytest.mark.parametrize("key", sorted(GOOD))
+def test_a_missing_key_is_named_even_when_it_has_a_default(key):
+    with pytest.raises(ConfigError, match=f"lacks keys: {key}"):
+        config.parse(Section, {k: v for k, v in GOOD.items() if k != key}, "params.yaml: s")
+
+
+def test_a_typo_is_named_with_the_known_keys():
+    with pytest.raises(ConfigError, match="unknown keys: cuont"):
+        config.parse(Section, GOOD | {"cuont": 1}, "params.yaml: s")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("count", 2.5, "s.count must be a whole number"),
+        ("count", True, "s.count must be a whole number"),
+        ("rate", "x", "s.rate must be a number"),
+        ("mode", "slow", "s.mode must be one of 'fast', 'exact'"),
+        ("names", "ab", "s.names must be a list"),
+        ("names", [1], r"s.names\[0\] must be a text"),
+        ("pair", [1], "s.pair must have 2 entries"),
+        ("inner", 3, "s.inner must be a mapping"),
+        ("inner", {"low": 2, "high": 1}, "s.inner: low must not lie above high"),
+        ("inner", {"low": 2, "hihg": 1, "high": 3}, "s.inner has unknown keys: hihg"),
+        ("table", {"x": {"low": 1}}, "s.table.x lacks keys: high"),
+        ("on", 1, "s.on must be true or false"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place(key, value, says):
+    with pytest.raises(ConfigError, match=says):
+        config.parse(Section, GOOD | {key: value}, "params.yaml: s")
+
+
+def test_load_reads_one_section_of_a_file(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump({"s": GOOD, "other": {}}))
+    assert config.load("s", Section, path).count == 5
+    with pytest.raises(ConfigError, match="no section 'absent'"):
+        config.load("absent", Section, path)
+
+
+def test_absent_and_broken_files_are_one_sentence(tmp_path):
+    with pytest.raises(MissingInputError, match="root folder"):
+        config.load("s", Section, tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("s: [1, 2\n")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        config.load("s", Section, tmp_path / "params.yaml")
