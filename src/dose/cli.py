@@ -1,0 +1,99 @@
+"""The `dose` command: collects the rooms' commands and turns a user's mistake into one sentence."""
+
+import argparse
+import importlib
+import importlib.util
+import json
+import os
+import pkgutil
+import sys
+from collections.abc import Sequence
+
+from dose.errors import DoseError
+
+# In the order of `dose --help`, which is the way of the data. Each is a module of dose.commands with a
+# `register(subparsers)`; they import their heavy parts when run, so that help appears at once.
+COMMANDS = (
+    "sources",
+    "rmod",
+    "codec",
+    "evaluate",
+    "bundle",
+    "extract",
+    "registry",
+)
+
+EXAMPLE = """example:
+  dose extract song.mp3 --out kit
+  dose extract 'loops/*.wav' --out kits --candidates 4 --kit sfz,sf2
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line and returns its exit code: 0 well, 1 a mistake that is told, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if arguments[:1] == ["bench"]:
+            return bench(arguments[1:])
+        args = build_parser().parse_args(arguments)
+        return int(args.run(args) or 0)
+    except DoseError as e:
+        print(f"dose: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (`| head`) has gone; without this, Python complains once more while closing stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line except the arguments of single benchmarks, which `bench` parses itself."""
+    parser = argparse.ArgumentParser(
+        prog="dose",
+        description="Drum one-shot extraction: a kick, a snare and a hi-hat out of a finished mix.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        if importlib.util.find_spec(f"dose.commands.{name}") is None:
+            continue  # that room is still being built
+        importlib.import_module(f"dose.commands.{name}").register(subparsers)
+    subparsers.add_parser("bench", help="measure speed, memory or quality (`dose bench --help` lists what)")
+    return parser
+
+
+def bench(argv: Sequence[str]) -> int:
+    """Runs `dose.benchmarks.NAME`, which prints its table; the figures follow as one line of JSON."""
+    names = benchmark_names()
+    parser = argparse.ArgumentParser(
+        prog="dose bench",
+        description="Measures one part; prints a table, then the same figures as one line of JSON.",
+        epilog=f"example:\n  dose bench {names[0] if names else 'NAME'}\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=names, metavar="NAME", help=f"one of: {', '.join(names)}")
+    args = parser.parse_args(argv[:1])
+    module = importlib.import_module(f"dose.benchmarks.{args.name}")
+    chosen = argparse.ArgumentParser(
+        prog=f"dose bench {args.name}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(chosen)
+    figures = module.run(chosen.parse_args(argv[1:]))
+    print(json.dumps(figures), flush=True)
+    return 0
+
+
+def benchmark_names() -> list[str]:
+    """The modules of dose.benchmarks, sorted, found without importing them."""
+    import dose.benchmarks
+
+    return sorted(module.name for module in pkgutil.iter_modules(dose.benchmarks.__path__))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""From a song to one-shots: the same `Extractor` that the lab scores and the service runs."""

@@ -1,0 +1,164 @@
+"""A kit bundle: one folder with everything that extraction needs, checked before it is used.
+
+bundle.json     version, drums, codec and data ids, when it was made, scores, calibration
+codec/          as data/codec: weights and codec.json
+kick/ ...       one checkpoint per drum: safetensors and model.json
+manifest.json   the SHA-256 of every file
+"""
+
+import dataclasses
+import datetime
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dose import files
+from dose.drums import DRUMS
+from dose.errors import IntegrityError, MissingInputError
+
+FORMAT = 1
+PACKAGED = Path("data/package/bundle")  # where the package stage leaves its bundle
+SHIPPED = Path(__file__).parent.parent / "models"  # the models that come with the installed package
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """bundle.json of a bundle whose files have been checked."""
+
+    folder: Path
+    version: str
+    drums: tuple[str, ...]
+    codec_id: str
+    data_id: str
+    created: str  # ISO 8601, UTC
+    metrics: Mapping[str, Any]  # as the caller of `assemble` had them, for people to read
+    calibration: Mapping[str, Any]  # drum -> parameters of dose.extract.confidence; empty: uncalibrated
+
+    @property
+    def codec(self) -> Path:
+        return self.folder / "codec"
+
+    def checkpoint(self, drum: str) -> Path:
+        """The folder of one drum's model; MissingInputError when the bundle has none."""
+        if drum not in self.drums:
+            raise MissingInputError(
+                f"The bundle {self.folder} has no model for '{drum}'; it has {', '.join(self.drums)}."
+            )
+        return self.folder / drum
+
+
+def assemble(
+    out: Path | str,
+    *,
+    codec: Path | str,
+    checkpoints: Mapping[str, Path | str],
+    version: str | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    calibration: Mapping[str, Any] | None = None,
+    created: str | None = None,
+) -> Bundle:
+    """Copies a codec folder and checkpoints (drum -> folder) into the bundle `out`; whole or not at all.
+
+    `version` defaults to a digest of the contents, so that equal models have equal versions. Raises
+    MissingInputError for an absent folder and IntegrityError when a model was trained on another codec.
+    """
+    unknown = sorted(set(checkpoints) - set(DRUMS))
+    if unknown or not checkpoints:
+        raise MissingInputError(
+            f"A bundle needs checkpoints for some of {', '.join(DRUMS)}, not {unknown or 'none'}."
+        )
+    drums = [drum for drum in DRUMS if drum in checkpoints]
+    with files.atomic(out) as beside:
+        beside.mkdir()
+        _copy(Path(codec), beside / "codec")
+        for drum in drums:
+            _copy(Path(checkpoints[drum]), beside / drum)
+        models = {drum: _check_model(beside, drum) for drum in drums}
+        contents = {p.relative_to(beside).as_posix(): files.sha256(p) for p in _weights(beside)}
+        description = {
+            "format": FORMAT,
+            "version": version or f"dose-{files.hash_json(contents)[:10]}",
+            "drums": drums,
+            "codec_id": _codec_id(beside),
+            "data_id": "+".join(sorted({str(m.get("data_id", "unknown")) for m in models.values()})),
+            "created": created or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "metrics": dict(metrics or {}),
+            "calibration": dict(calibration or {}),
+        }
+        files.write_json(beside / "bundle.json", description)
+        files.write_manifest(beside)
+    return open_bundle(out)
+
+
+def open_bundle(folder: Path | str) -> Bundle:
+    """Reads and checks a bundle: every file against the manifest, every model against the codec.
+
+    Raises MissingInputError when there is none, IntegrityError naming the file that is not what was promised.
+    """
+    folder = Path(folder)
+    if not (folder / "bundle.json").is_file():
+        raise MissingInputError(
+            f"{folder} is not a kit bundle (it has no bundle.json); make one with `dvc repro package`."
+        )
+    files.check_manifest(folder)
+    description = files.read_json(folder / "bundle.json")
+    names = {f.name for f in dataclasses.fields(Bundle)} - {"folder"}
+    if description.pop("format", None) != FORMAT or set(description) != names:
+        raise IntegrityError(
+            f"{folder / 'bundle.json'} is of another version of DOSE; make the bundle again with this one."
+        )
+    bundle = Bundle(folder=folder, **{**description, "drums": tuple(description["drums"])})
+    for drum in bundle.drums:
+        _check_model(folder, drum)
+    if _codec_id(folder) != bundle.codec_id:
+        raise IntegrityError(f"{folder / 'codec'} is not the codec that bundle.json names; make it again.")
+    return bundle
+
+
+def recalibrate(folder: Path | str, calibration: Mapping[str, Any]) -> Bundle:
+    """Replaces a bundle's calibration in place, manifest included; the weights are left alone."""
+    folder = Path(folder)
+    open_bundle(folder)
+    description = files.read_json(folder / "bundle.json")
+    files.write_json(folder / "bundle.json", {**description, "calibration": dict(calibration)})
+    files.write_manifest(folder)
+    return open_bundle(folder)
+
+
+def default_bundle() -> Path:
+    """The bundle used when none is named: the project's own, else the one shipped with the package."""
+    for folder in (PACKAGED, SHIPPED):
+        if (folder / "bundle.json").is_file():
+            return folder
+    raise MissingInputError(
+        f"There are no models: neither {PACKAGED} here nor any shipped with the package; "
+        "run `make demo` (or `dvc repro package`), or name a bundle with --bundle."
+    )
+
+
+def _copy(source: Path, target: Path) -> None:
+    if not source.is_dir():
+        raise MissingInputError(f"{source} is missing; run the stage that makes it (`dvc repro`).")
+    shutil.copytree(source, target)
+
+
+def _weights(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in (".safetensors", ".pth"))
+
+
+def _codec_id(folder: Path) -> str:
+    return str(files.read_json(folder / "codec" / "codec.json")["id"])
+
+
+def _check_model(folder: Path, drum: str) -> dict[str, Any]:
+    """model.json of one drum; IntegrityError when it is another drum's or another codec's model."""
+    model = files.read_json(folder / drum / "model.json")
+    if model.get("codec_id") != _codec_id(folder):
+        raise IntegrityError(
+            f"The {drum} model was trained on codec {model.get('codec_id')}, "
+            f"but the bundle holds codec {_codec_id(folder)}; train it again or take its own codec."
+        )
+    if model.get("drum") != drum:
+        raise IntegrityError(f"The model offered as {drum} was trained for {model.get('drum')}.")
+    return model

@@ -1,0 +1,88 @@
+"""The dispatcher: light to start, complete, and honest in its exit codes."""
+
+import json
+import subprocess
+import sys
+import types
+
+import pytest
+
+import dose.benchmarks
+from dose import cli
+from dose.errors import DoseError
+
+
+def _fake_command(monkeypatch, run):
+    def register(subparsers):
+        subparsers.add_parser("fake").set_defaults(run=run)
+
+    module = types.ModuleType("dose.commands.fake")
+    module.register = register  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "dose.commands.fake", module)
+    monkeypatch.setattr(cli, "COMMANDS", ("fake",))
+    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: module)
+
+
+def test_help_imports_nothing_heavy():
+    heavy = ["torch", "numpy", "mlflow", "ray", "soundfile", "pandas", "scipy"]
+    script = (
+        "import sys; from dose import cli\n"
+        "try: cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        f"sys.stderr.write(','.join(m for m in {heavy} if m in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "extract" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_user_mistake_is_one_sentence_and_exit_1(monkeypatch, capsys):
+    def run(args):
+        raise DoseError("song.wav is silent.")
+
+    _fake_command(monkeypatch, run)
+    assert cli.main(["fake"]) == 1
+    assert capsys.readouterr().err == "dose: song.wav is silent.\n"
+
+
+def test_a_bug_is_not_hidden(monkeypatch):
+    def run(args):
+        raise ZeroDivisionError
+
+    _fake_command(monkeypatch, run)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["fake"])
+
+
+def test_interrupt_is_130_and_a_command_chooses_its_own_code(monkeypatch):
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    _fake_command(monkeypatch, interrupted)
+    assert cli.main(["fake"]) == 130
+    _fake_command(monkeypatch, lambda args: 3)
+    assert cli.main(["fake"]) == 3
+    _fake_command(monkeypatch, lambda args: None)
+    assert cli.main(["fake"]) == 0
+
+
+def test_bench_prints_the_figures_as_its_last_line(monkeypatch, tmp_path, capsys):
+    (tmp_path / "tiny.py").write_text(
+        "'''A tiny one.'''\n"
+        "def add_arguments(parser): parser.add_argument('--n', type=int, default=2)\n"
+        "def run(args):\n    print('a table')\n    return {'n': args.n}\n"
+    )
+    monkeypatch.setattr(dose.benchmarks, "__path__", [str(tmp_path)])
+    assert cli.main(["bench", "tiny", "--n", "5"]) == 0
+    table, figures = capsys.readouterr().out.splitlines()
+    assert table == "a table"
+    assert json.loads(figures) == {"n": 5}
+
+
+def test_bench_names_what_there_is(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(dose.benchmarks, "__path__", [str(tmp_path)])
+    (tmp_path / "codec.py").write_text("")
+    with pytest.raises(SystemExit) as wrong:
+        cli.main(["bench", "nonsense"])
+    assert wrong.value.code == 2
+    assert "codec" in capsys.readouterr().err
