@@ -1,0 +1,85 @@
+"""Which files a stage's result depends on: its script's import closure, and dvc.yaml's record of it.
+
+`python -m pipelines.closure` rewrites the source files among the `deps` of every stage; a test compares them.
+A stage that listed all of src/ would run again when a docstring elsewhere changes; one that missed a module
+would go stale in silence.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from dose.files import atomic
+
+ROOT = Path(__file__).parent.parent
+DVC = ROOT / "dvc.yaml"
+PACKAGES = {"dose": ROOT / "src", "pipelines": ROOT, "serving": ROOT}
+
+
+def closure(stage: str) -> list[str]:
+    """Project files, relative and sorted, that `python -m pipelines.<stage>` can import.
+
+    Imports inside functions count too. A package in the closure brings those of its sub-folders that hold no
+    Python: they are its data (shipped clips, weights).
+    """
+    seen: set[Path] = set()
+    todo = [ROOT / "pipelines" / f"{stage}.py"]
+    while todo:
+        path = todo.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for module in _imports(path):
+            todo.extend(_files(module))
+    data = {d for p in seen if p.name == "__init__.py" for d in _data_folders(p.parent)}
+    return sorted(p.relative_to(ROOT).as_posix() for p in seen | data)
+
+
+def _data_folders(package: Path) -> Iterator[Path]:
+    for d in package.iterdir():
+        if d.is_dir() and d.name != "__pycache__" and not any(d.rglob("*.py")):
+            yield d
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Dotted names that the file imports from this project, with `from a import b` giving a and a.b."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (a.name for a in node.names if a.name.split(".")[0] in PACKAGES)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in PACKAGES:
+            yield node.module
+            yield from (f"{node.module}.{a.name}" for a in node.names)
+
+
+def _files(module: str) -> Iterator[Path]:
+    """The module's file and the __init__.py of every package above it."""
+    parts = module.split(".")
+    base = PACKAGES[parts[0]]
+    for i in range(1, len(parts) + 1):
+        folder = base.joinpath(*parts[:i])
+        if (init := folder / "__init__.py").is_file():
+            yield init
+        elif (file := folder.with_suffix(".py")).is_file():
+            yield file
+
+
+def is_source(dep: str) -> bool:
+    """Whether a dep is a file of this project's code, which `closure` answers for."""
+    return dep.startswith(("src/", "pipelines/", "serving/"))
+
+
+def main() -> None:
+    yaml = YAML()
+    yaml.width = 120
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    dag = yaml.load(DVC)
+    for name, stage in dag["stages"].items():
+        stage["deps"] = [d for d in stage["deps"] if not is_source(d)] + closure(name)
+    with atomic(DVC) as beside:
+        yaml.dump(dag, beside)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""dvc.yaml lists exactly the code that each stage can import."""
+
+import yaml
+
+from pipelines import closure
+
+
+def test_each_stages_deps_are_its_import_closure():
+    for name, stage in yaml.safe_load(closure.DVC.read_text())["stages"].items():
+        listed = [d for d in stage["deps"] if closure.is_source(d)]
+        assert listed == closure.closure(name), f"{name}: run `make deps`"
+
+
+def test_the_closure_follows_imports_inside_functions_and_data_folders(tmp_path, monkeypatch):
+    (tmp_path / "src/dose/room/clips").mkdir(parents=True)
+    (tmp_path / "pipelines").mkdir()
+    for name, text in {
+        "pipelines/one.py": "def f():\n    from dose.room import deep\n",
+        "pipelines/two.py": "import numpy\n",
+        "src/dose/__init__.py": "",
+        "src/dose/room/__init__.py": "",
+        "src/dose/room/deep.py": "from dose.base import x\n",
+        "src/dose/room/unused.py": "",
+        "src/dose/base.py": "x = 1\n",
+        "src/dose/room/clips/a.flac": "",
+    }.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(closure, "ROOT", tmp_path)
+    monkeypatch.setattr(closure, "PACKAGES", {"dose": tmp_path / "src", "pipelines": tmp_path})
+    assert closure.closure("one") == [
+        "pipelines/one.py",
+        "src/dose/__init__.py",
+        "src/dose/base.py",
+        "src/dose/room/__init__.py",
+        "src/dose/room/clips",
+        "src/dose/room/deep.py",
+    ]
+    assert closure.closure("two") == ["pipelines/two.py"]
