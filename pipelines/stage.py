@@ -8,11 +8,11 @@ from dose.files import die_with_parent
 
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Runs `main` so that it dies with `dvc repro` and tells a user's mistake in one sentence, exit code 1."""
+    """Runs `main` so that it dies with `dvc repro`; a user's mistake becomes one sentence and exit code 1."""
     die_with_parent()
     try:
         main()
     except DoseError as e:
-        sys.exit(f"{main.__module__}: {e}")
+        sys.exit(f"{sys.argv[0].rsplit('/', 1)[-1].removesuffix('.py')}: {e}")
     except KeyboardInterrupt:
         sys.exit(130)
