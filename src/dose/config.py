@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from dose.errors import ConfigError, MissingInputError
 
 T = TypeVar("T")
@@ -30,6 +28,8 @@ def load(section: str, cls: type[T], path: Path | str = PARAMS) -> T:
 
 def read_section(section: str, path: Path | str = PARAMS) -> dict[str, Any]:
     """The raw mapping under `section`, for hashing and for sections with free-form parts."""
+    import yaml  # here, so that training runs where only torch and numpy are
+
     path = Path(path)
     if not path.is_file():
         raise MissingInputError(f"There is no {path} here; run this from the project's root folder.")

@@ -1,0 +1,1 @@
+"""The DOSE language model: transformer, loss, cached decoding, checkpoints."""

@@ -1,0 +1,152 @@
+"""The transformer once more, for decoding: a static key-value cache and weights packed for small batches.
+
+`Dose.trunk` is the definition; this repeats it in two pieces, `prefill` for the prompt and `step` for one row
+per request. Precisions on a CPU: "fp32"; "bf16" weights and activations with a float32 residual stream;
+"int8" the same with weights of 8 bits and one scale per output (weight-only: activations stay bf16) for the
+steps, while the prompt, which is bound by arithmetic and not by memory, goes through bf16 weights.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dose.model.transformer import Block, Dose, rotate, rotations
+
+Precision = Literal["fp32", "bf16", "int8"]
+Linear = Callable[[Tensor], Tensor]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One block's operations, each [.., in] to [.., out]; `block` keeps the norms."""
+
+    block: Block
+    qkv: Linear
+    proj: Linear
+    up: Linear
+    down: Linear
+
+
+@dataclasses.dataclass(kw_only=True)
+class Cache:
+    """Keys and values of every layer, [layers, B, H, rows, head size] each; `length` rows are filled."""
+
+    keys: Tensor
+    values: Tensor
+    length: int = 0
+
+    def keep(self, alive: Tensor) -> None:
+        """Drops the requests that are not in `alive` (indices)."""
+        self.keys, self.values = self.keys[:, alive], self.values[:, alive]
+
+
+class Engine:
+    """A model made ready to decode at one precision. Holds references to the model's fp32 weights."""
+
+    def __init__(self, model: Dose, precision: Precision = "fp32") -> None:
+        self.model = model.eval()
+        self.config = model.config
+        self.precision = precision
+        self.device = model.head.weight.device
+        self.dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+        blocks: list[Block] = list(model.blocks)  # type: ignore[arg-type]
+        self.many = [self._layer(b, "bf16" if precision == "int8" else precision) for b in blocks]
+        self.few = self.many if precision != "int8" else [self._layer(b, "int8") for b in blocks]
+        self.head = linear(model.head, precision)
+
+    def _layer(self, block: Block, precision: Precision) -> Layer:
+        return Layer(
+            block=block,
+            qkv=linear(block.qkv, precision),
+            proj=linear(block.proj, precision),
+            up=linear(block.up, precision),
+            down=linear(block.down, precision),
+        )
+
+    def cache(self, batch: int, rows: int) -> Cache:
+        c = self.config
+        shape = (c.layers, batch, c.heads, rows, c.head_size)
+        return Cache(
+            keys=torch.empty(shape, dtype=self.dtype, device=self.device),
+            values=torch.empty(shape, dtype=self.dtype, device=self.device),
+        )
+
+    def prefill(self, x: Tensor, prefix: int, cache: Cache, request: slice) -> Tensor:
+        """Embedded rows [B, S, d] into the cache at `request`; the last row's logits [B, K, V] (fp32)."""
+        s = x.shape[1]
+        rotation = self._rotation(0, s)
+        mask = self.model._mask(s, prefix, x.device)
+        for i, layer in enumerate(self.many):
+            q, k, v = self._qkv(layer, x, rotation)
+            cache.keys[i, request, :, :s] = k
+            cache.values[i, request, :, :s] = v
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+            if i == len(self.many) - 1:
+                x, y = x[:, -1:], y[:, :, -1:]
+            x = self._finish(layer, x, y)
+        cache.length = s
+        return self._logits(x)
+
+    def step(self, x: Tensor, cache: Cache) -> Tensor:
+        """One embedded row per request [B, 1, d]; its logits [B, K, V] (fp32)."""
+        n = cache.length
+        rotation = self._rotation(n, n + 1)
+        for i, layer in enumerate(self.few):
+            q, k, v = self._qkv(layer, x, rotation)
+            keys, values = cache.keys[i], cache.values[i]
+            keys[:, :, n : n + 1] = k
+            values[:, :, n : n + 1] = v
+            y = F.scaled_dot_product_attention(q, keys[:, :, : n + 1], values[:, :, : n + 1])
+            x = self._finish(layer, x, y)
+        cache.length = n + 1
+        return self._logits(x)
+
+    def _qkv(self, layer: Layer, x: Tensor, rotation: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        b, s, _ = x.shape
+        qkv = layer.qkv(layer.block.ln1(x).to(self.dtype))
+        q, k, v = qkv.view(b, s, 3, self.config.heads, self.config.head_size).permute(2, 0, 3, 1, 4).unbind(0)
+        if rotation is not None:
+            q, k = rotate(q, rotation), rotate(k, rotation)
+        return q, k, v
+
+    def _finish(self, layer: Layer, x: Tensor, y: Tensor) -> Tensor:
+        b, s, d = x.shape
+        x = x + layer.proj(y.transpose(1, 2).reshape(b, s, d))
+        return x + layer.down(F.gelu(layer.up(layer.block.ln2(x).to(self.dtype))))
+
+    def _logits(self, x: Tensor) -> Tensor:
+        logits = self.head(self.model.ln(x[:, -1]).to(self.dtype))
+        return logits.float().view(-1, self.config.codebooks, self.config.vocabulary)
+
+    def _rotation(self, start: int, stop: int) -> Tensor | None:
+        if not self.model.rotary:
+            return None
+        return rotations(torch.arange(start, stop, device=self.device), self.config)
+
+
+def linear(module: torch.nn.Linear, precision: Precision) -> Linear:
+    """The module as a function at this precision; bf16 and int8 take and give bfloat16."""
+    weight, bias = module.weight.detach(), module.bias.detach()
+    if precision == "fp32":
+        return lambda x: F.linear(x, weight, bias)
+    bias = bias.bfloat16()
+    if precision == "bf16":
+        weight = weight.bfloat16()
+        return lambda x: F.linear(x, weight, bias)
+    packed, scale = quantise(weight)
+
+    def apply(x: Tensor) -> Tensor:
+        flat = torch._weight_int8pack_mm(x.reshape(-1, x.shape[-1]), packed, scale)
+        return (flat + bias).view(*x.shape[:-1], -1)
+
+    return apply
+
+
+def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight [out, in] as int8 and one bfloat16 scale per output row, symmetric, rounded to nearest."""
+    scale = (weight.abs().amax(dim=1) / 127).clamp(min=1e-12).bfloat16()
+    return (weight / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8), scale

@@ -1,0 +1,218 @@
+"""The decoder-only transformer of the paper, to the letter, with switches for what one may want to change.
+
+Departures from habit that are the authors' and are kept: the embedding of codebook 0 counts twice, and no
+positional encoding is applied (a causal model can find positions by itself: arXiv 2203.16634). Departures
+from the authors that change no output: query, key and value are one matrix, all embeddings are one table, and
+the last block and the head run only on the rows that predict the one-shot.
+"""
+
+import dataclasses
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dose.tokens import layout
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Sizes and switches. The defaults of the switches are the paper's."""
+
+    layers: int = 10
+    width: int = 1024
+    heads: int = 16
+    dropout: float = 0.1  # on embedding, attention projection and feed-forward; none inside attention
+    codebooks: int = 9
+    entries: int = 1024  # codes per codebook
+    frames: int = 87  # length of the one-shot in codec frames: 87 (1 s), 90, 173 (2 s)
+    positions: Literal["none", "rotary"] = "none"
+    prefix: Literal["causal", "bidirectional"] = "causal"  # how the prompt attends to itself
+    pattern: layout.Pattern = "delay"
+    excerpts: int = 1  # the prompt is this many pieces of equal length; 1 for the paper's whole mix
+    aligned: bool = False  # also add the prompt's frame t to the row that predicts frame t of the one-shot
+    structure: Literal["free", "fixed"] = "fixed"  # free: start, end and empty cells are the model's to say
+    drums: tuple[str, ...] = ()  # more than one: a drum token tells which one to say
+
+    def __post_init__(self) -> None:
+        if min(self.layers, self.width, self.heads, self.codebooks, self.entries, self.frames) < 1:
+            raise ValueError("layers, width, heads, codebooks, entries and frames must be at least 1")
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} does not divide by {self.heads} heads")
+        if self.positions == "rotary" and (self.width // self.heads) % 2:
+            raise ValueError("rotary positions need an even head size")
+        if not 0 <= self.dropout < 1:
+            raise ValueError("dropout must be at least 0 and below 1")
+        if self.excerpts < 1:
+            raise ValueError("excerpts must be at least 1")
+        if len(self.drums) == 1:
+            raise ValueError(
+                "drums names the drums of a shared model: at least two, or none for a model of one"
+            )
+
+    @property
+    def vocabulary(self) -> int:
+        return self.entries + 1
+
+    @property
+    def rows(self) -> int:
+        """S: rows of a one-shot, start and end included."""
+        return layout.shot_length(self.frames, self.codebooks, self.pattern)
+
+    @property
+    def head_size(self) -> int:
+        return self.width // self.heads
+
+
+class Block(nn.Module):
+    """Pre-norm attention and feed-forward, biases everywhere."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        d = config.width
+        self.heads = config.heads
+        self.dropout = config.dropout
+        self.ln1 = nn.LayerNorm(d)
+        self.qkv = nn.Linear(d, 3 * d)
+        self.proj = nn.Linear(d, d)
+        self.ln2 = nn.LayerNorm(d)
+        self.up = nn.Linear(d, 4 * d)
+        self.down = nn.Linear(4 * d, d)
+
+    def forward(self, x: Tensor, rotation: Tensor | None, mask: Tensor | None, last: int) -> Tensor:
+        """x [B, S, d] to [B, last, d]: all rows are attended to, only the `last` ones are computed further."""
+        b, s, d = x.shape
+        qkv = self.qkv(self.ln1(x)).view(b, s, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.unbind(0)
+        if rotation is not None:
+            q, k = rotate(q, rotation), rotate(k, rotation)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+        y = y[:, :, s - last :].transpose(1, 2).reshape(b, last, d)
+        x = x[:, s - last :] + F.dropout(self.proj(y), self.dropout, self.training)
+        ff = self.down(F.gelu(self.up(self.ln2(x))))
+        return x + F.dropout(ff, self.dropout, self.training)
+
+
+class Dose(nn.Module):
+    """Predicts the token rows of a one-shot from the codes of a prompt."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        d, v, k = config.width, config.vocabulary, config.codebooks
+        self.embed = nn.Embedding(k * v, d)
+        self.drum = nn.Embedding(len(config.drums), d) if config.drums else None
+        self.align = nn.Linear(d, d) if config.aligned else None
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.ln = nn.LayerNorm(d)
+        self.head = nn.Linear(d, k * v)
+        # Row k of `offsets` picks codebook k's table; codebook 0 stands twice because it counts twice.
+        self.offsets: Tensor
+        self.register_buffer("offsets", torch.tensor([0, *range(k)]) * v, persistent=False)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Small normal weights, residual outputs scaled by depth (GPT-2), so that deep models start calm."""
+        for name, p in self.named_parameters():
+            if p.ndim < 2:
+                continue
+            scale = 0.02
+            if name.endswith(("proj.weight", "down.weight")):
+                scale /= math.sqrt(2 * self.config.layers)
+            nn.init.normal_(p, std=scale)
+        for m in self.modules():
+            if isinstance(m, nn.Linear):
+                nn.init.zeros_(m.bias)
+
+    def embed_rows(self, rows: Tensor) -> Tensor:
+        """Token rows [B, S, K] to [B, S, d]: the sum of one embedding per codebook, codebook 0 twice."""
+        b, s, k = rows.shape
+        index = torch.cat([rows[..., :1], rows], dim=-1) + self.offsets
+        return F.embedding_bag(index.view(b * s, k + 1), self.embed.weight, mode="sum").view(b, s, -1)
+
+    def embed_prompt(self, prompt: Tensor, drum: Tensor | None = None) -> Tensor:
+        """Prompt codes [B, K, P] to [B, S (+ 1), d]; a shared model starts with its drum token [B].
+
+        A prompt of -1 everywhere is the empty prompt of classifier-free guidance: all its cells are empty.
+        """
+        x = self.embed_rows(layout.mix_rows(prompt, self.config.pattern, self.config.excerpts))
+        if self.drum is None:
+            return x
+        if drum is None:
+            raise ValueError("a model of several drums needs the drum's number for each request")
+        return torch.cat([self.drum(drum)[:, None], x], dim=1)
+
+    def aligned_rows(self, prompt: Tensor) -> Tensor | None:
+        """What prompt codes [B, K, P] add where row s is predicted: [B, S, d], or None without alignment.
+
+        Frame t of the one-shot begins in row t + 1, so that is where frame t of the prompt's excerpts (their
+        mean) is added; the start row gets nothing.
+        """
+        if self.align is None:
+            return None
+        b, _, p = prompt.shape
+        h, rows = self.config.excerpts, self.config.rows
+        frames = self.embed_rows(prompt.transpose(1, 2) + 1).view(b, h, p // h, -1).mean(dim=1)
+        added = self.align(frames)[:, : rows - 1]
+        return F.pad(added, (0, 0, 1, rows - 1 - added.shape[1]))
+
+    def forward(
+        self, prompt: Tensor, shot: Tensor, drum: Tensor | None = None, last: int | None = None
+    ) -> Tensor:
+        """Teacher forcing: prompt codes [B, K, P], one-shot token rows [B, S - 1, K]; logits [B, last, K, V].
+
+        The default `last` = S gives the logits of the one-shot's S rows: the start row is predicted from the
+        prompt's last row, as the authors have it. A larger `last` also gives those of prompt rows.
+        """
+        before, after = self.embed_prompt(prompt, drum), self.embed_rows(shot)
+        x, n = torch.cat([before, after], dim=1), shot.shape[1] + 1
+        added = self.aligned_rows(prompt)
+        if added is not None:
+            x = torch.cat([x[:, :-n], x[:, -n:] + added[:, :n]], dim=1)
+        return self.logits(self.trunk(x, before.shape[1], last or n))
+
+    def trunk(self, x: Tensor, prefix: int, last: int) -> Tensor:
+        """Embedded rows [B, S, d], of which the first `prefix` are prompt, to the `last` final states."""
+        s = x.shape[1]
+        x = F.dropout(x, self.config.dropout, self.training)
+        rotation = rotations(torch.arange(s, device=x.device), self.config) if self.rotary else None
+        mask = self._mask(s, prefix, x.device)
+        for i, block in enumerate(self.blocks):
+            x = block(x, rotation, mask, last if i == len(self.blocks) - 1 else s)
+        return self.ln(x)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return self.head(hidden).view(*hidden.shape[:2], self.config.codebooks, self.config.vocabulary)
+
+    @property
+    def rotary(self) -> bool:
+        return self.config.positions == "rotary"
+
+    def _mask(self, s: int, prefix: int, device: torch.device) -> Tensor | None:
+        """None means plain causal, which needs no mask in memory."""
+        if self.config.prefix == "causal":
+            return None
+        mask = torch.ones(s, s, dtype=torch.bool, device=device).tril()
+        mask[:prefix, :prefix] = True
+        return mask
+
+
+def rotations(positions: Tensor, config: ModelConfig) -> Tensor:
+    """Rotary angles (arXiv 2104.09864) as cosines and sines: [2, S, head size / 2]."""
+    half = config.head_size // 2
+    frequency = 10000.0 ** (-torch.arange(half, device=positions.device) / half)
+    angle = positions[:, None] * frequency
+    return torch.stack([angle.cos(), angle.sin()])
+
+
+def rotate(x: Tensor, rotation: Tensor) -> Tensor:
+    """Turns the pairs (i, i + half) of x [B, H, S, head size] by the angles [2, S, head size / 2]."""
+    cos, sin = rotation.to(x.dtype)
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
+
+
+def parameter_count(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
