@@ -1,0 +1,89 @@
+"""Codecs on disk: a folder with codec.json and a weights file that is checked before it is believed."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dose import files
+from dose.codec.codec import Codec, check_same
+from dose.codec.compact import CompactCodec, CompactConfig, describe_tables
+from dose.config import parse
+from dose.errors import IntegrityError, MissingInputError
+
+BUNDLED = Path(__file__).parent / "weights"
+MAX_BYTES = 64 << 20  # a compact codec is far smaller
+
+
+def bundled_codec() -> Codec:
+    """The compact drum codec that ships with the package."""
+    return load_codec(BUNDLED)
+
+
+def load_codec(folder: Path | str) -> Codec:
+    """Opens what `Codec.save` wrote.
+
+    Raises MissingInputError when a file is absent, IntegrityError when the weights are truncated, of another
+    size, not those of codec.json, or a pickle.
+    """
+    folder = Path(folder)
+    meta = files.read_json(folder / "codec.json")
+    if not isinstance(meta, dict) or not isinstance(meta.get("id"), str):
+        raise IntegrityError(f"{folder / 'codec.json'} does not describe a codec; make {folder} again.")
+    if meta.get("kind") == "dac":
+        from dose.codec.dac import load_dac
+
+        return load_dac(folder, meta)
+    if meta.get("kind") != "compact":
+        raise IntegrityError(
+            f"{folder / 'codec.json'} names the unknown codec kind {meta.get('kind')!r}; "
+            "this version of dose knows compact and dac."
+        )
+    return _load_compact(folder, meta)
+
+
+def _load_compact(folder: Path, meta: dict[str, Any]) -> CompactCodec:
+    config = parse(CompactConfig, meta.get("config"), f"{folder / 'codec.json'}: config")
+    path = folder / str(meta.get("weights", "weights.safetensors"))
+    tables = read_tables(path)
+    expected = describe_tables(config)
+    if tables.keys() != expected.keys():
+        odd = sorted(tables.keys() ^ expected.keys())
+        raise IntegrityError(
+            f"{path} does not hold the tables of a compact codec (differs in {', '.join(odd)})."
+        )
+    for name, shape in expected.items():
+        found = tables[name].shape
+        if len(found) != len(shape) or any(s not in (None, f) for s, f in zip(shape, found, strict=True)):
+            raise IntegrityError(
+                f"{path}: table {name} has the shape {list(found)}, but codec.json asks for {list(shape)}; "
+                "the weights belong to another codec."
+            )
+        if not torch.isfinite(tables[name]).all():
+            raise IntegrityError(f"{path}: table {name} holds numbers that are not finite; fetch it again.")
+    codec = CompactCodec(config, tables)
+    check_same(meta["id"], codec.id, f"The weights in {path}")
+    return codec
+
+
+def read_tables(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file. Raises as `load_codec` does; never runs code from the file."""
+    if not path.is_file():
+        raise MissingInputError(
+            f"{path} is missing; run the codec stage (`dvc repro codec`) or fetch it again."
+        )
+    if path.stat().st_size > MAX_BYTES:
+        raise IntegrityError(f"{path} is larger than any compact codec ({MAX_BYTES >> 20} MiB).")
+    with open(path, "rb") as f:
+        start = f.read(2)
+    if start in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+        raise IntegrityError(
+            f"{path} is a pickle, which can run code when opened; codec weights are read from safetensors only."
+        )
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as e:
+        raise IntegrityError(f"{path} is truncated or not a safetensors file ({e}); fetch it again.") from e
