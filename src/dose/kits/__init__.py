@@ -1,0 +1,1 @@
+"""Playable kits: one set of drum sounds, written for the samplers people have."""

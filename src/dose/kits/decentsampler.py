@@ -1,0 +1,40 @@
+"""DecentSampler's .dspreset: XML beside its samples."""
+
+from xml.etree import ElementTree
+
+from dose.kits.drumkit import DrumKit, layers
+
+
+def preset(kit: DrumKit, samples: str = "") -> bytes:
+    """The .dspreset; `samples` is the folder of the WAVs relative to it, ending in a slash, or empty."""
+    root = ElementTree.Element("DecentSampler", minVersion="1.6.0")
+    if kit.comment:
+        root.append(ElementTree.Comment(f" {kit.comment.replace('--', '- -')} "))
+    groups = ElementTree.SubElement(
+        root, "groups", attack="0", decay="0", sustain="1", release="0.05", ampVelTrack="1"
+    )
+    for pad in kit.pads:
+        shared = layers(pad, kit.layering)
+        if not shared:
+            continue
+        turns = shared[0].turns
+        mode = {"seqMode": "round_robin", "seqLength": str(turns)} if turns > 1 else {"seqMode": "always"}
+        group = ElementTree.SubElement(groups, "group", {"name": pad.title, "tags": pad.drum, **mode})
+        for layer in shared:
+            ElementTree.SubElement(
+                group,
+                "sample",
+                {
+                    "path": f"{samples}{layer.sound.name}.wav",
+                    "rootNote": str(pad.note),
+                    "loNote": str(pad.note),
+                    "hiNote": str(pad.note),
+                    "loVel": str(layer.low),
+                    "hiVel": str(layer.high),
+                    "trigger": "attack",
+                    "pitchKeyTrack": "0",
+                    **({"seqPosition": str(layer.turn)} if turns > 1 else {}),
+                },
+            )
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)

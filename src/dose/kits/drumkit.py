@@ -1,0 +1,106 @@
+"""What every writer is given: named sounds on pads."""
+
+import dataclasses
+import re
+from typing import Literal
+
+import numpy as np
+
+from dose.errors import DoseError
+
+# General MIDI percussion: Bass Drum 1, Acoustic Snare, Closed Hi-hat.
+NOTES = {"kick": 36, "snare": 38, "hihat": 42}
+TITLES = {"kick": "Kick", "snare": "Snare", "hihat": "Hi-hat"}
+
+Layering = Literal["round-robin", "velocity"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sound:
+    """One sample of a kit; `name` is its file name without suffix."""
+
+    name: str
+    audio: np.ndarray  # float32 [N] or [C, N], full scale 1.0
+    wav: bytes  # the same as a WAV file, with what is known of it inside
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pad:
+    """One drum: its sounds, best first; several of them become round robin or velocity layers."""
+
+    drum: str
+    sounds: tuple[Sound, ...]
+
+    @property
+    def note(self) -> int:
+        return NOTES[self.drum]
+
+    @property
+    def title(self) -> str:
+        return TITLES[self.drum]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DrumKit:
+    """A kit to write: pads in the order of the drums, all at one rate."""
+
+    name: str
+    pads: tuple[Pad, ...]
+    rate: int  # Hz
+    layering: Layering = "round-robin"
+    comment: str = ""
+
+    def __post_init__(self) -> None:
+        if not any(pad.sounds for pad in self.pads):
+            raise DoseError(f"The kit '{self.name}' has no sounds, so there is nothing to write.")
+        names = [sound.name for pad in self.pads for sound in pad.sounds]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two sounds of the kit share a name: {sorted(names)}")
+
+    @property
+    def sounds(self) -> tuple[Sound, ...]:
+        return tuple(sound for pad in self.pads for sound in pad.sounds)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One sound of a pad and when it plays: MIDI velocities low..high, in turn `turn` of `turns`."""
+
+    sound: Sound
+    low: int  # 1..127
+    high: int  # 1..127, inclusive
+    turn: int  # from 1
+    turns: int
+
+
+def layers(pad: Pad, layering: Layering) -> list[Layer]:
+    """How a pad's sounds share it.
+
+    Round robin: every sound at every velocity, in turn. Velocity: the range is split evenly, the dullest
+    sound lowest, because a drum that is hit harder sounds brighter.
+    """
+    count = len(pad.sounds)
+    if layering == "round-robin":
+        return [
+            Layer(sound=sound, low=1, high=127, turn=i + 1, turns=count) for i, sound in enumerate(pad.sounds)
+        ]
+    edges = [1 + round(127 * i / count) for i in range(count + 1)]
+    by_brightness = sorted(pad.sounds, key=lambda sound: brightness(sound.audio))
+    return [
+        Layer(sound=sound, low=low, high=high - 1, turn=1, turns=1)
+        for sound, low, high in zip(by_brightness, edges, edges[1:], strict=False)
+    ]
+
+
+def brightness(audio: np.ndarray) -> float:
+    """Spectral centroid as a fraction of the Nyquist frequency; [N] or [C, N]; 0 for silence."""
+    mono = audio if audio.ndim == 1 else audio.mean(axis=0)
+    power = np.abs(np.fft.rfft(mono)) ** 2
+    total = power.sum()
+    return float((power * np.linspace(0, 1, len(power))).sum() / total) if total > 0 else 0.0
+
+
+def safe_name(name: str) -> str:
+    """`name` as a file name that every system and sampler takes: ASCII letters, digits, - _ and ."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._-")
+    return plain[:64] or "kit"

@@ -1,0 +1,64 @@
+"""Hydrogen's .h2drumkit: a tar of drumkit.xml and the samples, gzipped."""
+
+import gzip
+import io
+import tarfile
+from xml.etree import ElementTree
+
+from dose.kits.drumkit import DrumKit, Pad, layers, safe_name
+
+NAMESPACE = "http://www.hydrogen-music.org/drumkit"
+
+
+def archive(kit: DrumKit) -> bytes:
+    """The whole .h2drumkit; equal kits give equal bytes (no times, no owners)."""
+    folder = safe_name(kit.name)
+    files = {"drumkit.xml": drumkit_xml(kit), **{f"{s.name}.wav": s.wav for s in kit.sounds}}
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, body in files.items():
+            entry = tarfile.TarInfo(f"{folder}/{name}")
+            entry.size = len(body)
+            entry.mode = 0o644
+            tar.addfile(entry, io.BytesIO(body))
+    return gzip.compress(buffer.getvalue(), mtime=0)
+
+
+def drumkit_xml(kit: DrumKit) -> bytes:
+    """drumkit.xml in the order that Hydrogen's own schema demands."""
+    root = ElementTree.Element("drumkit_info", xmlns=NAMESPACE)
+    _texts(root, name=kit.name, author="DOSE", info=kit.comment, license="undefined license", image="")
+    _texts(root, imageLicense="undefined license")
+    component = ElementTree.SubElement(ElementTree.SubElement(root, "componentList"), "drumkitComponent")
+    _texts(component, id="0", name="Main", volume="1")
+    instruments = ElementTree.SubElement(root, "instrumentList")
+    for number, pad in enumerate(pad for pad in kit.pads if pad.sounds):
+        _instrument(instruments, number, pad, kit)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
+
+
+def _instrument(parent: ElementTree.Element, number: int, pad: Pad, kit: DrumKit) -> None:
+    instrument = ElementTree.SubElement(parent, "instrument")
+    _texts(instrument, id=str(number), name=pad.title, volume="1", isMuted="false", isSoloed="false")
+    _texts(instrument, pan="0", pitchOffset="0", randomPitchFactor="0", gain="1", applyVelocity="true")
+    _texts(instrument, filterActive="false", filterCutoff="1", filterResonance="0")
+    _texts(instrument, Attack="0", Decay="0", Sustain="1", Release="1000", muteGroup="-1")
+    _texts(instrument, midiOutChannel="9", midiOutNote=str(pad.note), isStopNote="false")
+    chosen_by = "ROUND_ROBIN" if kit.layering == "round-robin" else "VELOCITY"
+    _texts(instrument, sampleSelectionAlgo=chosen_by, isHihat="-1", lower_cc="0", higher_cc="127")
+    _texts(instrument, FX1Level="0", FX2Level="0", FX3Level="0", FX4Level="0")
+    component = ElementTree.SubElement(instrument, "instrumentComponent")
+    _texts(component, component_id="0", gain="1")
+    shared = layers(pad, kit.layering)
+    for layer in shared:
+        # Hydrogen's velocities run from 0 to 1 and neighbours share their edge.
+        low, high = (layer.low - 1) / 127, layer.high / 127
+        element = ElementTree.SubElement(component, "layer")
+        _texts(element, filename=f"{layer.sound.name}.wav", min=f"{low:.6f}", max=f"{high:.6f}")
+        _texts(element, gain="1", pitch="0")
+
+
+def _texts(parent: ElementTree.Element, **values: str) -> None:
+    for name, value in values.items():
+        ElementTree.SubElement(parent, name).text = value

@@ -1,0 +1,61 @@
+"""One door to every format."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dose import files
+from dose.errors import DoseError
+from dose.kits import ableton, decentsampler, hydrogen, mpc, sfz, soundfont
+from dose.kits.drumkit import DrumKit, safe_name
+
+# Each with the suffix of its file. All but Hydrogen and SoundFont need the WAVs beside them.
+FORMATS = {
+    "wav": "",
+    "sfz": ".sfz",
+    "hydrogen": ".h2drumkit",
+    "decentsampler": ".dspreset",
+    "ableton": ".adg",
+    "sf2": ".sf2",
+    "mpc": ".xpm",
+}
+
+
+def parse_formats(text: str) -> tuple[str, ...]:
+    """ "sfz,sf2" or "all" as format names, in the order of FORMATS; DoseError for an unknown one."""
+    wanted = {part.strip().lower() for part in text.split(",") if part.strip()}
+    if unknown := sorted(wanted - FORMATS.keys() - {"all"}):
+        raise DoseError(f"There is no kit format '{unknown[0]}'; choose from {', '.join(FORMATS)} or all.")
+    return tuple(name for name in FORMATS if name in wanted or "all" in wanted)
+
+
+def contents(kit: DrumKit, formats: Sequence[str]) -> dict[str, bytes]:
+    """File name -> bytes of the kit in all `formats`, to be put into one folder or archive."""
+    name = safe_name(kit.name)
+    made: dict[str, bytes] = {f"{sound.name}.wav": sound.wav for sound in kit.sounds}
+    for chosen in formats:
+        suffix = FORMATS[chosen]
+        if chosen == "sfz":
+            made[name + suffix] = sfz.text(kit).encode()
+        elif chosen == "hydrogen":
+            made[name + suffix] = hydrogen.archive(kit)
+        elif chosen == "decentsampler":
+            made[name + suffix] = decentsampler.preset(kit)
+        elif chosen == "ableton":
+            made[name + suffix] = ableton.rack(kit)
+        elif chosen == "sf2":
+            made[name + suffix] = soundfont.soundfont(kit)
+        elif chosen == "mpc":
+            made[name + suffix] = mpc.program(kit)
+    return made
+
+
+def write(kit: DrumKit, folder: Path | str, formats: Sequence[str] = ("wav",)) -> list[Path]:
+    """Writes the kit's WAVs and one file per further format into `folder`; each file whole or absent."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, body in contents(kit, formats).items():
+        with files.atomic(folder / name) as beside:
+            beside.write_bytes(body)
+        written.append(folder / name)
+    return written
