@@ -31,10 +31,10 @@ def run_show(args: argparse.Namespace) -> None:
     import json
 
     from dose import files
-    from dose.extract.bundle import default_bundle, open_bundle
+    from dose.extract.bundle import default_bundle, model_facts, open_bundle
 
     bundle = open_bundle(args.path or default_bundle())
-    models = {drum: files.read_json(bundle.checkpoint(drum) / "model.json") for drum in bundle.drums}
+    models = {drum: model_facts(bundle.checkpoint(drum)) for drum in bundle.drums}
     if args.json:
         print(json.dumps({**files.read_json(bundle.folder / "bundle.json"), "models": models}, indent=2))
         return

@@ -137,6 +137,15 @@ def default_bundle() -> Path:
     )
 
 
+def model_facts(folder: Path | str) -> dict[str, Any]:
+    """The `meta` part of a checkpoint's model.json, read without loading torch."""
+    path = Path(folder) / "model.json"
+    meta = files.read_json(path).get("meta")
+    if not isinstance(meta, dict):
+        raise IntegrityError(f"{path} does not say what the model is (no 'meta'); make the model again.")
+    return meta
+
+
 def _copy(source: Path, target: Path) -> None:
     if not source.is_dir():
         raise MissingInputError(f"{source} is missing; run the stage that makes it (`dvc repro`).")
@@ -152,8 +161,8 @@ def _codec_id(folder: Path) -> str:
 
 
 def _check_model(folder: Path, drum: str) -> dict[str, Any]:
-    """model.json of one drum; IntegrityError when it is another drum's or another codec's model."""
-    model = files.read_json(folder / drum / "model.json")
+    """What model.json says of one drum; IntegrityError when the model is another drum's or codec's."""
+    model = model_facts(folder / drum)
     if model.get("codec_id") != _codec_id(folder):
         raise IntegrityError(
             f"The {drum} model was trained on codec {model.get('codec_id')}, "

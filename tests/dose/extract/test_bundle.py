@@ -20,7 +20,7 @@ def parts(tmp_path):
         folder = tmp_path / drum
         folder.mkdir()
         (folder / "model.json").write_text(
-            json.dumps({"drum": drum, "codec_id": "c1", "data_id": "d1", "steps": 7})
+            json.dumps({"meta": {"drum": drum, "codec_id": "c1", "data_id": "d1", "steps": 7}})
         )
         (folder / "model.safetensors").write_bytes(drum.encode())
     return tmp_path
@@ -53,10 +53,10 @@ def test_the_version_follows_the_weights(parts):
 
 def test_a_model_of_another_codec_or_drum_is_refused(parts):
     model = parts / "kick" / "model.json"
-    model.write_text(json.dumps({"drum": "kick", "codec_id": "c2"}))
+    model.write_text(json.dumps({"meta": {"drum": "kick", "codec_id": "c2"}}))
     with pytest.raises(IntegrityError, match="c2"):
         _assemble(parts)
-    model.write_text(json.dumps({"drum": "snare", "codec_id": "c1"}))
+    model.write_text(json.dumps({"meta": {"drum": "snare", "codec_id": "c1"}}))
     with pytest.raises(IntegrityError, match="offered as kick"):
         _assemble(parts)
     assert not (parts / "bundle").exists()

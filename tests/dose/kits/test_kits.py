@@ -157,6 +157,7 @@ def test_hydrogen_archive_is_whole(kit, layering):
     assert chosen == ("ROUND_ROBIN" if layering == "round-robin" else "VELOCITY")
 
 
+@pytest.mark.slow  # Hydrogen takes its time to find that there is no sound card
 @pytest.mark.skipif(not shutil.which("h2cli"), reason="h2cli of the Debian package hydrogen is not installed")
 def test_hydrogen_itself_finds_the_drumkit_valid(kit, tmp_path):
     write.write(kit, tmp_path, ("hydrogen",))
