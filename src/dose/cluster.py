@@ -203,6 +203,7 @@ def start_ray(*, cpus: float | None = None, gpus: float | None = None) -> None:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         if not address:
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+            os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's way to say: loopback only
     import ray
 
     if ray.is_initialized():
@@ -224,7 +225,6 @@ def start_ray(*, cpus: float | None = None, gpus: float | None = None) -> None:
         object_store_memory=OBJECT_STORE_BYTES,
         log_to_driver=False,
         logging_level=logging.WARNING,
-        _node_ip_address="127.0.0.1",
     )
 
 

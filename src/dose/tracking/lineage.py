@@ -1,0 +1,59 @@
+"""Where a run comes from: the tags that tie it to code, data and machine."""
+
+import os
+import platform
+import socket
+import subprocess
+from pathlib import Path
+
+from dose.files import sha256
+
+
+def lineage_tags(root: Path | str = ".") -> dict[str, str]:
+    """Tags for every run started in the project at `root`.
+
+    git commit and whether tracked files differ from it, the hash of dvc.lock (which names every input's
+    bytes), host and hardware. What cannot be known is "unknown", never left out, so that runs compare.
+    """
+    root = Path(root)
+    lock = root / "dvc.lock"
+    commit = _git(root, "rev-parse", "HEAD")
+    changes = _git(root, "status", "--porcelain", "--untracked-files=no")
+    return {
+        "mlflow.source.git.commit": commit or "unknown",
+        "dose.git_dirty": "unknown" if changes is None else str(bool(changes)).lower(),
+        "dose.dvc_lock": sha256(lock)[:16] if lock.is_file() else "unknown",
+        "dose.host": socket.gethostname(),
+        "dose.hardware": hardware(),
+    }
+
+
+def hardware() -> str:
+    """For example "2 x AMD EPYC 7B13, 24 GiB, 1 x NVIDIA H100 80GB HBM3"."""
+    parts = [f"{os.cpu_count()} x {_cpu_name()}", f"{_memory_gib()} GiB"]
+    import torch
+
+    if torch.cuda.is_available():
+        parts.append(f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}")
+    return ", ".join(parts)
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _memory_gib() -> int:
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+
+
+def _git(root: Path, *args: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *args], cwd=root, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,267 @@
+"""The MLflow store: runs by a key of ours, logged models, registered versions and their aliases."""
+
+import dataclasses
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from dose.errors import DoseError, MissingInputError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+KEY = "dose.key"  # the tag by which a run is found again after any crash
+HASH = "dose.hash"  # the tag of a model version that holds the hash of its files
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+MAX_METRICS = 1000  # MLflow's limit for one log_batch call
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """A run as MLflow has it."""
+
+    id: str
+    name: str
+    status: str  # RUNNING, FINISHED, FAILED, KILLED, SCHEDULED
+    tags: dict[str, str]
+    params: dict[str, str]
+    metrics: dict[str, float]  # last values
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelVersion:
+    """A version of a registered model."""
+
+    name: str
+    version: int
+    hash: str
+    aliases: tuple[str, ...]
+    tags: dict[str, str]
+    run_id: str | None
+
+
+class Tracker:
+    """One experiment in one MLflow store.
+
+    The store is `uri`, else MLFLOW_TRACKING_URI, else the SQLite file mlflow.db in `root` with artifacts
+    under mlartifacts/. Pickles; connects on first use. MLflow's own errors pass through from the plain
+    calls, so that `Outbox` can tell a store that is away from a request that is wrong.
+    """
+
+    def __init__(self, experiment: str, uri: str | None = None, root: Path | str = ".") -> None:
+        self.experiment = experiment
+        self.root = Path(root).resolve()
+        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+        self._client: MlflowClient | None = None
+        self._experiment_id: str | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_client": None}
+
+    @property
+    def client(self) -> "MlflowClient":
+        if self._client is None:
+            # Outbox does the waiting; MLflow's own retries would hold a stage up for minutes.
+            os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+            os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+            from mlflow import MlflowClient
+
+            self._client = MlflowClient(self.uri, self.uri)
+        return self._client
+
+    @property
+    def experiment_id(self) -> str:
+        if self._experiment_id is None:
+            self._experiment_id = self._find_experiment()
+        return self._experiment_id
+
+    def _find_experiment(self) -> str:
+        found = self.client.get_experiment_by_name(self.experiment)
+        if found is not None:
+            return found.experiment_id
+        local = self.uri.startswith("sqlite:")
+        # A server decides for itself where artifacts go.
+        place = (self.root / "mlartifacts" / self.experiment).as_uri() if local else None
+        return self.client.create_experiment(self.experiment, artifact_location=place)
+
+    def ensure_store(self) -> None:
+        """Creates the database and the experiment; call it in the driver, before trials can race for it.
+
+        Raises DoseError where the store cannot be reached or made.
+        """
+        try:
+            _ = self.experiment_id
+        except Exception as e:
+            raise DoseError(
+                f"The MLflow store {self.uri} cannot be used ({' '.join(str(e).split())[:200]}); start its "
+                "server, or unset MLFLOW_TRACKING_URI to use mlflow.db here."
+            ) from e
+
+    # Runs
+
+    def open_run(self, key: str, name: str, *, parent: str | None = None) -> str:
+        """The id of the run whose key is `key`, set RUNNING; created when there is none.
+
+        Searching first makes the call safe to repeat: after a crash, and after an answer that got lost.
+        `parent` is a run id.
+        """
+        found = self.find_run(key)
+        if found is not None:
+            if found.status != "RUNNING":
+                self.client.update_run(found.id, "RUNNING")
+            return found.id
+        tags = {KEY: key} | ({"mlflow.parentRunId": parent} if parent else {})
+        return self.client.create_run(self.experiment_id, tags=tags, run_name=name).info.run_id
+
+    def find_run(self, key: str) -> RunRecord | None:
+        return next(iter(self.runs({KEY: key})), None)
+
+    def runs(self, tags: Mapping[str, str]) -> Iterator[RunRecord]:
+        """Every live run of the experiment that carries all of `tags`, newest first."""
+        query = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+        token = None
+        while True:
+            page = self.client.search_runs([self.experiment_id], query, max_results=1000, page_token=token)
+            for run in page:
+                yield RunRecord(
+                    id=run.info.run_id,
+                    name=run.info.run_name,
+                    status=run.info.status,
+                    tags=dict(run.data.tags),
+                    params=dict(run.data.params),
+                    metrics=dict(run.data.metrics),
+                )
+            token = page.token
+            if not token:
+                return
+
+    def log_metrics(self, run_id: str, rows: Sequence[tuple[int, int, Mapping[str, float]]]) -> None:
+        """Rows of (step, milliseconds since 1970, values); repeating a call is harmless."""
+        from mlflow.entities import Metric
+
+        flat = [
+            Metric(name, float(value), ms, step)
+            for step, ms, values in rows
+            for name, value in values.items()
+        ]
+        for start in range(0, len(flat), MAX_METRICS):
+            self.client.log_batch(run_id, metrics=flat[start : start + MAX_METRICS], synchronous=True)
+
+    def last_steps(self, run_id: str) -> dict[str, int]:
+        """For each metric of a run the last step that arrived."""
+        return {name: self.curve(run_id, name)[-1][0] for name in self.client.get_run(run_id).data.metrics}
+
+    def curve(self, run_id: str, metric: str) -> list[tuple[int, float]]:
+        """(step, value) in the order of steps; duplicates are shown, not hidden."""
+        history = self.client.get_metric_history(run_id, metric)
+        return sorted((m.step, m.value) for m in history)
+
+    def log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        self.client.log_batch(run_id, params=[Param(k, str(v)) for k, v in params.items()], synchronous=True)
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(run_id, tags=[RunTag(k, str(v)) for k, v in tags.items()], synchronous=True)
+
+    def end_run(self, run_id: str, status: Status) -> None:
+        self.client.set_terminated(run_id, status)
+
+    def log_artifacts(self, run_id: str, path: Path | str, to: str | None = None) -> None:
+        """A file, or a folder's content, below `to` in the run's artifacts."""
+        path = Path(path)
+        if path.is_dir():
+            self.client.log_artifacts(run_id, str(path), to)
+        else:
+            self.client.log_artifact(run_id, str(path), to)
+
+    # Models
+
+    def log_model(self, run_id: str | None, name: str, folder: Path | str, tags: Mapping[str, str]) -> str:
+        """Stores a folder as a logged model of the run and gives its id; once per (run, name, dose.hash)."""
+        query = f"name = '{name}' and tags.`{HASH}` = '{tags[HASH]}'"
+        for model in self.client.search_logged_models([self.experiment_id], query):
+            if (model.source_run_id or None) == run_id and model.status.name == "READY":
+                return model.model_id
+        model = self.client.create_logged_model(
+            self.experiment_id, name=name, source_run_id=run_id, tags=dict(tags), model_type="dose"
+        )
+        self.client.log_model_artifacts(model.model_id, str(folder))
+        self.client.finalize_logged_model(model.model_id, "READY")
+        return model.model_id
+
+    def register(
+        self, name: str, folder: Path | str, *, hash: str, tags: Mapping[str, str], run_id: str | None = None
+    ) -> ModelVersion:
+        """The version of `name` that holds `folder`; a new one only where no version has this `hash`."""
+        from mlflow.exceptions import MlflowException
+
+        for version in self.versions(name):
+            if version.hash == hash:
+                return version
+        try:
+            self.client.create_registered_model(name)
+        except MlflowException as e:
+            if e.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        tags = dict(tags) | {HASH: hash}
+        model = self.log_model(run_id, name, folder, tags)
+        # Not "models:/<id>": MLflow would look that up in its global store instead of this one.
+        source = self.client.get_logged_model(model).artifact_location
+        made = self.client.create_model_version(name, source=source, run_id=run_id, tags=tags, model_id=model)
+        return self.version(name, int(made.version))
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        """All versions of a registered model, oldest first; none where the model is unknown."""
+        found = self.client.search_model_versions(f"name = '{name}'", max_results=10_000)
+        return sorted((self.version(name, int(v.version)) for v in found), key=lambda v: v.version)
+
+    def version(self, name: str, version: int) -> ModelVersion:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            v = self.client.get_model_version(name, str(version))
+        except MlflowException as e:
+            raise MissingInputError(f"There is no version {version} of the model {name}.") from e
+        return ModelVersion(
+            name=name,
+            version=int(v.version),
+            hash=v.tags.get(HASH, ""),
+            aliases=tuple(v.aliases),
+            tags=dict(v.tags),
+            run_id=v.run_id or None,
+        )
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Alias to version; empty where the model is unknown."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return {a: int(v) for a, v in self.client.get_registered_model(name).aliases.items()}
+        except MlflowException as e:
+            if e.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return {}
+
+    def set_alias(self, name: str, alias: str, version: int | None) -> None:
+        """Points `alias` at `version`; None takes it away."""
+        if version is None:
+            self.client.delete_registered_model_alias(name, alias)
+        else:
+            self.client.set_registered_model_alias(name, alias, str(version))
+
+    def download(self, name: str, version: int, to: Path | str) -> Path:
+        """The folder of a version, downloaded below `to`."""
+        from mlflow.artifacts import download_artifacts
+
+        source = self.client.get_model_version(name, str(version)).source
+        Path(to).mkdir(parents=True, exist_ok=True)
+        return Path(download_artifacts(artifact_uri=source, dst_path=str(to), tracking_uri=self.uri))
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,162 @@
+"""The outbox against a store that goes away, forgets to answer, refuses, and a driver that dies."""
+
+import json
+import threading
+import time
+
+import pytest
+
+import dose.tracking.outbox as module
+from dose.tracking import Outbox, Tracker
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch):
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(module, "LONGEST_WAIT", 0.05)
+
+
+class Flaky(Tracker):
+    """A real store behind a wire that can be cut, before the request arrives or before its answer does."""
+
+    away = False
+    lose_answers = 0
+
+    def log_metrics(self, run_id, rows):
+        if self.away:
+            raise ConnectionError("connection refused")
+        super().log_metrics(run_id, rows)
+        if self.lose_answers:
+            self.lose_answers -= 1
+            raise ConnectionError("connection reset")
+
+    def open_run(self, key, name, *, parent=None):
+        if self.away:
+            raise ConnectionError("connection refused")
+        run = super().open_run(key, name, parent=parent)
+        if self.lose_answers:
+            self.lose_answers -= 1
+            raise ConnectionError("connection reset")
+        return run
+
+
+@pytest.fixture
+def flaky(tracker):
+    return Flaky("dose-test", uri=tracker.uri, root=tracker.root)
+
+
+def open_trial(outbox, key="s/a"):
+    outbox.open("s", "sweep", tags={"dose.drum": "kick"}, params={})
+    outbox.open(key, "trial", parent="s", tags={}, params={"lr": 0.1})
+
+
+def test_a_whole_trial(tracker, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with Outbox(tracker, tmp_path / "box") as outbox:
+        open_trial(outbox)
+        for step in range(5):
+            outbox.metrics("s/a", step, {"val/loss": 5 - step})
+        outbox.artifacts("s/a", tmp_path / "config.json")
+        outbox.artifacts("s/a", tmp_path / "box", "logs")
+        outbox.tags("s/a", {"dose.stopped": "budget"})
+        outbox.end("s/a", "FINISHED")
+        outbox.end("s", "FINISHED")
+    run, parent = tracker.find_run("s/a"), tracker.find_run("s")
+    assert (run.status, parent.status) == ("FINISHED", "FINISHED")
+    assert run.tags["mlflow.parentRunId"] == parent.id
+    assert run.params == {"lr": "0.1"}
+    assert run.tags["dose.stopped"] == "budget"
+    assert tracker.curve(run.id, "val/loss") == [(s, 5.0 - s) for s in range(5)]
+    assert {f.path for f in tracker.client.list_artifacts(run.id)} == {"config.json", "logs"}
+
+
+def test_training_does_not_wait_and_everything_arrives_in_order(flaky, tmp_path):
+    with Outbox(flaky, tmp_path / "box") as outbox:
+        open_trial(outbox)
+        assert outbox.drain(30)
+        flaky.away = True
+        started = time.monotonic()
+        for step in range(500):
+            outbox.metrics("s/a", step, {"val/loss": step})
+        assert time.monotonic() - started < 1
+        assert not outbox.drain(0.2)
+        flaky.away = False
+    run = flaky.find_run("s/a")
+    history = flaky.client.get_metric_history(run.id, "val/loss")
+    assert [m.step for m in history] == list(range(500))
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_a_lost_answer_leaves_one_run_and_no_duplicates(flaky, tmp_path, lost):
+    flaky.lose_answers = lost
+    with Outbox(flaky, tmp_path / "box") as outbox:
+        open_trial(outbox)
+        outbox.metrics("s/a", 1, {"val/loss": 1.0})
+        outbox.drain(30)
+        flaky.lose_answers = lost
+        outbox.metrics("s/a", 2, {"val/loss": 0.5})
+    assert len(list(flaky.runs({}))) == 2
+    assert flaky.curve(flaky.find_run("s/a").id, "val/loss") == [(1, 1.0), (2, 0.5)]
+
+
+def test_steps_reported_again_after_a_resume_are_not_sent_again(tracker, tmp_path):
+    with Outbox(tracker, tmp_path / "one") as outbox:
+        open_trial(outbox)
+        for step in (10, 20, 30):
+            outbox.metrics("s/a", step, {"val/loss": step})
+    # Another driver on another machine, without the first one's files, from the checkpoint at step 10.
+    with Outbox(tracker, tmp_path / "two") as outbox:
+        open_trial(outbox)
+        for step in (20, 30, 40):
+            outbox.metrics("s/a", step, {"val/loss": step, "val/mss": -step})
+    run = tracker.find_run("s/a").id
+    assert tracker.curve(run, "val/loss") == [(s, float(s)) for s in (10, 20, 30, 40)]
+    assert tracker.curve(run, "val/mss") == [(s, -float(s)) for s in (20, 30, 40)]
+
+
+def test_a_new_driver_delivers_what_the_dead_one_could_not(flaky, tmp_path):
+    flaky.away = True
+    outbox = Outbox(flaky, tmp_path / "box", patience=0.1)
+    open_trial(outbox)
+    outbox.metrics("s/a", 1, {"val/loss": 1.0})
+    outbox.close()
+    with (tmp_path / "box" / "messages.jsonl").open("a") as f:
+        f.write('{"kind": "metrics", "key": "s/')  # killed in mid-word
+    flaky.away = False
+    with Outbox(flaky, tmp_path / "box") as outbox:
+        assert outbox.waiting <= 3
+        outbox.metrics("s/a", 2, {"val/loss": 0.5})
+        outbox.end("s/a", "FINISHED")
+    run = flaky.find_run("s/a")
+    assert run.status == "FINISHED"
+    assert flaky.curve(run.id, "val/loss") == [(1, 1.0), (2, 0.5)]
+    lines = (tmp_path / "box" / "messages.jsonl").read_text().splitlines()
+    assert len([json.loads(line) for line in lines]) == int((tmp_path / "box" / "delivered").read_text()) == 5
+
+
+def test_what_will_never_succeed_does_not_block_the_rest(tracker, tmp_path):
+    with Outbox(tracker, tmp_path / "box") as outbox:
+        open_trial(outbox)
+        outbox.artifacts("s/a", tmp_path / "gone.wav")
+        outbox.metrics("never opened", 1, {"x": 1})
+        outbox.metrics("s/a", 1, {"val/loss": 1.0})
+    assert tracker.curve(tracker.find_run("s/a").id, "val/loss") == [(1, 1.0)]
+    assert len(outbox.rejected) == 2
+
+
+def test_many_threads_may_speak(tracker, tmp_path):
+    with Outbox(tracker, tmp_path / "box") as outbox:
+        outbox.open("s", "sweep", tags={}, params={})
+
+        def trial(key):
+            outbox.open(key, key, parent="s", tags={}, params={})
+            for step in range(20):
+                outbox.metrics(key, step, {"m": step})
+
+        threads = [threading.Thread(target=trial, args=(f"s/{i}",)) for i in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    for i in range(4):
+        assert tracker.curve(tracker.find_run(f"s/{i}").id, "m") == [(s, float(s)) for s in range(20)]

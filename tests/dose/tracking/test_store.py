@@ -1,0 +1,89 @@
+"""The adapter against a real SQLite store."""
+
+import os
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+from dose.errors import DoseError, MissingInputError
+from dose.files import write_manifest
+from dose.tracking import Tracker
+
+
+def folder_with(tmp_path, name, text):
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "model.json").write_text(text)
+    write_manifest(folder)
+    return folder
+
+
+def test_the_default_store_is_in_the_project_and_the_environment_wins(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert Tracker("x", root=tmp_path).uri == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere:5000")
+    assert Tracker("x", root=tmp_path).uri == "http://somewhere:5000"
+    assert Tracker("x", uri="http://given", root=tmp_path).uri == "http://given"
+
+
+def test_a_run_is_found_again_by_its_key(tracker):
+    parent = tracker.open_run("sweep", "kick")
+    child = tracker.open_run("sweep/a", "trial a", parent=parent)
+    tracker.end_run(child, "FINISHED")
+    again = pickle.loads(pickle.dumps(tracker))
+    assert again.find_run("sweep/a").status == "FINISHED"
+    assert again.open_run("sweep/a", "trial a", parent=parent) == child
+    found = again.find_run("sweep/a")
+    assert (found.status, found.tags["mlflow.parentRunId"]) == ("RUNNING", parent)
+    assert len(list(again.runs({}))) == 2
+
+
+def test_repeating_a_request_leaves_no_duplicates(tracker):
+    run = tracker.open_run("k", "n")
+    rows = [(1, 1000, {"val/loss": 3.0}), (2, 2000, {"val/loss": 2.0, "val/mss": 1.0})]
+    tracker.log_metrics(run, rows)
+    tracker.log_metrics(run, rows)
+    assert tracker.curve(run, "val/loss") == [(1, 3.0), (2, 2.0)]
+    assert tracker.last_steps(run) == {"val/loss": 2, "val/mss": 2}
+
+
+def test_more_rows_than_one_request_takes(tracker):
+    run = tracker.open_run("k", "n")
+    tracker.log_metrics(run, [(i, i, {"a": i, "b": -i}) for i in range(600)])
+    assert tracker.curve(run, "b") == [(i, float(-i)) for i in range(600)]
+
+
+def test_a_folder_is_registered_once_per_hash(tracker, tmp_path):
+    first, second = folder_with(tmp_path, "a", "{}"), folder_with(tmp_path, "b", '{"x": 1}')
+    one = tracker.register("dose-kick", first, hash="aa", tags={"drum": "kick"})
+    assert tracker.register("dose-kick", first, hash="aa", tags={"drum": "kick"}) == one
+    two = tracker.register("dose-kick", second, hash="bb", tags={"drum": "kick"})
+    assert [v.version for v in tracker.versions("dose-kick")] == [1, 2]
+    tracker.set_alias("dose-kick", "champion", one.version)
+    tracker.set_alias("dose-kick", "champion", two.version)
+    tracker.set_alias("dose-kick", "previous", one.version)
+    assert tracker.aliases("dose-kick") == {"champion": 2, "previous": 1}
+    tracker.set_alias("dose-kick", "previous", None)
+    assert tracker.aliases("dose-kick") == {"champion": 2}
+    got = tracker.download("dose-kick", 2, tmp_path / "got")
+    assert (got / "model.json").read_text() == '{"x": 1}'
+
+
+def test_unknown_models_are_told_apart_from_a_missing_store(tracker):
+    assert tracker.aliases("dose-cowbell") == {}
+    assert tracker.versions("dose-cowbell") == []
+    with pytest.raises(MissingInputError, match="no version 3 of the model dose-cowbell"):
+        tracker.version("dose-cowbell", 3)
+
+
+def test_an_unreachable_store_is_one_sentence(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(DoseError, match=r"http://127.0.0.1:9 cannot be used .* unset MLFLOW_TRACKING_URI"):
+        Tracker("x", uri="http://127.0.0.1:9").ensure_store()
+
+
+def test_importing_the_room_does_not_import_mlflow():
+    code = "import sys, dose.tracking; assert not {'mlflow', 'torch', 'ray'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))
