@@ -1,0 +1,88 @@
+"""What every request passes: an id, the key, the rate, a log line, and no error without a sentence."""
+
+import time
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving import telemetry
+from serving.admission import Refusal, check_key, client_of
+
+_GUARDED = ("/extract", "/jobs")
+_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        b"media-src 'self' blob:; connect-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'",
+    ),
+]
+
+
+class Gate:
+    """ASGI middleware around the application; needs `app.state.house`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        token = telemetry.request_id.set(telemetry.new_request_id(headers.get("x-request-id")))
+        start, status = time.perf_counter(), 0
+
+        async def stamped(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                own = [(b"x-request-id", telemetry.request_id.get().encode()), *_HEADERS]
+                message = {**message, "headers": [*message.get("headers", []), *own]}
+            await send(message)
+
+        try:
+            try:
+                self._admit(scope, headers)
+                await self.app(scope, receive, stamped)
+            except Refusal as e:
+                await refusal(e)(scope, receive, stamped)
+            except Exception as e:  # a bug: logged with its traceback, answered without it
+                telemetry.event("failed", level=40, error=e, path=scope["path"][:100])
+                if status:
+                    raise
+                await problem(500, "The service made a mistake; send its request id to whoever runs it.")(
+                    scope, receive, stamped
+                )
+        finally:
+            self._book(scope, status, time.perf_counter() - start)
+            telemetry.request_id.reset(token)
+
+    def _admit(self, scope: Scope, headers: dict[str, str]) -> None:
+        if not scope["path"].startswith(_GUARDED):
+            return
+        house = scope["app"].state.house
+        check_key(headers, house.key)
+        if scope["method"] == "POST":
+            peer = scope["client"][0] if scope.get("client") else "local"
+            house.buckets.take(client_of(headers, peer, house.config.proxy_hops))
+
+    def _book(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "other")
+        telemetry.REQUEST_SECONDS.labels(route, str(status)).observe(seconds)
+        if scope["path"].startswith(_GUARDED):
+            facts: dict[str, Any] = {"route": route, "method": scope["method"], "status": status}
+            telemetry.event("request", **facts, seconds=round(seconds, 4))
+
+
+def problem(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
+    body = {"error": sentence, "request_id": telemetry.request_id.get()}
+    return JSONResponse(body, status_code=status, headers=headers)
+
+
+def refusal(e: Refusal) -> Response:
+    headers = {} if e.retry_after is None else {"Retry-After": str(e.retry_after)}
+    if e.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return problem(e.status, e.sentence, headers)

@@ -1,0 +1,174 @@
+"""From a request to a sound and options, with bounded time, disk and memory.
+
+The body is spooled to an unnamed temporary file, so that nothing can be left behind, whatever happens. A name
+that the caller gave the file is never used for anything.
+"""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated, BinaryIO, Literal
+
+import numpy as np
+import pydantic
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+from dose import audio
+from dose.drums import DRUMS
+from serving.admission import Refusal
+from serving.settings import Bound, ServingConfig
+
+NAME = "The upload"  # how messages call the file
+_MB = 2**20
+
+
+class Options(pydantic.BaseModel):
+    """What may be asked of an extraction, as query parameters or as form fields."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    drums: Annotated[str, pydantic.Field(description="Which drums, separated by commas.")] = ",".join(DRUMS)
+    candidates: Annotated[int, pydantic.Field(ge=1, description="Candidates per drum, best first.")] = 1
+    seed: Annotated[int, pydantic.Field(ge=0, lt=2**31, description="Same seed, same kit.")] = 0
+
+    @pydantic.field_validator("drums")
+    @classmethod
+    def _known(cls, text: str) -> str:
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        if unknown := [name for name in names if name not in DRUMS]:
+            raise ValueError(f"does not know '{unknown[0][:40]}'; choose from {', '.join(DRUMS)}")
+        if not names:
+            raise ValueError(f"names no drum; choose from {', '.join(DRUMS)}")
+        return ",".join(drum for drum in DRUMS if drum in names)
+
+    def drum_list(self) -> tuple[str, ...]:
+        return tuple(self.drums.split(","))
+
+
+class Shape(pydantic.BaseModel):
+    """How a finished kit is handed over; needs no new extraction."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    tail: Annotated[
+        float | None, pydantic.Field(ge=0.02, le=2, description="Length of every hit in seconds, faded.")
+    ] = None
+    peak: Annotated[
+        float | None, pydantic.Field(ge=-60, le=0, description="Peak level of every hit in dBFS.")
+    ] = None
+    format: Annotated[str, pydantic.Field(description="Kit format of the ZIP; see /status.")] = "wav"
+    reply: Annotated[
+        Literal["zip", "json"] | None,
+        pydantic.Field(description="ZIP, or JSON with base64; else by the Accept header."),
+    ] = None
+
+
+class Ask(Options, Shape):
+    """Everything that POST /extract takes besides the sound."""
+
+
+def parse(model: type[pydantic.BaseModel], values: Mapping[str, str]):
+    """`values` as an instance of `model`; a 400 Refusal names the option that does not fit."""
+    try:
+        return model.model_validate(dict(values))
+    except pydantic.ValidationError as e:
+        problem = e.errors(include_url=False, include_context=False, include_input=False)[0]
+        name = str(problem["loc"][0])[:40] if problem["loc"] else "request"
+        if problem["type"] == "extra_forbidden":
+            known = ", ".join(model.model_fields)
+            raise Refusal(400, f"There is no option '{name}'; the options are {known}.") from None
+        text = problem["msg"].removeprefix("Value error, ")
+        text = text[0].lower() + text[1:]
+        raise Refusal(400, f"The option '{name}' does not fit: {text}.") from None
+
+
+@contextlib.asynccontextmanager
+async def received(request: Request, config: ServingConfig) -> AsyncIterator[tuple[BinaryIO, dict[str, str]]]:
+    """The uploaded file and the options (query parameters and form fields) of a request.
+
+    Takes a multipart form with one file in it, whatever the field is called, or the file itself as the body.
+    Refusals: 400 no file, 408 too slow, 413 too large.
+    """
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdigit() or int(declared) > config.upload_mb * _MB:
+        raise _too_large(config)
+    limited = Request(request.scope, _limited(request, config))
+    options = dict(request.query_params)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(config.upload_seconds):
+                kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+                if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
+                    form = await stack.enter_async_context(
+                        limited.form(max_files=1, max_fields=20, max_part_size=4096)
+                    )
+                    options |= {k: v for k, v in form.items() if isinstance(v, str)}
+                    files = [v for v in form.values() if isinstance(v, UploadFile)]
+                    if not files:
+                        raise Refusal(400, "No file came with the form; send the sound as the field 'audio'.")
+                    file = files[0].file
+                else:
+                    file = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_MB))  # noqa: SIM115
+                    async for chunk in limited.stream():
+                        await asyncio.to_thread(file.write, chunk)
+        except TimeoutError:
+            raise Refusal(
+                408, f"The upload took longer than {config.upload_seconds:g} s; send a smaller file."
+            ) from None
+        except HTTPException as e:
+            raise Refusal(
+                400, f"The form could not be read ({str(e.detail)[:80]}); send one file as 'audio'."
+            ) from None
+        except ClientDisconnect:
+            raise Refusal(499, "The caller went away.") from None
+        if file.seek(0, 2) == 0:
+            raise Refusal(400, "The upload is empty; send a WAV, FLAC, OGG, MP3 or AIFF file as 'audio'.")
+        file.seek(0)
+        yield file, options
+
+
+def _limited(request: Request, config: ServingConfig):
+    """The request's `receive`, which stops a body that is longer than it declared or than allowed."""
+    total = 0
+
+    async def receive():
+        nonlocal total
+        message = await request.receive()
+        total += len(message.get("body", b""))
+        if total > config.upload_mb * _MB:
+            raise _too_large(config)
+        return message
+
+    return receive
+
+
+def _too_large(config: ServingConfig) -> Refusal:
+    return Refusal(
+        413, f"The upload is larger than {config.upload_mb} MB; send it as FLAC, OGG or MP3, or cut it."
+    )
+
+
+def decode(file: BinaryIO, bound: Bound) -> tuple[np.ndarray, int]:
+    """[C, N] at the file's own rate, and that rate in Hz.
+
+    Decodes at most `bound`, whatever the header says. Raises AudioError for what is not sound, Refusal (413)
+    for more than the bound.
+    """
+    file.seek(0)
+    info = audio.probe(file, NAME)
+    by_memory = bound.decoded_mb * _MB / (4 * info.rate * info.channels)
+    seconds = min(bound.seconds, by_memory)
+    file.seek(0)
+    sound = audio.read(file, name=NAME, rate=None, mono=False, max_seconds=seconds + 2 / info.rate)
+    if sound.shape[1] > seconds * info.rate:
+        if bound.seconds <= by_memory:
+            raise Refusal(
+                413, f"{NAME} is longer than {bound.seconds:g} s; cut it, or send whole songs to /jobs."
+            )
+        raise Refusal(
+            413, f"{NAME} decodes to more than {bound.decoded_mb} MB; send it in stereo at 44.1 or 48 kHz."
+        )
+    return sound, info.rate

@@ -1,0 +1,67 @@
+"""Shared by the service's tests: the application on a stand-in extractor, and sounds to send."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from fake_extractor import FakeExtractor
+from starlette.testclient import TestClient
+
+from dose import audio
+from serving.app import create_app
+from serving.engine import Engine
+
+SETTINGS = {
+    "state": "unused: DOSE_STATE is set",
+    "upload_mb": 4,
+    "upload_seconds": 20,
+    "short": {"seconds": 5, "decoded_mb": 8},
+    "song": {"seconds": 60, "decoded_mb": 32},
+    "max_candidates": 8,
+    "concurrency": 2,
+    "queue": 4,
+    "wait_seconds": 20,
+    "songs_queue": 5,
+    "song_timeout_s": 20,
+    "song_attempts": 2,
+    "keep_hours": 1,
+    "rate_per_minute": 60_000,
+    "burst": 10_000,
+    "proxy_hops": 0,
+    "batch_wait_ms": 5,
+    "batch_rows": 48,
+    "reload_seconds": 0.05,
+    "cors_origins": [],
+}
+
+
+@dataclasses.dataclass
+class Served:
+    """A way to start the application in this process: `with served(queue=1) as client`."""
+
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+
+    def __call__(self, extractor=None, **changes) -> TestClient:
+        params = self.folder / "params.yaml"
+        params.write_text(yaml.safe_dump({"serving": {**SETTINGS, **changes}}))
+        self.monkeypatch.setenv("DOSE_PARAMS", str(params))
+        self.monkeypatch.setenv("DOSE_STATE", str(self.folder / "state"))
+        extractor = extractor or FakeExtractor()
+        app = create_app(lambda config: Engine(config.reload_seconds, load=lambda folder: extractor))
+        return TestClient(app)
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch) -> Served:
+    monkeypatch.delenv("DOSE_API_KEY", raising=False)
+    return Served(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def loop() -> bytes:
+    """One second of stereo noise as WAV."""
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, audio.RATE))
+    return audio.wav_bytes(noise.astype(np.float32))
