@@ -1,5 +1,6 @@
 """The MLflow store: runs by a key of ours, logged models, registered versions and their aliases."""
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -66,6 +67,7 @@ class Tracker:
             # Outbox does the waiting; MLflow's own retries would hold a stage up for minutes.
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
             from mlflow import MlflowClient
 
             self._client = MlflowClient(self.uri, self.uri)
@@ -210,10 +212,24 @@ class Tracker:
                 raise
         tags = dict(tags) | {HASH: hash}
         model = self.log_model(run_id, name, folder, tags)
-        # Not "models:/<id>": MLflow would look that up in its global store instead of this one.
         source = self.client.get_logged_model(model).artifact_location
-        made = self.client.create_model_version(name, source=source, run_id=run_id, tags=tags, model_id=model)
+        with self._as_global_store():
+            made = self.client.create_model_version(
+                name, source=source, run_id=run_id, tags=tags, model_id=model
+            )
         return self.version(name, int(made.version))
+
+    @contextlib.contextmanager
+    def _as_global_store(self) -> Iterator[None]:
+        """MLflow looks a logged model up in its global store, whichever client is asked to register it."""
+        before = os.environ.get("MLFLOW_TRACKING_URI")
+        os.environ["MLFLOW_TRACKING_URI"] = self.uri
+        try:
+            yield
+        finally:
+            del os.environ["MLFLOW_TRACKING_URI"]
+            if before is not None:
+                os.environ["MLFLOW_TRACKING_URI"] = before
 
     def versions(self, name: str) -> list[ModelVersion]:
         """All versions of a registered model, oldest first; none where the model is unknown."""
