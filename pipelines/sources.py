@@ -1,0 +1,24 @@
+"""Stage `sources`: the chosen sources become data/sources, a cleaned and catalogued bank of clips."""
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from dose import config
+from dose.sources.build import SourcesConfig, build, counts
+from dose.sources.catalogue import CLASSES
+from pipelines.stage import run_stage
+
+OUT = Path("data/sources")
+
+
+def main() -> None:
+    section = config.load("sources", SourcesConfig)
+    bank = build(section, OUT, progress=lambda takes: tqdm(takes, desc="sources", unit="clip"))
+    table = counts(bank)
+    for cls in CLASSES:
+        print(f"{cls:7}", *(f"{split} {table[cls, split]}" for split in ("train", "val", "test")))
+
+
+if __name__ == "__main__":
+    run_stage(main)
