@@ -82,7 +82,7 @@ class Block(nn.Module):
         self.down = nn.Linear(4 * d, d)
 
     def forward(self, x: Tensor, rotation: Tensor | None, mask: Tensor | None, last: int) -> Tensor:
-        """x [B, S, d] to [B, last, d]: all rows are attended to, only the `last` ones are computed further."""
+        """x [B, S, d] to [B, last, d]: all rows are attended to, only the `last` ones computed further."""
         b, s, d = x.shape
         qkv = self.qkv(self.ln1(x)).view(b, s, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         q, k, v = qkv.unbind(0)

@@ -50,7 +50,7 @@ def stop_row(rows: Tensor) -> int:
 
 
 def shot_codes(rows: Tensor, pattern: Pattern = "delay") -> Tensor:
-    """The codes [K, L] that a generated sequence of rows [S, K] (start row included) says before its stop row.
+    """The codes [K, L] that generated rows [S, K] (start row included) say before their stop row.
 
     A cell that the model left empty inside the one-shot takes the code before it in its codebook (0 at the
     start), so that a slip costs one frame instead of the whole sound. An immediate stop gives L = 0.

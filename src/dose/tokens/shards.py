@@ -1,0 +1,134 @@
+"""Token shards on disk: what training reads, memory-mapped, never decoded.
+
+A split is a folder: `shard-00000/NAME.npy` (uint16 [n, K, T]) for each array NAME, and `index.json` with the
+ids of what the tokens were made from and the SHA-256 of every file. Names: "mix" (the whole 4 s), "kick",
+"snare", "hihat" (the one-shots) and "prompt_kick", ... (excerpts of the mix at that drum's hits).
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dose import files
+from dose.errors import IntegrityError, MissingInputError
+
+INDEX = "index.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Index:
+    """What a split of tokens is: its origin, its shards, and the hash of each file."""
+
+    codec_id: str
+    data_id: str
+    prompt: dict[str, Any]  # PromptConfig's fields for the prompt_* arrays
+    shards: tuple[dict[str, Any], ...]  # {"name", "count", "sha256": {array: digest}}
+
+    @property
+    def count(self) -> int:
+        return sum(s["count"] for s in self.shards)
+
+
+class Codes:
+    """Codes of one array over all shards: `take(indices)` gives int64 [n, K, T] without copying the rest."""
+
+    def __init__(self, parts: Sequence[np.ndarray]) -> None:
+        self.parts = list(parts)
+        self.starts = np.cumsum([0, *(len(p) for p in self.parts)])
+        self.shape = (int(self.starts[-1]), *self.parts[0].shape[1:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        out = np.empty((len(indices), *self.shape[1:]), np.int64)
+        shard = np.searchsorted(self.starts, indices, side="right") - 1
+        for s in np.unique(shard):
+            here = shard == s
+            out[here] = self.parts[s][indices[here] - self.starts[s]]
+        return out
+
+
+def shard_name(number: int) -> str:
+    return f"shard-{number:05d}"
+
+
+def write_shard(folder: Path, number: int, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Writes one shard, whole or not at all, and returns its entry for the index.
+
+    Raises ValueError for codes that do not fit 16 bits or arrays of unequal length.
+    """
+    counts = {len(a) for a in arrays.values()}
+    if len(counts) != 1:
+        raise ValueError(f"the arrays of a shard must be of one length, not {sorted(counts)}")
+    for name, a in arrays.items():
+        if a.size and not 0 <= int(a.min()) <= int(a.max()) < 1 << 16:
+            raise ValueError(f"codes of {name} do not fit 16 bits")
+    name = shard_name(number)
+    with files.atomic(folder / name) as beside:
+        beside.mkdir()
+        for array, values in arrays.items():
+            np.save(beside / f"{array}.npy", values.astype(np.uint16))
+        entry = {
+            "name": name,
+            "count": counts.pop(),
+            "sha256": {array: files.sha256(beside / f"{array}.npy") for array in sorted(arrays)},
+        }
+        files.write_json(beside / "shard.json", entry)
+    return entry
+
+
+def finished_shard(folder: Path, number: int) -> dict[str, Any] | None:
+    """The entry of a shard that an earlier run wrote whole and that is still what it was, else None."""
+    path = folder / shard_name(number)
+    if not (path / "shard.json").is_file():
+        return None
+    entry = files.read_json(path / "shard.json")
+    intact = all(
+        (path / f"{array}.npy").is_file() and files.sha256(path / f"{array}.npy") == digest
+        for array, digest in entry["sha256"].items()
+    )
+    return entry if intact else None
+
+
+def write_index(folder: Path, index: Index) -> None:
+    files.write_json(folder / INDEX, dataclasses.asdict(index))
+
+
+def read_index(folder: Path | str) -> Index:
+    """Raises MissingInputError or IntegrityError naming the file."""
+    path = Path(folder) / INDEX
+    raw = files.read_json(path)
+    fields = {f.name for f in dataclasses.fields(Index)}
+    if not isinstance(raw, dict) or set(raw) != fields:
+        raise IntegrityError(f"{path} does not have the keys {', '.join(sorted(fields))}; make it again.")
+    return Index(**{**raw, "shards": tuple(raw["shards"])})
+
+
+class Tokens:
+    """One split of tokens, opened. Every file that is used is checked against its hash once, when opened."""
+
+    def __init__(self, root: Path | str, split: str) -> None:
+        self.folder = Path(root) / split
+        self.index = read_index(self.folder)
+
+    def codes(self, name: str) -> Codes:
+        """Raises MissingInputError for an array that was not made, IntegrityError for a changed file."""
+        parts = []
+        for shard in self.index.shards:
+            path = self.folder / shard["name"] / f"{name}.npy"
+            if name not in shard["sha256"]:
+                raise MissingInputError(
+                    f"{self.folder} holds no '{name}' tokens; add them in params.yaml: tokens."
+                )
+            if not path.is_file():
+                raise MissingInputError(f"{path} is missing; run `dvc repro tokens`.")
+            if files.sha256(path) != shard["sha256"][name]:
+                raise IntegrityError(f"{path} was changed after it was made; run `dvc repro --force tokens`.")
+            parts.append(np.load(path, mmap_mode="r"))
+        if not parts:
+            raise MissingInputError(f"{self.folder} holds no shards; run `dvc repro tokens`.")
+        return Codes(parts)
