@@ -4,8 +4,10 @@ Everywhere else audio is a float32 numpy array, [N] mono or [C, N], full scale 1
 function says otherwise.
 """
 
+import contextlib
 import dataclasses
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -40,10 +42,8 @@ class Info:
 def probe(source: Path | str | BinaryIO, name: str | None = None) -> Info:
     """Reads only the header. Raises AudioError as `read` does."""
     name = name or _name(source)
-    try:
+    with _decoding(name):
         info = soundfile.info(_openable(source, name))
-    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as e:
-        raise AudioError(f"{name} is not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF).") from e
     _check_header(info.samplerate, info.channels, name)
     return Info(rate=info.samplerate, channels=info.channels, frames=info.frames, format=info.format)
 
@@ -64,15 +64,12 @@ def read(
     not finite, or outlandish in rate or channels.
     """
     name = name or _name(source)
-    try:
-        with soundfile.SoundFile(_openable(source, name)) as f:
-            file_rate, channels = f.samplerate, f.channels
-            _check_header(file_rate, channels, name)
-            if start > 0:
-                f.seek(min(int(start * file_rate), f.frames))
-            audio = _decode(f, None if max_seconds is None else int(max_seconds * file_rate))
-    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as e:
-        raise AudioError(f"{name} is not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF).") from e
+    with _decoding(name), soundfile.SoundFile(_openable(source, name)) as f:
+        file_rate, channels = f.samplerate, f.channels
+        _check_header(file_rate, channels, name)
+        if start > 0:
+            f.seek(min(int(start * file_rate), f.frames))
+        audio = _decode(f, None if max_seconds is None else int(max_seconds * file_rate))
     if audio.shape[1] == 0:
         raise AudioError(f"{name} holds no samples.")
     if not np.isfinite(audio).all():
@@ -84,15 +81,57 @@ def read(
     return np.ascontiguousarray(audio, dtype=np.float32)
 
 
-def _decode(f: soundfile.SoundFile, limit: int | None) -> Array:
-    """[C, N], in blocks: a header may promise far more frames than there are, or than memory holds."""
+def stream(
+    source: Path | str | BinaryIO, *, name: str | None = None, rate: int = RATE, seconds: float = 20.0
+) -> Iterator[Array]:
+    """Decodes a file of any length in blocks [C, N] of about `seconds`, resampled to `rate` without seams.
+
+    The blocks together equal what `read` gives with `mono=False`; only one is held in memory. Raises
+    AudioError as `read` does, for a flaw in a later block once that block is reached.
+    """
+    name = name or _name(source)
+    with _decoding(name), soundfile.SoundFile(_openable(source, name)) as f:
+        _check_header(f.samplerate, f.channels, name)
+        resampler = soxr.ResampleStream(f.samplerate, rate, f.channels, dtype="float32", quality="HQ")
+        total = 0
+        while True:
+            block = _decode(f, int(seconds * f.samplerate), started=total > 0)
+            total += block.shape[1]
+            if total == 0:
+                raise AudioError(f"{name} holds no samples.")
+            if not np.isfinite(block).all():
+                raise AudioError(f"{name} holds samples that are not finite numbers (NaN or infinity).")
+            done = block.shape[1] < int(seconds * f.samplerate)
+            if rate != f.samplerate:
+                # A copy: the resampler hands out a buffer that it fills again with the next block.
+                block = resampler.resample_chunk(np.ascontiguousarray(block.T), last=done).T.copy()
+            if block.shape[1]:
+                yield block
+            if done:
+                return
+
+
+@contextlib.contextmanager
+def _decoding(name: str) -> Iterator[None]:
+    """Tells what libsndfile could not read as an AudioError."""
+    try:
+        yield
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as e:
+        raise AudioError(f"{name} is not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF).") from e
+
+
+def _decode(f: soundfile.SoundFile, limit: int | None, started: bool = False) -> Array:
+    """[C, N], in blocks: a header may promise far more frames than there are, or than memory holds.
+
+    `started` says that something was decoded before, so that what cannot be read is a truncated end.
+    """
     blocks, total = [], 0
     while limit is None or total < limit:
         want = 1 << 18 if limit is None else min(1 << 18, limit - total)
         try:
             block = f.read(want, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError:
-            if total == 0:
+            if total == 0 and not started:
                 raise
             break  # truncated: what was decoded so far stands
         if not len(block):
@@ -138,6 +177,13 @@ def wav_bytes(audio: Array, rate: int = RATE, subtype: Subtype = "PCM_16") -> by
     """[N] or [C, N] as the bytes of a WAV file."""
     buffer = io.BytesIO()
     soundfile.write(buffer, np.asarray(audio).T, rate, subtype=subtype, format="WAV")
+    return buffer.getvalue()
+
+
+def encoded(audio: Array, container: Literal["FLAC", "MP3", "OGG"], rate: int = RATE) -> bytes:
+    """[N] or [C, N] as the bytes of a compressed file: FLAC (16 bit, exact), MP3 or OGG Vorbis (lossy)."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.asarray(audio).T, rate, format=container)
     return buffer.getvalue()
 
 
