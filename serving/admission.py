@@ -8,7 +8,6 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 
-from serving.settings import ServingConfig
 from serving.telemetry import QUEUE_DEPTH, REJECTED, STAGE_SECONDS
 
 
@@ -51,9 +50,9 @@ class Buckets:
 class Desk:
     """A bounded queue in front of a bounded number of workers, for requests that wait for their answer."""
 
-    def __init__(self, config: ServingConfig) -> None:
-        self.workers, self.queue, self.patience = config.concurrency, config.queue, config.wait_seconds
-        self._slots = asyncio.Semaphore(config.concurrency)
+    def __init__(self, name: str, workers: int, queue: int, patience: float) -> None:
+        self.name, self.workers, self.queue, self.patience = name, workers, queue, patience
+        self._slots = asyncio.Semaphore(workers)
         self._inside = 0  # waiting and working
         self._typical = 2.0  # seconds one request takes, a moving average
 
@@ -69,12 +68,12 @@ class Desk:
                 429, "The service is busy: its queue is full; try again later.", self.expected_wait()
             )
         self._inside += 1
-        QUEUE_DEPTH.labels("short").set(max(0, self._inside - self.workers))
+        QUEUE_DEPTH.labels(self.name).set(max(0, self._inside - self.workers))
         try:
             yield
         finally:
             self._inside -= 1
-            QUEUE_DEPTH.labels("short").set(max(0, self._inside - self.workers))
+            QUEUE_DEPTH.labels(self.name).set(max(0, self._inside - self.workers))
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,6 +27,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self._open: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,7 +47,7 @@ class Gate:
         try:
             try:
                 self._admit(scope, headers)
-                await self.app(scope, receive, stamped)
+                await self._inner(scope)(scope, receive, stamped)
             except Refusal as e:
                 await refusal(e)(scope, receive, stamped)
             except Exception as e:  # a bug: logged with its traceback, answered without it
@@ -59,8 +61,21 @@ class Gate:
             self._book(scope, status, time.perf_counter() - start)
             telemetry.request_id.reset(token)
 
+    def _inner(self, scope: Scope) -> ASGIApp:
+        """The application, behind CORS when the params name origins that may call it."""
+        origins = scope["app"].state.house.config.cors_origins
+        if origins and self._open is None:
+            self._open = CORSMiddleware(
+                self.app,
+                allow_origins=list(origins),
+                allow_methods=["GET", "POST", "DELETE"],
+                allow_headers=["X-API-Key", "Authorization", "X-Request-ID"],
+                expose_headers=["Retry-After", "X-Request-ID", "X-Dose-Version"],
+            )
+        return self._open or self.app
+
     def _admit(self, scope: Scope, headers: dict[str, str]) -> None:
-        if not scope["path"].startswith(_GUARDED):
+        if not scope["path"].startswith(_GUARDED) or scope["method"] == "OPTIONS":
             return
         house = scope["app"].state.house
         check_key(headers, house.key)

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from dose import audio
 from dose.drums import DRUMS
+from dose.kits.write import FORMATS
 from serving.admission import Refusal
 from serving.settings import Bound, ServingConfig
 
@@ -54,16 +55,72 @@ class Shape(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     tail: Annotated[
-        float | None, pydantic.Field(ge=0.02, le=2, description="Length of every hit in seconds, faded.")
-    ] = None
+        str,
+        pydantic.Field(description="Length of the hits in seconds: `0.3`, or per drum `kick:0.5,hihat:0.1`."),
+    ] = ""
     peak: Annotated[
-        float | None, pydantic.Field(ge=-60, le=0, description="Peak level of every hit in dBFS.")
-    ] = None
-    format: Annotated[str, pydantic.Field(description="Kit format of the ZIP; see /status.")] = "wav"
+        str,
+        pydantic.Field(description="Peak level of the hits in dBFS: `-1`, or per drum `kick:-1,snare:-3`."),
+    ] = ""
+    format: Annotated[str, pydantic.Field(description="Kit format of the ZIP; GET /status lists them.")] = (
+        "wav"
+    )
     reply: Annotated[
-        Literal["zip", "json"] | None,
-        pydantic.Field(description="ZIP, or JSON with base64; else by the Accept header."),
-    ] = None
+        Literal["", "zip", "json"],
+        pydantic.Field(description="ZIP, or JSON with base64 WAVs; else the Accept header decides."),
+    ] = ""
+
+    @pydantic.field_validator("tail")
+    @classmethod
+    def _tail(cls, text: str) -> str:
+        return _checked(text, 0.02, 2.0)
+
+    @pydantic.field_validator("peak")
+    @classmethod
+    def _peak(cls, text: str) -> str:
+        return _checked(text, -60.0, 0.0)
+
+    @pydantic.field_validator("format")
+    @classmethod
+    def _format(cls, text: str) -> str:
+        if text not in FORMATS:
+            raise ValueError(f"does not know '{text[:40]}'; choose from {', '.join(FORMATS)}")
+        return text
+
+
+class Choice(Shape):
+    """What GET /jobs/{id}/kit takes: a shape, and which candidates."""
+
+    pick: Annotated[
+        str, pydantic.Field(description="One candidate per drum, by rank from 1: `kick:2,snare:1`.")
+    ] = ""
+
+    @pydantic.field_validator("pick")
+    @classmethod
+    def _pick(cls, text: str) -> str:
+        return _checked(text, 1, 1000)
+
+
+def per_drum(text: str) -> dict[str, float]:
+    """ "0.3" as the same number for every drum, "kick:0.5,hihat:0.1" as one for each that is named."""
+    if not text:
+        return {}
+    if ":" not in text:
+        return dict.fromkeys(DRUMS, float(text))
+    pairs = (part.split(":", 1) for part in text.split(",") if part.strip())
+    return {drum.strip(): float(number) for drum, number in pairs}
+
+
+def _checked(text: str, low: float, high: float) -> str:
+    try:
+        numbers = per_drum(text)
+    except ValueError:
+        raise ValueError(f"must be a number, or numbers per drum as in kick:1, not '{text[:40]}'") from None
+    if unknown := sorted(numbers.keys() - set(DRUMS)):
+        raise ValueError(f"does not know '{unknown[0][:40]}'; choose from {', '.join(DRUMS)}")
+    if any(not low <= number <= high for number in numbers.values()):
+        raise ValueError(f"must lie between {low:g} and {high:g}")
+    return text
 
 
 class Ask(Options, Shape):

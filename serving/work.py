@@ -24,8 +24,8 @@ def run(
     route: str,
     cancelled: threading.Event,
     report: Callable[[float, str], None] = lambda fraction, stage: None,
-) -> Any:
-    """The Kit of the sound in `file`.
+) -> tuple[Any, str]:
+    """The Kit of the sound in `file`, and the version of the models that made it.
 
     Raises AudioError or Refusal for a sound that cannot be used, Stopped soon after `cancelled` is set.
     """
@@ -42,7 +42,7 @@ def run(
 
     progress(0.02, "listen")
     try:
-        return extractor.extract(
+        kit = extractor.extract(
             sound,
             rate,
             drums=options.drum_list(),
@@ -50,5 +50,6 @@ def run(
             seed=options.seed,
             progress=progress,
         )
+        return kit, str(extractor.bundle.version)
     finally:
         clock.enter(None)

@@ -1,0 +1,69 @@
+"""POST /extract: a short sound in, its kit in the same answer."""
+
+import asyncio
+import threading
+from typing import Any
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from serving import replies, telemetry, work
+from serving.admission import Refusal
+from serving.house import house_of
+from serving.uploads import Ask, Shape, parse, received
+
+
+async def extract(request: Request) -> Response:
+    """Takes a WAV, FLAC, OGG, MP3 or AIFF file and gives a ZIP with one WAV per drum (or JSON).
+
+    The options may also come as form fields, and the sound as the bare body.
+    """
+    house = house_of(request)
+    async with house.desk.place(), received(request, house.config) as (file, values):
+        ask = parse(Ask, values)
+        house.check_candidates(ask)
+        async with house.desk.turn():
+            cancelled = threading.Event()
+            watcher = asyncio.create_task(_watch(request, cancelled))
+
+            def make() -> Response:
+                clock = telemetry.StageClock()
+                kit, version = work.run(
+                    house.engine,
+                    file,
+                    ask,
+                    house.config.short,
+                    clock=clock,
+                    route="/extract",
+                    cancelled=cancelled,
+                )
+                with clock("pack"):
+                    return kit_response(request, kit.hits, version, ask)
+
+            try:
+                return await anyio.to_thread.run_sync(make)
+            except work.Stopped:
+                raise Refusal(499, "The caller went away.") from None
+            finally:
+                watcher.cancel()
+
+
+async def _watch(request: Request, gone: threading.Event) -> None:
+    """Sets `gone` when the caller hangs up, so that nobody computes for nobody."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    gone.set()
+
+
+def kit_response(request: Request, hits: dict[str, list[Any]], version: str, shape: Shape) -> Response:
+    """The kit in the form asked for by the option `reply`, else by the Accept header, else as a ZIP."""
+    accept = request.headers.get("accept", "")
+    if shape.reply == "json" or (not shape.reply and "application/json" in accept):
+        return JSONResponse(replies.as_json(hits, shape, version).model_dump())
+    name = "kit.zip" if shape.format == "wav" else f"kit-{shape.format}.zip"
+    return Response(
+        replies.as_zip(hits, shape),
+        media_type="application/zip",
+        headers={"Content-Disposition": f'attachment; filename="{name}"', "X-Dose-Version": version},
+    )
