@@ -12,7 +12,9 @@ from torch import Tensor
 from dose import files
 from dose.codec import frames, quantise
 from dose.codec.codec import CODEBOOKS, ENTRIES, HOP, SILENCE_PEAK
-from dose.codec.compact import BLOCKS, CompactCodec, CompactConfig, View, compand
+from dose.codec.compact import (
+    BLOCKS, GATE_DB, HEAD, CompactCodec, CompactConfig, Seen, View, compand, search_envelope,
+)  # fmt: skip
 
 NOISE_ROWS, EMBED_DIMS = 64, 64
 Report = Callable[[str, float], None]
@@ -56,18 +58,16 @@ def fit(
     key = files.hash_json([config, how, files.hash_json(folded[:: max(1, len(folded) // 64)].tolist())])
     steps = _Steps(state, key)
     cosines, view = frames.cosines(), View(config)
-    signs = torch.Generator().manual_seed(how.seed)
-    tables = {
-        "noise": torch.randn(NOISE_ROWS, HOP, generator=signs),
-        **steps.run("embed", lambda: _embedding(folded, cosines)),
-    }
-    seen = torch.cat([view.envelope(part.double(), cosines) for part in folded.split(8192)])
-    tables |= steps.run("envelope", lambda: {"envelope": _envelope(seen, view, config, how, report)})
-    wave, weights = _waves(folded, seen, tables["envelope"], view, cosines)
+    tables = {"noise": _noise(how.seed), **steps.run("embed", lambda: _embedding(folded, cosines))}
+    tables |= steps.run("jumps", lambda: {"jumps": _jumps(folded, view, how)})
+    seen = [view.see(part.double(), tables["jumps"], cosines) for part in folded.split(8192)]
+    tables |= steps.run("envelope", lambda: {"envelope": _envelope(seen, view, how, report)})
+    wave, weights = _waves(seen, tables["envelope"], view, cosines)
+    del seen
     books: list[Tensor] = []
     rest = wave.clone()
     power = float((view.weighting.spread(weights) * wave * wave).sum())
-    for stage in range(CODEBOOKS - config.envelope):
+    for stage in range(CODEBOOKS - HEAD):
 
         def book(seed: int = how.seed + 100 + stage) -> dict[str, Tensor]:
             return {
@@ -114,38 +114,57 @@ def _embedding(folded: Tensor, cosines: Tensor) -> dict[str, Tensor]:
     return {"embed_mean": mean.contiguous(), "embed": (basis / values[-1].sqrt()).float().contiguous()}
 
 
-def _envelope(seen: Tensor, view: View, config: CompactConfig, how: FittingConfig, report: Report) -> Tensor:
-    """Books [2, N, bands + BLOCKS] for the envelopes; entry 0 of the first stays free for silence."""
-    one = torch.ones(len(seen), 1)
-    dims = quantise.plain(config.bands + BLOCKS)
-    rest = (seen * view.importance).float()
-    books = []
-    for stage in range(config.envelope):
-        kept = ENTRIES - (stage == 0)
-        book = quantise.k_means(rest, kept, dims, one, rounds=how.rounds, seed=how.seed + stage)
-        codes, errors = quantise.assign(rest, book, dims, one)
-        rest = rest - book[codes]
-        if stage == 0:
-            # Ordered by loudness, so that neighbouring codes mean neighbouring levels.
-            book = book[book[:, : config.bands].mean(-1).argsort()]
-            book = torch.cat([torch.full((1, book.shape[1]), -100.0), book])
-        books.append(book)
-        report(f"envelope{stage}", float((errors / config.bands).mean().sqrt()))
-    return torch.stack(books) / view.importance.float()
+def _noise(seed: int) -> Tensor:
+    """Random signs: each coefficient has exactly the level of its band, only the phase is left to chance."""
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 2, (NOISE_ROWS, HOP), generator=draw).float() * 2 - 1
 
 
-def _waves(
-    folded: Tensor, seen: Tensor, envelope: Tensor, view: View, cosines: Tensor
-) -> tuple[Tensor, Tensor]:
+def _jumps(folded: Tensor, view: View, how: FittingConfig) -> Tensor:
+    """The ways a level rises inside a frame, [jumps, BLOCKS] in dB, "not at all" first."""
+    curves = torch.cat([view.curve(part.double()) for part in folded.split(8192)]).float()
+    curves = curves[curves.amin(-1) < 0]
+    # Hits fall anywhere in a frame, so every curve is also seen later in its frame.
+    moved = [torch.nn.functional.pad(curves, (n, 0), value=GATE_DB)[:, :BLOCKS] for n in range(BLOCKS)]
+    curves = torch.cat([m for m in moved]).unique(dim=0)
+    curves = curves[curves[:, -1] > -1]
+    few = view.config.jumps - 1
+    one = torch.ones(len(curves), 1)
+    book = quantise.k_means(
+        curves, few, quantise.plain(BLOCKS), one, rounds=how.rounds * 2, seed=how.seed + 50
+    )
+    return torch.cat([torch.zeros(1, BLOCKS), book])
+
+
+def _envelope(seen: list[Seen], view: View, how: FittingConfig, report: Report) -> Tensor:
+    """Books [2, N, bands] for the band levels; entry 0 of the first stays free for silence."""
+    config = view.config
+    rest = torch.cat([s.band_db for s in seen]).float()
+    weights = torch.cat([s.weights for s in seen]).float()
+    jump = torch.cat([s.jump for s in seen])
+    first = quantise.k_means(rest, ENTRIES - 1, view.envelope, weights, rounds=how.rounds, seed=how.seed)
+    # Ordered by loudness, so that neighbouring codes mean neighbouring levels.
+    first = first[first.mean(-1).argsort()]
+    codes, errors = quantise.assign(rest, first, view.envelope, weights)
+    report("envelope0", float((errors.sum() / weights.sum()).sqrt()))
+    rest = rest - first[codes]
+    second = torch.zeros(ENTRIES, config.bands)
+    parts = [(jump == 0, 0, config.plain), (jump > 0, config.plain, config.shapes)]
+    for rows, start, count in parts:
+        second[start : start + count] = quantise.k_means(
+            rest[rows], count, view.envelope, weights[rows], rounds=how.rounds, seed=how.seed + 1
+        )
+    codes, errors = quantise.assign(rest, second[: config.plain], view.envelope, weights)
+    report("envelope1", float((errors.sum() / weights.sum()).sqrt()))
+    return torch.stack([torch.cat([torch.full((1, config.bands), -100.0), first]), second])
+
+
+def _waves(seen: list[Seen], books: Tensor, view: View, cosines: Tensor) -> tuple[Tensor, Tensor]:
     """What the waveform books have to code, float32 [F, dims], and the weights [F, wave]."""
     waves, weights = [], []
-    scaled = envelope * view.importance.float()
-    scaled[0, 0] = 1e6
-    for part, sight in zip(folded.split(8192), seen.split(8192), strict=True):
-        one = torch.ones(len(part), 1, dtype=torch.float64)
-        head = quantise.search(sight * view.importance, scaled, quantise.plain(seen.shape[1]), one, beam=8)
-        band_db, gain = view.split(quantise.look_up(head, envelope.double()))
-        wave, weight = view.wave(part.double() / gain, band_db, cosines)
+    for part in seen:
+        head = search_envelope(part, books, view)
+        wave, weight = view.wave(part.flat, quantise.look_up(head, books.double()), cosines)
         waves.append(wave.float())
         weights.append(weight.float())
     return torch.cat(waves), torch.cat(weights)

@@ -77,6 +77,18 @@ def _search_tile(
     return codes[:, 0]
 
 
+def shortlist(x: Tensor, book: Tensor, weighting: Weighting, weights: Tensor, count: int) -> Tensor:
+    """The `count` nearest entries of each row, nearest first, int64 [F, count]. Float64 throughout."""
+    book = book.double()
+    square = weighting.squares(book)
+    out = []
+    for i in range(0, len(x), 1024):
+        part, w = x[i : i + 1024], weights[i : i + 1024]
+        score = w @ square - 2 * ((part * weighting.spread(w)) @ book.T)
+        out.append(score.topk(min(count, len(book)), largest=False).indices)
+    return torch.cat(out) if out else torch.zeros(0, count, dtype=torch.long)
+
+
 def look_up(codes: Tensor, books: Tensor) -> Tensor:
     """Sum of the entries: int64 [..., S] and [S, N, D] to [..., D]."""
     return sum((book[codes[..., s]] for s, book in enumerate(books)), torch.zeros(()))
