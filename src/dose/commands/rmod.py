@@ -1,0 +1,123 @@
+"""`dose rmod`: write, look at and search the training data."""
+
+import argparse
+from pathlib import Path
+
+EXAMPLE = """examples:
+  dose rmod export --split test --count 20 --out exported
+  dose rmod export --split train --count 1000 --out exported --workers 2 --stems
+  dose rmod export --dataset groove --count 8 --out exported
+  dose rmod show --split train --index 123456 --out shown
+  dose rmod query "bass IS NULL AND kick.layers[1].kit = 'procedural'" --limit 10
+"""
+
+
+def register(subparsers) -> None:
+    parser = subparsers.add_parser(
+        "rmod",
+        help="write, look at and search the training data",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    export = _action(actions, "export", "render items to folders of WAV files, the same bytes every time")
+    _where(export)
+    export.add_argument("--count", type=int, required=True, help="how many items")
+    export.add_argument("--start", type=int, default=0, help="first item (default 0)")
+    export.add_argument("--out", type=Path, required=True, help="folder to write to")
+    export.add_argument("--workers", type=int, default=1, help="processes (default 1)")
+    export.add_argument("--stems", action="store_true", help="also every track as it is in the mix")
+    export.set_defaults(run=run_export)
+    show = _action(actions, "show", "print one recipe; with --out also its sounds, stems and MIDI")
+    _where(show)
+    show.add_argument("--index", type=int, required=True, help="the item's number")
+    show.add_argument("--out", type=Path, help="folder to write to")
+    show.set_defaults(run=run_show)
+    query = _action(actions, "query", "find recipes by an SQL condition")
+    query.add_argument("where", help="for example: \"list_contains(licences, 'CC0-1.0') AND vocal IS NULL\"")
+    query.add_argument("--columns", default="split, index", help='what to print (default "split, index")')
+    query.add_argument("--limit", type=int, default=50, help="at most this many rows (default 50)")
+    query.add_argument("--data", type=Path, default=Path("data/rmod"), help="default data/rmod")
+    query.set_defaults(run=run_query)
+
+
+def _action(actions, name: str, text: str) -> argparse.ArgumentParser:
+    return actions.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _where(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--split", choices=("train", "val", "test"), help="default test")
+    parser.add_argument(
+        "--dataset", choices=("rmod", "rmod_drums", "groove"), help="a test set instead of a split"
+    )
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="default params.yaml")
+    parser.add_argument("--sources", type=Path, default=Path("data/sources"), help="default data/sources")
+
+
+def _opened(args: argparse.Namespace):
+    """The config, the bank, the split and whether the instruments are muted."""
+    from dose import config
+    from dose.errors import DoseError
+    from dose.rmod import RmodConfig
+    from dose.sources.catalogue import Bank
+
+    if args.split and args.dataset:
+        raise DoseError("Give --split or --dataset, not both: every --dataset is a test set.")
+    ranges = config.load("rmod", RmodConfig, args.params)
+    bank = Bank.load(args.sources)
+    split = "groove" if args.dataset == "groove" else (args.split or "test")
+    return ranges, bank, split, args.dataset == "rmod_drums"
+
+
+def run_export(args: argparse.Namespace) -> None:
+    from dose.errors import DoseError
+    from dose.rmod.dataset import Export, write_items
+
+    if args.count < 1 or args.start < 0 or args.workers < 1:
+        raise DoseError("--count and --workers must be at least 1 and --start at least 0.")
+    ranges, bank, split, drums_only = _opened(args)
+    export = Export(out=args.out, split=split, drums_only=drums_only, stems=args.stems)
+    write_items(ranges, bank, (export,), args.start, args.start + args.count, workers=args.workers)
+    print(f"{args.count} items of {args.dataset or split} in {args.out}")
+
+
+def run_show(args: argparse.Namespace) -> None:
+    import yaml
+
+    from dose.errors import DoseError
+    from dose.rmod import draw, render
+    from dose.rmod.dataset import write_shown
+
+    if args.index < 0:
+        raise DoseError("--index must be at least 0.")
+    ranges, bank, split, drums_only = _opened(args)
+    recipe = draw(ranges, bank, split, args.index)
+    print(
+        yaml.safe_dump(rounded(recipe.as_dict()), sort_keys=False, default_flow_style=None, width=110), end=""
+    )
+    if args.out:
+        item = render(recipe, bank, ranges, drums_only=drums_only, stems=True)
+        write_shown(recipe, item, args.out)
+        print(f"# mix, one-shots, stems, MIDI and the exact recipe: {args.out}")
+
+
+def rounded(value):
+    """For reading: reals to 4 digits, tuples as lists."""
+    if isinstance(value, dict):
+        return {k: rounded(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(v) for v in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def run_query(args: argparse.Namespace) -> None:
+    from dose.rmod.table import query
+
+    found = query(args.data, args.where, columns=args.columns, limit=args.limit)
+    print(found.to_string(index=False) if len(found) else "no recipe matches")

@@ -1,0 +1,114 @@
+"""The stage: recipe tables of every split, audio of val and test, each shard written once and checked.
+
+A shard leaves a record of its files' hashes when it is whole. A run that was killed, or that lost a worker,
+starts again from the records; a record whose files do not match any more is a shard to be done again.
+"""
+
+import functools
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dose import files
+from dose.cluster import map_shards
+from dose.rmod import table
+from dose.rmod.config import RmodConfig
+from dose.rmod.dataset import Export, counts, exports, render_shard
+
+if TYPE_CHECKING:
+    from dose.sources.catalogue import Bank
+
+HARMLESS = ("workers", "shard", "pitch_cache_mb", "train", "val", "test")  # change no item's bytes
+
+
+def data_id(config: RmodConfig, bank: "Bank") -> str:
+    """16 hex digits that change whenever any item may: ranges, seed, bank, or the code of this package."""
+    values = {k: v for k, v in vars(config).items() if k not in HARMLESS}
+    return files.hash_json({"config": values, "bank": bank.id, "code": code_version()})
+
+
+@functools.cache
+def code_version() -> str:
+    """16 hex digits of this package's sources."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()[:16]
+
+
+def build(config: RmodConfig, bank: "Bank", root: Path) -> None:
+    """Writes data/rmod, or what of it is missing. Raises what drawing and rendering raise."""
+    _clear_stale(config, bank, root)
+    size = table.PART
+    for split, count in counts(config).items():
+        parts = [(split, start, min(start + size, count)) for start in range(0, count, size)]
+        job = functools.partial(_table_shard, config, bank, root)
+        _run(job, [("recipes", *p) for p in parts], root, config.workers, f"{split} recipes")
+    for split, outputs in exports(config, root).items():
+        shards = [
+            (export.out.name, export, start, min(start + config.shard, counts(config)[split]))
+            for export in outputs
+            for start in range(0, counts(config)[split], config.shard)
+        ]
+        job = functools.partial(_audio_shard, config, bank, root)
+        _run(job, shards, root, config.workers, f"{split} audio")
+
+
+def _clear_stale(config: RmodConfig, bank: "Bank", root: Path) -> None:
+    """What was made from other params, another bank or other code goes; what only resumes stays."""
+    key = files.hash_json({"id": data_id(config, bank), "counts": counts(config), "shard": config.shard})
+    state = root / "build.json"
+    if root.is_dir() and not (state.is_file() and files.read_json(state).get("key") == key):
+        shutil.rmtree(root)
+    root.mkdir(parents=True, exist_ok=True)
+    (root / files.MANIFEST).unlink(missing_ok=True)
+    files.write_json(state, {"key": key, "data_id": data_id(config, bank), "bank": bank.id})
+
+
+def _run(job: Callable, shards: list, root: Path, workers: int, describe: str) -> None:
+    todo = [shard for shard in shards if not _whole(root, _record(root, shard))]
+    if todo:
+        for _ in map_shards(job, todo, workers=min(workers, len(todo)), describe=describe):
+            pass
+
+
+def _record(root: Path, shard: tuple) -> Path:
+    name = shard[1] if isinstance(shard[1], str) else shard[0]
+    return root / "shards" / shard[0] / f"{name}-{shard[-2]:09d}.json"
+
+
+def _whole(root: Path, record: Path) -> bool:
+    if not record.is_file():
+        return False
+    hashes = files.read_json(record)
+    return all((root / n).is_file() and files.sha256(root / n) == digest for n, digest in hashes.items())
+
+
+def _keep_record(root: Path, shard: tuple, paths: list[Path]) -> None:
+    hashes = {p.relative_to(root).as_posix(): files.sha256(p) for p in sorted(paths)}
+    files.write_json(_record(root, shard), hashes)
+
+
+def _table_shard(config: RmodConfig, bank: "Bank", root: Path, shard: tuple[str, str, int, int]) -> None:
+    _, split, start, stop = shard
+    path = table.part_path(root, split, start)
+    table.write_part(config, bank, split, start, stop, path)
+    _keep_record(root, shard, [path])
+
+
+def _audio_shard(config: RmodConfig, bank: "Bank", root: Path, shard: tuple[str, Export, int, int]) -> None:
+    _, export, start, stop = shard
+    folders = render_shard(config, bank, export, start, stop)
+    _keep_record(root, shard, [p for folder in folders for p in folder.rglob("*") if p.is_file()])
+
+
+def summary(config: RmodConfig, bank: "Bank") -> dict[str, Any]:
+    """What identifies the data."""
+    return {
+        "data_id": data_id(config, bank),
+        "bank": bank.id,
+        "code": code_version(),
+        "seed": config.seed,
+        "items": counts(config),
+        "groove": "Groove MIDI Dataset" if config.groove.folder else "groove-like, not GMD",
+    }

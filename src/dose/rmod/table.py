@@ -1,0 +1,112 @@
+"""The recipe table: parquet parts of one row per recipe, exact, and SQL over them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dose.drums import DRUMS, INSTRUMENTS
+from dose.errors import DoseError, MissingInputError
+from dose.files import atomic
+from dose.rmod.columns import arrow
+from dose.rmod.config import RmodConfig
+from dose.rmod.draw import draw_block
+from dose.rmod.recipe import Recipe
+
+if TYPE_CHECKING:
+    from dose.sources.catalogue import Bank
+
+PART = 25_000  # rows of one file
+BLOCK = 5_000  # rows drawn at a time, and of one row group
+SPLITS = ("train", "val", "test", "groove")
+
+
+def part_path(root: Path, split: str, start: int) -> Path:
+    return root / "recipes" / split / f"{start:09d}.parquet"
+
+
+def write_part(config: RmodConfig, bank: "Bank", split: str, start: int, stop: int, path: Path) -> None:
+    """Draws recipes start..stop and writes them as one parquet file, whole or not at all."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with atomic(path) as beside:
+        writer = None
+        for first in range(start, stop, BLOCK):
+            block = draw_block(config, bank, split, first, min(first + BLOCK, stop))
+            table = pa.table({name: arrow(node) for name, node in block.items()})
+            if writer is None:
+                writer = pq.ParquetWriter(
+                    beside, table.schema, compression="zstd", use_dictionary=_texts(table)
+                )
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()
+
+
+def _texts(table: Any) -> list[str]:
+    """Leaf columns worth a dictionary: texts. Reals are all different and would only slow the writer."""
+    import pyarrow as pa
+
+    found = []
+
+    def walk(kind: Any, path: str) -> None:
+        if pa.types.is_struct(kind):
+            for field in kind:
+                walk(field.type, f"{path}.{field.name}")
+        elif pa.types.is_list(kind):
+            walk(kind.value_type, f"{path}.list.element")
+        elif pa.types.is_dictionary(kind):
+            found.append(path)
+
+    for field in table.schema:
+        walk(field.type, field.name)
+    return found
+
+
+def read_recipe(root: Path | str, split: str, index: int) -> Recipe:
+    """The recipe as the table holds it. Raises MissingInputError when it holds no such item."""
+    import pyarrow.parquet as pq
+
+    path = part_path(Path(root), split, index // PART * PART)
+    if path.is_file():
+        row = index % PART
+        file = pq.ParquetFile(path)
+        if row < file.metadata.num_rows:
+            group = file.read_row_group(row // BLOCK)
+            return Recipe.from_dict(group.slice(row % BLOCK, 1).to_pylist()[0])
+    raise MissingInputError(
+        f"{Path(root) / 'recipes'} has no item {index} in '{split}'; run `dvc repro rmod`."
+    )
+
+
+def query(root: Path | str, where: str, *, columns: str = "split, index", limit: int = 50) -> Any:
+    """Rows of the view `recipes` that satisfy `where`, as a pandas DataFrame.
+
+    The view has every field of `Recipe` as a column (structs: kick.layers[1].kit, bass.semitones, ...) and
+    the lists `instruments` (those that play), `clips`, `kits` and `licences`. Raises DoseError for SQL that
+    does not run, MissingInputError where there is no table.
+    """
+    import duckdb
+
+    if not any((Path(root) / "recipes").glob("*/*.parquet")):
+        raise MissingInputError(f"{Path(root) / 'recipes'} holds no recipes; run `dvc repro rmod`.")
+    base = duckdb.connect()
+    base.execute(_view(Path(root)))
+    try:
+        return base.execute(f"SELECT {columns} FROM recipes WHERE {where} LIMIT {int(limit)}").df()
+    except duckdb.Error as e:
+        raise DoseError(f"The query does not run: {' '.join(str(e).split())}") from e
+
+
+def _view(root: Path) -> str:
+    def gathered(field: str) -> str:
+        drums = [f"list_transform({d}.layers, lambda x: x.{field})" for d in DRUMS]
+        loops = [f"[{i}.{field}]" for i in INSTRUMENTS]
+        return f"list_sort(list_distinct(flatten([{', '.join(drums + loops)}])))"
+
+    playing = ", ".join(f"CASE WHEN {i} IS NOT NULL THEN '{i}' END" for i in INSTRUMENTS)
+    files = str(root / "recipes" / "*" / "*.parquet").replace("'", "''")
+    return (
+        f"CREATE VIEW recipes AS SELECT *, list_filter([{playing}], lambda x: x IS NOT NULL) AS instruments, "
+        f"{gathered('clip')} AS clips, {gathered('kit')} AS kits, {gathered('licence')} AS licences "
+        f"FROM read_parquet('{files}', union_by_name = true)"
+    )

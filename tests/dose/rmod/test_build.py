@@ -1,0 +1,78 @@
+import dataclasses
+
+import pytest
+
+from dose import files
+from dose.errors import MissingInputError
+from dose.rmod import build, table
+from dose.rmod.dataset import Export, items, write_items
+from dose.rmod.draw import draw
+
+
+@pytest.fixture(scope="module")
+def small(ranges):
+    groove = dataclasses.replace(ranges.groove, items=2)
+    return dataclasses.replace(ranges, train=30, val=2, test=3, groove=groove, workers=1, shard=2)
+
+
+@pytest.fixture(scope="module")
+def built(small, bank, tmp_path_factory):
+    root = tmp_path_factory.mktemp("rmod")
+    build.build(small, bank, root)
+    return root
+
+
+def test_every_set_has_its_items(built):
+    assert [len(items(built, d)) for d in ("val", "rmod", "rmod_drums", "groove")] == [2, 3, 3, 2]
+    item = items(built, "rmod")[2]
+    assert item.index == 2
+    assert item.mix_path.is_file()
+    assert all(p.is_file() for p in item.shots.values())
+    assert item.hits == {d: tuple(t) for d, t in files.read_json(item.mix_path.parent / "hits.json").items()}
+
+
+def test_the_table_holds_what_is_drawn(built, small, bank):
+    for split, index in (("train", 0), ("train", 29), ("test", 1), ("groove", 1)):
+        assert table.read_recipe(built, split, index) == draw(small, bank, split, index)
+    with pytest.raises(MissingInputError, match="item 30"):
+        table.read_recipe(built, "train", 30)
+
+
+def test_a_second_run_writes_nothing_and_a_damaged_shard_is_made_again(built, small, bank):
+    def stamps():
+        return {p: p.stat().st_mtime_ns for p in built.rglob("*.wav")}
+
+    before = stamps()
+    build.build(small, bank, built)
+    assert stamps() == before
+    victim = items(built, "groove")[0].mix_path
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[:-100])
+    build.build(small, bank, built)
+    assert victim.read_bytes() == whole
+    assert items(built, "rmod")[0].mix_path.stat().st_mtime_ns == before[items(built, "rmod")[0].mix_path]
+
+
+def test_other_ranges_leave_nothing_of_the_old_data(built, small, bank, tmp_path):
+    build.build(dataclasses.replace(small, val=1), bank, tmp_path)
+    old = items(tmp_path, "val")[0].mix_path.read_bytes()
+    build.build(dataclasses.replace(small, val=1, seed=2), bank, tmp_path)
+    assert items(tmp_path, "val")[0].mix_path.read_bytes() != old
+
+
+def _bytes(root):
+    return {p.relative_to(root): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+def test_a_shard_of_its_own_has_the_same_bytes(built, small, bank, tmp_path):
+    write_items(small, bank, (Export(out=tmp_path / "a", split="test"),), 0, 3, workers=1)
+    write_items(small, bank, (Export(out=tmp_path / "b", split="test"),), 2, 3, workers=1)
+    assert _bytes(tmp_path / "a") == _bytes(built / "audio" / "test")
+    assert _bytes(tmp_path / "b" / "000002") == _bytes(tmp_path / "a" / "000002")
+
+
+def test_workers_do_not_change_a_byte(small, bank, tmp_path):
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        write_items(small, bank, (Export(out=out, split="val"),), 0, 4, workers=workers)
+    assert _bytes(tmp_path / "1") == _bytes(tmp_path / "2")

@@ -1,0 +1,89 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from dose import audio
+from dose.drums import DRUMS
+from dose.errors import MissingInputError
+from dose.rmod import draw, render
+from dose.rmod.draw import draw_many
+from dose.rmod.render import MIX, SHOT, pan_gains, place
+
+
+@pytest.fixture(scope="module")
+def recipes(ranges, bank):
+    return list(draw_many(ranges, bank, "train", 0, 4))
+
+
+def test_shapes_levels_and_hits(recipes, ranges, bank):
+    for recipe in recipes:
+        item = render(recipe, bank, ranges)
+        assert (item.mix.shape, item.mix.dtype) == ((2, MIX), np.float32)
+        assert np.isfinite(item.mix).all()
+        assert 0.05 < audio.peak(item.mix) <= 1.0 + 1e-6  # the limiter's threshold lies at or below 0 dBFS
+        for drum in DRUMS:
+            assert (item.shots[drum].shape, item.shots[drum].dtype) == ((SHOT,), np.float32)
+            assert audio.peak(item.shots[drum]) == pytest.approx(1.0)
+            assert len(item.hits[drum]) == len(getattr(recipe, drum).onsets)
+
+
+def test_the_same_bytes_whatever_was_rendered_before(recipes, ranges, bank):
+    first = [render(r, bank, ranges).mix.tobytes() for r in recipes]
+    assert [render(r, bank, ranges).mix.tobytes() for r in reversed(recipes)] == first[::-1]
+
+
+def test_stems_add_up_to_the_mix(recipes, ranges, bank):
+    recipe = next(r for r in recipes if r.loops)
+    item = render(recipe, bank, ranges, stems=True)
+    assert set(item.stems) == set(DRUMS) | set(recipe.loops)
+    np.testing.assert_allclose(sum(item.stems.values()), item.mix, atol=2e-4)
+
+
+def test_sends_after_the_limiter(recipes, ranges, bank):
+    late = dataclasses.replace(ranges, master=dataclasses.replace(ranges.master, sends="after"))
+    recipe = next(r for r in recipes if r.snare.chain.reverb or r.hihat.chain.reverb)
+    item = render(recipe, bank, late, stems=True)
+    assert not np.array_equal(item.mix, render(recipe, bank, ranges).mix)
+    np.testing.assert_allclose(sum(item.stems.values()), item.mix, atol=2e-4)
+
+
+def test_drums_only_is_the_same_recipe_without_instruments(recipes, ranges, bank):
+    recipe = next(r for r in recipes if r.loops)
+    muted = render(recipe, bank, ranges, drums_only=True, stems=True)
+    empty = dataclasses.replace(recipe, bass=None, piano=None, guitar=None, vocal=None)
+    assert set(muted.stems) == set(DRUMS)
+    np.testing.assert_array_equal(muted.mix, render(empty, bank, ranges).mix)
+
+
+def test_a_hit_cuts_the_tail_of_the_one_before(recipes):
+    drum = dataclasses.replace(recipes[0].kick, onsets=(100, 1100, MIX - 500), velocities=(127, 63, 127))
+    track = place(drum, np.ones(SHOT, np.float32))
+    assert not track[:100].any()
+    assert (track[100:1100] == 1.0).all()
+    assert (track[1100 : 1100 + SHOT] == 0.5).all()
+    assert not track[1100 + SHOT : MIX - 500].any()
+    assert (track[MIX - 500 :] == 1.0).all()
+
+
+@pytest.mark.parametrize("law", ["linear", "power", "compromise"])
+def test_pan_keeps_the_level_and_the_side(law):
+    for pan in (0.0, 0.2, 0.5, 0.9, 1.0):
+        left, right = pan_gains(pan, law)
+        assert left**2 + right**2 == pytest.approx(2)
+        assert np.sign(round(right - left, 9)) == np.sign(pan - 0.5)
+
+
+def test_a_clip_that_has_gone_is_named(recipes, ranges, bank):
+    gone = dataclasses.replace(recipes[0].kick.layers[0], clip="0123456789abcdef")
+    recipe = dataclasses.replace(recipes[0], kick=dataclasses.replace(recipes[0].kick, layers=(gone,)))
+    with pytest.raises(MissingInputError, match="0123456789abcdef"):
+        render(recipe, bank, ranges)
+
+
+def test_drawn_from_the_split_that_is_asked_for(ranges, bank):
+    for split in ("train", "val", "test"):
+        recipe = draw(ranges, bank, split, 3)
+        used = [layer.clip for d in recipe.drums.values() for layer in d.layers]
+        used += [loop.clip for loop in recipe.loops.values()]
+        assert {bank.clip(c).split for c in used} == {split}
