@@ -86,8 +86,8 @@ def add_routes(app: FastAPI) -> None:
         )
 
     common = (400, 401, 429)
-    accepted = {202: {"model": songs.JobReply, "description": "Taken; see Location."}}
-    found = {200: {"model": songs.JobReply, "description": "The job."}}
+    accepted: documents.Answers = {202: {"model": songs.JobReply, "description": "Taken; see Location."}}
+    found: documents.Answers = {200: {"model": songs.JobReply, "description": "The job."}}
     upload, roll = documents.upload, documents.options(Options)
     add(
         "/extract",

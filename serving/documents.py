@@ -6,6 +6,7 @@ import pydantic
 
 from serving import replies
 
+Answers = dict[int | str, dict[str, Any]]  # as FastAPI's `responses`
 _BINARY = {"type": "string", "format": "binary"}
 _PROBLEMS = {
     400: "The sound or an option cannot be used.",
@@ -49,11 +50,11 @@ def options(model: type[pydantic.BaseModel]) -> dict[str, Any]:
     }
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problems(*statuses: int) -> Answers:
     return {s: {"model": replies.Problem, "description": _PROBLEMS[s]} for s in statuses}
 
 
-def kit(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def kit(*statuses: int) -> Answers:
     return {
         200: {
             "description": "The kit, as JSON with base64 WAVs or as a ZIP.",

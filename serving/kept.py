@@ -1,56 +1,39 @@
-"""A kit on disk between two requests: kit.json and one float WAV per hit."""
+"""A kit on disk between two requests: kit.json, and one float WAV per hit as the model made it."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from dose import audio, files
+from dose.drums import DRUMS
+from dose.extract.finish import Finish, finish
+from dose.extract.kit import Hit, Kit
+
+FACTS = [field.name for field in dataclasses.fields(Hit) if field.name not in ("audio", "raw")]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class KeptHit:
-    drum: str
-    audio: np.ndarray  # float32 [N] mono at 44.1 kHz
-    confidence: float
-    present: bool
-    time: float
-    seed: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class KeptKit:
-    hits: dict[str, list[KeptHit]]
-    version: str  # of the models that made it
-
-
-def keep(kit: Any, version: str, folder: Path, base: KeptKit | None = None) -> None:
+def keep(kit: Kit, folder: Path, base: Kit | None = None) -> None:
     """Writes the kit, whole or not at all; drums that it lacks come from `base`."""
+    hits = {**(base.hits if base else {}), **kit.hits}
     with files.atomic(folder) as beside:
         beside.mkdir()
-        facts: dict[str, Any] = {"version": version, "hits": []}
-        for drum, hits in {**(base.hits if base else {}), **kit.hits}.items():
-            for rank, hit in enumerate(hits):
-                name = f"{drum}-{rank}.wav"
-                audio.write(beside / name, hit.audio, subtype="FLOAT")
-                facts["hits"].append(
-                    {
-                        "drum": drum,
-                        "file": name,
-                        "confidence": float(hit.confidence),
-                        "present": bool(hit.present),
-                        "time": float(hit.time),
-                        "seed": int(hit.seed),
-                    }
-                )
-        files.write_json(beside / "kit.json", facts)
+        rows = []
+        for drum, found in hits.items():
+            for rank, hit in enumerate(found):
+                audio.write(beside / f"{drum}-{rank}.wav", hit.raw, subtype="FLOAT")
+                rows.append({name: getattr(hit, name) for name in FACTS})
+        about = {"seconds": kit.seconds, "version": kit.version, "data_id": kit.data_id, "seed": kit.seed}
+        files.write_json(beside / "kit.json", {**about, "drums": list(hits), "hits": rows})
 
 
-def load(folder: Path) -> KeptKit:
-    facts = files.read_json(folder / "kit.json")
-    hits: dict[str, list[KeptHit]] = {}
-    for fact in facts["hits"]:
-        name = fact.pop("file")
-        hits.setdefault(fact["drum"], []).append(KeptHit(audio=audio.read(folder / name), **fact))
-    return KeptKit(hits=hits, version=facts["version"])
+def load(folder: Path) -> Kit:
+    """The kit that `keep` wrote; MissingInputError or IntegrityError when it is not whole."""
+    about = files.read_json(folder / "kit.json")
+    rows, drums = about.pop("hits"), about.pop("drums")
+    hits: dict[str, Sequence[Hit]] = {drum: () for drum in DRUMS if drum in drums}
+    for row in rows:
+        rank = len(hits[row["drum"]])
+        raw = audio.read(folder / f"{row['drum']}-{rank}.wav")
+        hit = Hit(**{**row, "pan": tuple(row["pan"])}, raw=raw, audio=finish(raw, Finish()))
+        hits[row["drum"]] = (*hits[row["drum"]], hit)
+    return Kit(hits={drum: tuple(found) for drum, found in hits.items()}, **about)

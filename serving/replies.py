@@ -3,16 +3,23 @@
 import base64
 import io
 import zipfile
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import pydantic
 
-from dose import audio
-from dose.kits.drumkit import DrumKit, Pad, Sound
+from dose.extract.finish import finish, place
+from dose.extract.kit import Hit, Kit
+from dose.kits import build
+from dose.kits.drumkit import DrumKit
+from dose.kits.riff import Bits
 from dose.kits.write import contents
 from serving.admission import Refusal
 from serving.uploads import Shape, per_drum
+
+SOURCE = "an upload"  # the caller's file name stays with the caller
+
+Hits = Mapping[str, Sequence[Hit]]
 
 
 class HitReply(pydantic.BaseModel):
@@ -21,12 +28,15 @@ class HitReply(pydantic.BaseModel):
     present: bool = pydantic.Field(description="False: the drum is probably not in the mix.")
     time: float = pydantic.Field(description="Where in the upload the hit was heard, in seconds.")
     seed: int
+    match: float = pydantic.Field(description="0 to 1: how well it explains the mix at its onsets.")
+    agreement: float = pydantic.Field(description="0 to 1: how like the other candidates it is.")
     seconds: float
     audio: str = pydantic.Field(description="A WAV file, in base64.")
 
 
 class KitReply(pydantic.BaseModel):
     version: str = pydantic.Field(description="The models that made the kit.")
+    seconds: float = pydantic.Field(description="Length of the upload.")
     rate: int = pydantic.Field(description="Samples per second of every hit.")
     drums: dict[str, list[HitReply]]
 
@@ -36,66 +46,69 @@ class Problem(pydantic.BaseModel):
     request_id: str
 
 
-def shaped(drum: str, hit: Any, shape: Shape) -> Any:
-    """The hit's samples [N], with the tail and level asked for."""
-    sound = hit.audio
-    if (tail := per_drum(shape.tail).get(drum)) is not None and tail * audio.RATE < len(sound):
-        samples = int(tail * audio.RATE)
-        sound = audio.fade_out(sound[:samples], samples // 4)
-    peak = per_drum(shape.peak).get(drum)
-    return sound if peak is None else audio.normalise_peak(sound, peak)
+def chosen(kit: Kit, shape: Shape, pick: str = "") -> dict[str, Sequence[Hit]]:
+    """drum -> hits: one where `pick` names its rank, none where the drum is absent and `shape` drops those.
 
-
-def picked(kit: Any, pick: str) -> dict[str, list[Any]]:
-    """drum -> hits, with one hit where `pick` names its rank; 400 for a rank that is not there."""
-    hits = {drum: list(found) for drum, found in kit.hits.items()}
+    Refusal (400) for a rank that is not there.
+    """
+    hits: dict[str, Sequence[Hit]] = {
+        d: found for d, found in kit.hits.items() if shape.absent == "keep" or kit.present(d)
+    }
     for drum, rank in per_drum(pick).items():
         if rank % 1 or not 1 <= rank <= len(hits.get(drum, ())):
             raise Refusal(400, f"The kit has no {drum} number {rank:g}; GET the kit as JSON to see its hits.")
-        hits[drum] = [hits[drum][int(rank) - 1]]
+        hits[drum] = (hits[drum][int(rank) - 1],)
     return hits
 
 
-def file_name(drum: str, rank: int, hits: Sequence[Any]) -> str:
-    """kick.wav when there is one candidate, else kick_01_0.87.wav: rank, then confidence."""
-    return f"{drum}.wav" if len(hits) == 1 else f"{drum}_{rank:02d}_{hits[rank - 1].confidence:.2f}.wav"
+def drum_kit(kit: Kit, hits: Hits, shape: Shape) -> DrumKit:
+    """The hits, finished as `shape` has it. DoseError when there is not one sound."""
+    takes = {
+        drum: [
+            build.Take(
+                hit=hit,
+                audio=finish(
+                    place(hit.raw, hit.pan) if shape.channels == "mix" else hit.raw, shape.finish(drum)
+                ),
+            )
+            for hit in found
+        ]
+        for drum, found in hits.items()
+        if found
+    }
+    origin = build.Origin(source=SOURCE, version=kit.version, data_id=kit.data_id)
+    bits = cast(Bits, int(shape.bits))
+    return build.build("dose", takes, origin, rate=shape.rate, bits=bits, layering=shape.layers)
 
 
-def as_zip(hits: dict[str, list[Any]], shape: Shape) -> bytes:
+def as_zip(kit: Kit, hits: Hits, shape: Shape) -> bytes:
+    """The same kit gives the same bytes: a ZipInfo made by hand has a fixed date."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as z:
-        for name, body in _files(hits, shape).items():
-            # ZipInfo has a fixed date: the same kit gives the same bytes.
-            z.writestr(zipfile.ZipInfo(name), body, zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(packed, "w") as z:
+        for name, body in contents(drum_kit(kit, hits, shape), (shape.format,)).items():
+            z.writestr(zipfile.ZipInfo(name), body, zipfile.ZIP_DEFLATED, compresslevel=1)
     return packed.getvalue()
 
 
-def as_json(kit: dict[str, list[Any]], shape: Shape, version: str) -> KitReply:
-    drums = {}
-    for drum, hits in kit.items():
-        drums[drum] = [
-            HitReply(
-                file=file_name(drum, rank, hits),
-                confidence=round(float(hit.confidence), 4),
-                present=bool(hit.present),
-                time=round(float(hit.time), 4),
-                seed=int(hit.seed),
-                seconds=len(sound) / audio.RATE,
-                audio=base64.b64encode(audio.wav_bytes(sound)).decode(),
-            )
-            for rank, hit in enumerate(hits, 1)
-            for sound in [shaped(drum, hit, shape)]
-        ]
-    return KitReply(version=version, rate=audio.RATE, drums=drums)
+def as_json(kit: Kit, hits: Hits, shape: Shape) -> KitReply:
+    """A drum that was not heard at all has an empty list."""
+    drums: dict[str, list[HitReply]] = {drum: [] for drum in hits}
+    if any(hits.values()):
+        for pad in drum_kit(kit, hits, shape).pads:
+            for hit, sound in zip(hits[pad.drum], pad.sounds, strict=True):
+                drums[pad.drum].append(_hit_reply(hit, sound, shape.rate))
+    return KitReply(version=kit.version, seconds=round(kit.seconds, 3), rate=shape.rate, drums=drums)
 
 
-def _files(hits: dict[str, list[Any]], shape: Shape) -> dict[str, bytes]:
-    pads = []
-    for drum, found in hits.items():
-        sounds = []
-        for rank, hit in enumerate(found, 1):
-            sound = shaped(drum, hit, shape)
-            name = file_name(drum, rank, found).removesuffix(".wav")
-            sounds.append(Sound(name=name, audio=sound, wav=audio.wav_bytes(sound)))
-        pads.append(Pad(drum=drum, sounds=tuple(sounds)))
-    return contents(DrumKit(name="dose", pads=tuple(pads), rate=audio.RATE), (shape.format,))
+def _hit_reply(hit: Hit, sound: Any, rate: int) -> HitReply:
+    return HitReply(
+        file=f"{sound.name}.wav",
+        confidence=round(hit.confidence, 4),
+        present=hit.present,
+        time=round(hit.time, 4),
+        seed=hit.seed,
+        match=round(hit.match, 4),
+        agreement=round(hit.agreement, 4),
+        seconds=round(sound.audio.shape[-1] / rate, 4),
+        audio=base64.b64encode(sound.wav).decode(),
+    )

@@ -125,7 +125,7 @@ class Runner:
         base = kept.load(folder / "base") if (folder / "base").is_dir() else None
         clock = telemetry.StageClock()
         with open(folder / "song", "rb") as song:
-            kit, version = work.run(
+            kit = work.run(
                 self.engine,
                 song,
                 Options(**run.job.options),
@@ -136,7 +136,7 @@ class Runner:
                 report=report,
             )
         with clock("pack"):
-            kept.keep(kit, version, folder / "kit", base)
+            kept.keep(kit, folder / "kit", base)
 
     def _keep_order(self) -> None:
         """Gives up runs that take too long, and deletes what is old."""

@@ -2,12 +2,12 @@
 
 import asyncio
 import threading
-from typing import Any
 
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from dose.extract.kit import Kit
 from serving import replies, telemetry, work
 from serving.admission import Refusal
 from serving.house import house_of
@@ -29,7 +29,7 @@ async def extract(request: Request) -> Response:
 
             def make() -> Response:
                 clock = telemetry.StageClock()
-                kit, version = work.run(
+                kit = work.run(
                     house.engine,
                     file,
                     ask,
@@ -39,7 +39,7 @@ async def extract(request: Request) -> Response:
                     cancelled=cancelled,
                 )
                 with clock("pack"):
-                    return kit_response(request, kit.hits, version, ask)
+                    return kit_response(request, kit, ask)
 
             try:
                 return await anyio.to_thread.run_sync(make)
@@ -56,14 +56,22 @@ async def _watch(request: Request, gone: threading.Event) -> None:
     gone.set()
 
 
-def kit_response(request: Request, hits: dict[str, list[Any]], version: str, shape: Shape) -> Response:
+def kit_response(request: Request, kit: Kit, shape: Shape, pick: str = "") -> Response:
     """The kit in the form asked for by the option `reply`, else by the Accept header, else as a ZIP."""
     accept = request.headers.get("accept", "")
+    hits = replies.chosen(kit, shape, pick)
     if shape.reply == "json" or (not shape.reply and "application/json" in accept):
-        return JSONResponse(replies.as_json(hits, shape, version).model_dump())
+        return JSONResponse(replies.as_json(kit, hits, shape).model_dump())
     name = "kit.zip" if shape.format == "wav" else f"kit-{shape.format}.zip"
     return Response(
-        replies.as_zip(hits, shape),
+        replies.as_zip(kit, hits, shape),
         media_type="application/zip",
-        headers={"Content-Disposition": f'attachment; filename="{name}"', "X-Dose-Version": version},
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "X-Dose-Version": kit.version,
+            "X-Dose-Confidence": ", ".join(
+                f"{drum}={found[0].confidence if found else 0:.2f}" for drum, found in hits.items()
+            ),
+            "X-Dose-Absent": ", ".join(drum for drum in kit.hits if not kit.present(drum)),
+        },
     )

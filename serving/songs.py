@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dose import audio
-from serving import kept, replies
+from serving import kept
 from serving.admission import Refusal
 from serving.house import House, house_of
 from serving.jobs import Job
@@ -101,7 +101,7 @@ async def kit(request: Request, id: str) -> Response:
 
     def make() -> Response:
         found = kept.load(house.store.path(job.id) / "kit")
-        return kit_response(request, replies.picked(found, choice.pick), found.version, choice)
+        return kit_response(request, found, choice, choice.pick)
 
     return await anyio.to_thread.run_sync(make)
 

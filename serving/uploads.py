@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, BinaryIO, Literal, cast
 
 import numpy as np
 import pydantic
@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from dose import audio
 from dose.drums import DRUMS
+from dose.extract.finish import Finish
 from dose.kits.write import FORMATS
 from serving.admission import Refusal
 from serving.settings import Bound, ServingConfig
@@ -59,12 +60,27 @@ class Shape(pydantic.BaseModel):
         pydantic.Field(description="Length of the hits in seconds: `0.3`, or per drum `kick:0.5,hihat:0.1`."),
     ] = ""
     peak: Annotated[
-        str,
-        pydantic.Field(description="Peak level of the hits in dBFS: `-1`, or per drum `kick:-1,snare:-3`."),
+        str, pydantic.Field(description="Peak of the hits in dBFS: `-1`, or per drum `kick:-1,snare:-3`.")
+    ] = "-1"
+    lufs: Annotated[
+        str, pydantic.Field(description="Loudness of the hits in LUFS, instead of a peak; also per drum.")
     ] = ""
-    format: Annotated[str, pydantic.Field(description="Kit format of the ZIP; GET /status lists them.")] = (
+    rate: Annotated[int, pydantic.Field(ge=8000, le=192_000, description="Samples per second.")] = audio.RATE
+    bits: Annotated[Literal["16", "24", "32"], pydantic.Field(description="32 is float.")] = "16"
+    channels: Annotated[
+        Literal["mono", "mix"], pydantic.Field(description="mix: stereo, panned as in the mix.")
+    ] = "mono"
+    format: Annotated[str, pydantic.Field(description="Kit format of the ZIP; GET /state lists them.")] = (
         "wav"
     )
+    layers: Annotated[
+        Literal["round-robin", "velocity"],
+        pydantic.Field(description="How several candidates share a pad of the kit."),
+    ] = "round-robin"
+    absent: Annotated[
+        Literal["keep", "drop"],
+        pydantic.Field(description="What to do with drums that are probably not in the mix."),
+    ] = "keep"
     reply: Annotated[
         Literal["", "zip", "json"],
         pydantic.Field(description="ZIP, or JSON with base64 WAVs; else the Accept header decides."),
@@ -73,11 +89,11 @@ class Shape(pydantic.BaseModel):
     @pydantic.field_validator("tail")
     @classmethod
     def _tail(cls, text: str) -> str:
-        return _checked(text, 0.02, 2.0)
+        return _checked(text, 0.02, 10.0)
 
-    @pydantic.field_validator("peak")
+    @pydantic.field_validator("peak", "lufs")
     @classmethod
-    def _peak(cls, text: str) -> str:
+    def _level(cls, text: str) -> str:
         return _checked(text, -60.0, 0.0)
 
     @pydantic.field_validator("format")
@@ -86,6 +102,15 @@ class Shape(pydantic.BaseModel):
         if text not in FORMATS:
             raise ValueError(f"does not know '{text[:40]}'; choose from {', '.join(FORMATS)}")
         return text
+
+    def finish(self, drum: str) -> Finish:
+        """How the hits of one drum are finished."""
+        return Finish(
+            peak_db=per_drum(self.peak).get(drum, -1.0),
+            lufs=per_drum(self.lufs).get(drum),
+            tail=per_drum(self.tail).get(drum),
+            rate=self.rate,
+        )
 
 
 class Choice(Shape):
@@ -155,6 +180,7 @@ async def received(request: Request, config: ServingConfig) -> AsyncIterator[tup
     limited = Request(request.scope, _limited(request, config))
     options = dict(request.query_params)
     async with contextlib.AsyncExitStack() as stack:
+        file: BinaryIO
         try:
             async with asyncio.timeout(config.upload_seconds):
                 kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -168,7 +194,8 @@ async def received(request: Request, config: ServingConfig) -> AsyncIterator[tup
                         raise Refusal(400, "No file came with the form; send the sound as the field 'audio'.")
                     file = files[0].file
                 else:
-                    file = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_MB))  # noqa: SIM115
+                    spool = tempfile.SpooledTemporaryFile(max_size=_MB)  # noqa: SIM115
+                    file = cast(BinaryIO, stack.enter_context(spool))
                     async for chunk in limited.stream():
                         await asyncio.to_thread(file.write, chunk)
         except TimeoutError:

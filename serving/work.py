@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+from dose.extract.kit import Kit
 from serving import telemetry
 from serving.engine import Engine
 from serving.settings import Bound
-from serving.uploads import Options, decode
+from serving.uploads import NAME, Options, decode
 
 
 class Stopped(Exception):
@@ -24,8 +25,8 @@ def run(
     route: str,
     cancelled: threading.Event,
     report: Callable[[float, str], None] = lambda fraction, stage: None,
-) -> tuple[Any, str]:
-    """The Kit of the sound in `file`, and the version of the models that made it.
+) -> Kit:
+    """The kit of the sound in `file`.
 
     Raises AudioError or Refusal for a sound that cannot be used, Stopped soon after `cancelled` is set.
     """
@@ -42,14 +43,14 @@ def run(
 
     progress(0.02, "listen")
     try:
-        kit = extractor.extract(
+        return extractor.extract(
             sound,
             rate,
             drums=options.drum_list(),
             candidates=options.candidates,
             seed=options.seed,
             progress=progress,
+            name=NAME,
         )
-        return kit, str(extractor.bundle.version)
     finally:
         clock.enter(None)

@@ -30,7 +30,7 @@ def test_gives_a_zip_of_three_wavs_for_every_format(served, format):
     assert kit.namelist() == ["kick.wav", "snare.wav", "hihat.wav"]
     for name in kit.namelist():
         sound = audio.read(io.BytesIO(kit.read(name)))
-        assert len(sound) == audio.RATE
+        assert len(sound) > audio.RATE / 2
         assert audio.peak(sound) > 0.1
 
 
@@ -56,7 +56,9 @@ def test_options_come_as_query_or_as_form_fields(served, loop):
     first, second = by_query["drums"]["kick"]
     assert (first["file"], second["file"]) == ("kick_01_0.90.wav", "kick_02_0.80.wav")
     assert (first["seed"], second["seed"]) == (7, 8)
-    assert len(audio.read(io.BytesIO(base64.b64decode(first["audio"])))) == audio.RATE
+    assert len(audio.read(io.BytesIO(base64.b64decode(first["audio"])))) / audio.RATE == pytest.approx(
+        first["seconds"], abs=1e-3
+    )
 
 
 def test_accept_header_chooses_json(served, loop):
@@ -89,7 +91,7 @@ def test_tail_and_peak_shape_every_hit(served, loop):
         ("candidates=x", "candidates"),
         ("seed=-1", "seed"),
         ("tail=nan", "tail"),
-        ("tail=kick:9", "tail"),
+        ("tail=kick:11", "tail"),
         ("peak=cymbal:-1", "cymbal"),
         ("format=mp3", "mp3"),
         ("peak=3", "peak"),

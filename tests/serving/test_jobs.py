@@ -73,7 +73,7 @@ def test_pick_formats_tails_and_levels_need_no_new_run(served, loop):
         assert client.get(f"/jobs/{job}").json()["attempts"] == 1
     assert {"kick.wav", "snare.wav", "dose.sfz"} <= set(kit.namelist())
     kick, snare = (audio.read(io.BytesIO(kit.read(f"{drum}.wav"))) for drum in ("kick", "snare"))
-    assert (len(kick), len(snare)) == (int(0.2 * audio.RATE), audio.RATE)
+    assert len(kick) == int(0.2 * audio.RATE) < len(snare)
     assert audio.db(audio.peak(kick)) == pytest.approx(-3, abs=0.01)
     assert bad.status_code == 400
     assert "kick number 4" in bad.json()["error"]
@@ -167,8 +167,10 @@ def test_a_bug_fails_the_job_and_not_the_worker(served, loop):
 
 
 def test_a_song_that_takes_too_long_fails_with_the_reason(served, loop):
-    with served(FakeExtractor(seconds=20), song_timeout_s=0.3) as client:
-        client.app.state.house.engine.extractor().seconds = 20
+    extractor = FakeExtractor()
+    with served(extractor, song_timeout_s=0.3) as client:
+        client.app.state.house.engine.extractor()
+        extractor.seconds = 8
         reply = wait(client, submit(client, loop), "failed")
     assert "took longer than 0.3 s" in reply["error"]
 
