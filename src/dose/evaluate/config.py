@@ -1,0 +1,32 @@
+"""params.yaml: evaluate."""
+
+import dataclasses
+from typing import Literal, get_args
+
+Dataset = Literal["rmod", "rmod_drums", "groove"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    seed: int = 0  # of resampling and of sub-sets; generation itself is greedy
+    items: int = 100  # test items per data set, at most
+    datasets: tuple[Dataset, ...] = get_args(Dataset)
+    bundles: tuple[str, ...] = ()  # further rows: bundle folders or registry aliases
+    embeddings: tuple[Literal["codec", "vggish", "clap", "encodec"], ...] = (
+        "codec",
+        "vggish",
+        "clap",
+        "encodec",
+    )
+    weights: str = "weights"  # folder of pretrained embedding and separation networks
+    bootstrap: int = 1000  # resamples behind the interval of a mean over items
+    bootstrap_sets: int = 100  # resamples behind the interval of a distance between sets
+    recordings: bool = True  # real recordings, without truth, on the listening page
+
+    def __post_init__(self) -> None:
+        if self.items < 2 or self.bootstrap < 20 or self.bootstrap_sets < 20:
+            raise ValueError("items must be at least 2, bootstrap and bootstrap_sets at least 20")
+        if not self.datasets or len(set(self.datasets)) != len(self.datasets):
+            raise ValueError("datasets must name at least one data set, and each once")
+        if "codec" not in self.embeddings:
+            raise ValueError("embeddings must include codec, which needs no weights")

@@ -1,0 +1,82 @@
+"""Embeddings of one-shots for the set distances, and their cache.
+
+An embedder turns shots [B, 44100] into float32 [B, W, D]: W windows of D values for each shot. Its `id`
+names its weights, so that a cached embedding can never outlive them. "codec" is the codec's own continuous
+latent, the mean over each eighth of the shot. The others are pretrained networks whose weights must lie in
+the weights folder (see `pretrained.py`); without them the column says so and holds no figure.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from dose import files
+from dose.errors import DoseError
+
+WINDOWS = 8  # of a codec embedding: 0.125 s each
+
+
+class Embedder(Protocol):
+    name: str
+    id: str
+
+    def embed(self, shots: np.ndarray) -> np.ndarray: ...
+
+
+class CodecEmbedder:
+    """The codec's latents before quantisation: [B, 44100] -> [B, 8, D]."""
+
+    name = "codec"
+
+    def __init__(self, codec):
+        self.codec = codec
+        self.id = f"{codec.id}-mean{WINDOWS}"
+
+    def embed(self, shots: np.ndarray) -> np.ndarray:
+        import torch
+
+        with torch.inference_mode():
+            latents = self.codec.embed(torch.from_numpy(shots)[:, None]).float().cpu()  # [B, D, T]
+        windows = [part.mean(dim=-1) for part in latents.tensor_split(WINDOWS, dim=-1)]
+        return torch.stack(windows, dim=1).numpy()
+
+
+def embed_cached(embedder: Embedder, shots: np.ndarray, cache: Path | None, *, batch: int = 32) -> np.ndarray:
+    """[n, 44100] -> [n, W, D]; kept in `cache` under the hash of the sounds and the embedder's id.
+
+    Raises DoseError when the network yields values that are not finite.
+    """
+    digest = hashlib.sha256(np.ascontiguousarray(shots, dtype=np.float32).tobytes()).hexdigest()[:24]
+    path = (
+        None if cache is None else cache / f"{embedder.name}-{files.hash_json(embedder.id)}" / f"{digest}.npy"
+    )
+    if path is not None and path.is_file():
+        return np.load(path)
+    out = np.concatenate([embedder.embed(shots[i : i + batch]) for i in range(0, len(shots), batch)])
+    if not np.isfinite(out).all():
+        raise DoseError(f"The {embedder.name} network yields values that are not finite; check its weights.")
+    if path is not None:
+        with files.atomic(path) as beside:
+            np.save(beside, out.astype(np.float32))
+    return out.astype(np.float32)
+
+
+def load_embedders(names: Sequence[str], weights: Path, codec) -> tuple[list[Embedder], dict[str, str]]:
+    """The embedders that can be had, and for each of the others the sentence that says what is missing."""
+    from dose.errors import MissingInputError
+    from dose.evaluate import pretrained
+
+    found: list[Embedder] = []
+    lacking: dict[str, str] = {}
+    for name in names:
+        if name == "codec":
+            found.append(CodecEmbedder(codec))
+            continue
+        try:
+            found.append(pretrained.load(name, weights))
+        except MissingInputError as e:
+            lacking[name] = str(e)
+    return found, lacking

@@ -1,0 +1,54 @@
+"""Seeded synthetic one-shots and mixes, for every test of this room."""
+
+import numpy as np
+
+from dose import audio
+from dose.drums import DRUMS
+from dose.evaluate.items import Item
+
+RATE, N = 44100, 44100
+
+
+def shot(drum: str, seed: int) -> np.ndarray:
+    """A plain drum sound [44100], peak 1: kick a falling sine, snare sine and noise, hi-hat bright noise."""
+    rng = np.random.default_rng([seed, DRUMS.index(drum)])
+    t = np.arange(N) / RATE
+    noise = rng.standard_normal(N)
+    if drum == "kick":
+        low = rng.uniform(40, 70)
+        phase = 2 * np.pi * (low * t + rng.uniform(2, 6) * (1 - np.exp(-t * 30)))
+        sound = np.cos(phase) * np.exp(-t / rng.uniform(0.05, 0.2))
+    elif drum == "snare":
+        body = np.cos(2 * np.pi * rng.uniform(150, 250) * t) * np.exp(-t / 0.06)
+        sound = body + rng.uniform(0.3, 1) * noise * np.exp(-t / rng.uniform(0.04, 0.12))
+    else:
+        sound = np.diff(noise, prepend=0) * np.exp(-t / rng.uniform(0.01, 0.06))
+    return audio.normalise_peak(audio.fade_out(sound.astype(np.float32), 441))
+
+
+def shots(drum: str, count: int, seed: int = 0) -> np.ndarray:
+    return np.stack([shot(drum, seed + i) for i in range(count)])
+
+
+def mix(seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """A bar of 4 s [2, 176400] with its drums: kick and snare in turn, hats on every eighth."""
+    drums = {drum: shot(drum, seed) for drum in DRUMS}
+    out = np.zeros(4 * RATE + N, np.float32)
+    for beat in range(8):
+        at = beat * RATE // 2
+        drum = ("kick", "snare")[beat % 2]
+        out[at : at + N] += 0.4 * drums[drum]
+        out[at + RATE // 4 : at + RATE // 4 + N] += 0.2 * drums["hihat"]
+    return np.stack([out[: 4 * RATE]] * 2), drums
+
+
+def write_items(root, count: int, seed: int = 0) -> list[Item]:
+    items = []
+    for i in range(count):
+        sound, drums = mix(seed + i)
+        folder = root / f"{i:06d}"
+        audio.write(folder / "mix.wav", sound)
+        for drum in DRUMS:
+            audio.write(folder / f"{drum}.wav", drums[drum])
+        items.append(Item(index=i, mix=folder / "mix.wav", shots={d: folder / f"{d}.wav" for d in DRUMS}))
+    return items
