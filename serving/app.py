@@ -65,7 +65,7 @@ def create_app(make_engine: Callable[[ServingConfig], Engine] | None = None) -> 
 
 def build_house(make_engine: Callable[[ServingConfig], Engine] | None) -> House:
     config = load_config()
-    engine = make_engine(config) if make_engine else Engine(config.reload_seconds)
+    engine = make_engine(config) if make_engine else Engine(config)
     store = JobStore(state_folder(config), config.song_attempts)
     return House(
         config=config,

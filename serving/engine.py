@@ -13,7 +13,8 @@ from dose.drums import DRUMS
 from dose.errors import DoseError, MissingInputError
 from serving import telemetry
 from serving.admission import Refusal
-from serving.settings import ROOT
+from serving.batching import Batcher
+from serving.settings import ROOT, ServingConfig
 
 Load = Callable[[Path], Any]
 
@@ -29,9 +30,12 @@ def find_bundle() -> Path:
 
 
 def load_extractor(folder: Path) -> Any:
+    """The extractor that the lab scores, on a GPU where there is one."""
+    import torch
+
     from dose.extract.extractor import Extractor
 
-    return Extractor.load(folder)
+    return Extractor.load(folder, device="cuda" if torch.cuda.is_available() else "cpu")
 
 
 def stamp(folder: Path) -> tuple[Any, ...]:
@@ -44,16 +48,32 @@ def stamp(folder: Path) -> tuple[Any, ...]:
     return (str(manifest), facts.st_ino, facts.st_mtime_ns, facts.st_size)
 
 
+class Models:
+    """One loaded bundle: the extractor, with its passes joined across requests."""
+
+    def __init__(self, extractor: Any, wait: float, rows: int) -> None:
+        self.extractor = extractor
+        self.batcher = Batcher(extractor.sample, wait, rows)
+        extractor.sample = self.batcher
+
+    @property
+    def version(self) -> str:
+        return str(self.extractor.bundle.version)
+
+    def extract(self, *args: Any, **options: Any) -> Any:
+        with self.batcher.at_work():
+            return self.extractor.extract(*args, **options)
+
+
 class Engine:
-    """Hands out the current extractor; loads and reloads in a thread of its own."""
+    """Hands out the models in use; loads and reloads in a thread of its own."""
 
     def __init__(
-        self, reload_seconds: float, find: Callable[[], Path] = find_bundle, load: Load | None = None
+        self, config: ServingConfig, find: Callable[[], Path] = find_bundle, load: Load | None = None
     ) -> None:
-        self._find, self._load, self._every = find, load or load_extractor, reload_seconds
-        self._current: Any = None
-        self._loaded = threading.Event()
-        self._stop = threading.Event()
+        self.config, self._find, self._load = config, find, load or load_extractor
+        self._models: Models | None = None
+        self._loaded, self._stop = threading.Event(), threading.Event()
         self._stamp: tuple[Any, ...] | None = None
         self._thread = threading.Thread(target=self._watch, name="models", daemon=True)
         self.problem: str | None = "The models are being loaded."
@@ -68,11 +88,12 @@ class Engine:
     def ready(self) -> bool:
         return self._loaded.is_set()
 
-    def extractor(self, wait: float = 60.0) -> Any:
-        """The current extractor; waits for the first load, then 503 with the reason."""
-        if not self._loaded.wait(wait):
+    def models(self, wait: float = 60.0) -> Models:
+        """The models in use; waits for the first load, then 503 with the reason."""
+        self._loaded.wait(wait)
+        if self._models is None:
             raise Refusal(503, f"There are no models to work with: {self.problem}", 10)
-        return self._current
+        return self._models
 
     def _watch(self) -> None:
         while not self._stop.is_set():
@@ -81,9 +102,9 @@ class Engine:
             if now != self._stamp and (now[1] is not None or not self.ready):
                 self._stamp = now
                 self._try(folder)
-            if self.ready and not self._every:
+            if self.ready and not self.config.reload_seconds:
                 return
-            self._stop.wait(self._every or 2.0)
+            self._stop.wait(self.config.reload_seconds or 2.0)
 
     def _try(self, folder: Path) -> None:
         start = time.perf_counter()
@@ -96,13 +117,18 @@ class Engine:
         except Exception as e:  # a broken new bundle must not take the working one down
             self.problem = str(e) if isinstance(e, DoseError) else f"{folder} could not be loaded."
             telemetry.RELOADS.labels("failed").inc()
-            telemetry.event("models failed", error=e, folder=str(folder))
+            telemetry.event("models failed", level=40, error=e, folder=str(folder))
         else:
-            self._current, self.problem = extractor, None
+            old = self._models
+            self._models = Models(extractor, self.config.batch_wait_ms / 1000, self.config.batch_rows)
+            self.problem = None
             self._loaded.set()
+            if old:
+                old.batcher.close()  # requests in work finish on the old models
             telemetry.RELOADS.labels("loaded").inc()
+            seconds = round(time.perf_counter() - start, 2)
             telemetry.event(
-                "models loaded", folder=str(folder), seconds=round(time.perf_counter() - start, 2)
+                "models loaded", folder=str(folder), version=self._models.version, seconds=seconds
             )
 
 

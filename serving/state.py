@@ -26,7 +26,7 @@ async def state(request: Request) -> Response:
     """Whether the service is ready, with which models, and its limits."""
     house = house_of(request)
     engine, config = house.engine, house.config
-    version = str(engine.extractor().bundle.version) if engine.ready else ""
+    version = engine.models().version if engine.ready else ""
     return JSONResponse(
         StateReply(
             ready=engine.ready,

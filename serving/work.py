@@ -30,7 +30,7 @@ def run(
 
     Raises AudioError or Refusal for a sound that cannot be used, Stopped soon after `cancelled` is set.
     """
-    extractor = engine.extractor()
+    models = engine.models()
     with clock("decode"):
         sound, rate = decode(file, bound)
     telemetry.AUDIO_SECONDS.labels(route).inc(sound.shape[1] / rate)
@@ -43,7 +43,7 @@ def run(
 
     progress(0.02, "listen")
     try:
-        return extractor.extract(
+        return models.extract(
             sound,
             rate,
             drums=options.drum_list(),

@@ -50,7 +50,7 @@ class Served:
         self.monkeypatch.setenv("DOSE_PARAMS", str(params))
         self.monkeypatch.setenv("DOSE_STATE", str(self.folder / "state"))
         extractor = extractor or FakeExtractor()
-        app = create_app(lambda config: Engine(config.reload_seconds, load=lambda folder: extractor))
+        app = create_app(lambda config: Engine(config, load=lambda folder: extractor))
         return TestClient(app)
 
 

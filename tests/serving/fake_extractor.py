@@ -20,6 +20,9 @@ class FakeExtractor:
     def __init__(self, seconds: float = 0.0, version: str = "fake-1") -> None:
         self.seconds, self.bundle = seconds, FakeBundle(version)
 
+    def sample(self, drum, prompts, rules):
+        raise AssertionError("the stand-in has no model")
+
     def extract(self, audio, rate, *, drums=DRUMS, candidates=1, seed=0, progress=None, name=""):
         assert audio.ndim == 2
         assert np.isfinite(audio).all()

@@ -169,7 +169,7 @@ def test_a_bug_fails_the_job_and_not_the_worker(served, loop):
 def test_a_song_that_takes_too_long_fails_with_the_reason(served, loop):
     extractor = FakeExtractor()
     with served(extractor, song_timeout_s=0.3) as client:
-        client.app.state.house.engine.extractor()
+        client.app.state.house.engine.models()
         extractor.seconds = 8
         reply = wait(client, submit(client, loop), "failed")
     assert "took longer than 0.3 s" in reply["error"]
