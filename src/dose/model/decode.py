@@ -68,7 +68,7 @@ class _Run:
         )
         self.prompt = torch.cat([prompt, torch.full_like(prompt[self.guided], -1)])
         self.drum = None if drum is None else torch.cat([drum, drum[self.guided]]).to(engine.device)
-        self.added = self.model.aligned_rows(self.prompt)
+        self.added = self.model.added(self.prompt)
 
     def rows(self) -> Tensor:
         row = int(self.fixed)  # the first row to predict: a fixed start row is part of the prompt's pass
@@ -93,11 +93,11 @@ class _Run:
         if self.fixed:
             start = self.prompt.new_zeros(len(self.prompt), self.config.codebooks)
             x = torch.cat([x, self._add(self.model.embed_rows(start[:, None]), 1)], dim=1)
-        cache = self.engine.cache(len(x), prefix + self.limit)
+        cache = self.engine.cache(len(x), prefix, self.limit)
         if x.is_cuda:
-            return self.engine.prefill(x, prefix, cache, slice(None)), cache
+            return self.engine.prefill(x, cache, slice(None)), cache
         # One by one: as fast where arithmetic is the limit, and rounding cannot depend on the company.
-        logits = [self.engine.prefill(x[i : i + 1], prefix, cache, slice(i, i + 1)) for i in range(len(x))]
+        logits = [self.engine.prefill(x[i : i + 1], cache, slice(i, i + 1)) for i in range(len(x))]
         return torch.cat(logits), cache
 
     def _choose(self, logits: Tensor, row: int) -> Tensor:

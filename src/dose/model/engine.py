@@ -37,6 +37,8 @@ class Cache:
 
     keys: Tensor
     values: Tensor
+    prefix: int  # rows of the prompt
+    rotation: Tensor | None  # of all rows, [2, rows, head size / 2]
     length: int = 0
 
     def keep(self, alive: Tensor) -> None:
@@ -67,19 +69,22 @@ class Engine:
             down=linear(block.down, precision),
         )
 
-    def cache(self, batch: int, rows: int) -> Cache:
+    def cache(self, batch: int, prefix: int, rows: int) -> Cache:
+        """An empty cache for `prefix` prompt rows and `rows` of the one-shot."""
         c = self.config
-        shape = (c.layers, batch, c.heads, rows, c.head_size)
+        shape = (c.layers, batch, c.heads, prefix + rows, c.head_size)
         return Cache(
             keys=torch.empty(shape, dtype=self.dtype, device=self.device),
             values=torch.empty(shape, dtype=self.dtype, device=self.device),
+            prefix=prefix,
+            rotation=rotations(self.model.positions(prefix, rows), c) if self.model.rotary else None,
         )
 
-    def prefill(self, x: Tensor, prefix: int, cache: Cache, request: slice) -> Tensor:
+    def prefill(self, x: Tensor, cache: Cache, request: slice) -> Tensor:
         """Embedded rows [B, S, d] into the cache at `request`; the last row's logits [B, K, V] (fp32)."""
         s = x.shape[1]
-        rotation = self._rotation(0, s)
-        mask = self.model._mask(s, prefix, x.device)
+        rotation = None if cache.rotation is None else cache.rotation[:, :s]
+        mask = self.model.mask(s, cache.prefix, x.device)
         for i, layer in enumerate(self.many):
             q, k, v = self._qkv(layer, x, rotation)
             cache.keys[i, request, :, :s] = k
@@ -94,7 +99,7 @@ class Engine:
     def step(self, x: Tensor, cache: Cache) -> Tensor:
         """One embedded row per request [B, 1, d]; its logits [B, K, V] (fp32)."""
         n = cache.length
-        rotation = self._rotation(n, n + 1)
+        rotation = None if cache.rotation is None else cache.rotation[:, n : n + 1]
         for i, layer in enumerate(self.few):
             q, k, v = self._qkv(layer, x, rotation)
             keys, values = cache.keys[i], cache.values[i]
@@ -121,11 +126,6 @@ class Engine:
     def _logits(self, x: Tensor) -> Tensor:
         logits = self.head(self.model.ln(x[:, -1]).to(self.dtype))
         return logits.float().view(-1, self.config.codebooks, self.config.vocabulary)
-
-    def _rotation(self, start: int, stop: int) -> Tensor | None:
-        if not self.model.rotary:
-            return None
-        return rotations(torch.arange(start, stop, device=self.device), self.config)
 
 
 def linear(module: torch.nn.Linear, precision: Precision) -> Linear:

@@ -32,7 +32,7 @@ class ModelConfig:
     prefix: Literal["causal", "bidirectional"] = "causal"  # how the prompt attends to itself
     pattern: layout.Pattern = "delay"
     excerpts: int = 1  # the prompt is this many pieces of equal length; 1 for the paper's whole mix
-    aligned: bool = False  # also add the prompt's frame t to the row that predicts frame t of the one-shot
+    aligned: bool = False  # the excerpts start where the one-shot starts: see Aligned
     structure: Literal["free", "fixed"] = "fixed"  # free: start, end and empty cells are the model's to say
     drums: tuple[str, ...] = ()  # more than one: a drum token tells which one to say
 
@@ -95,6 +95,55 @@ class Block(nn.Module):
         return x + F.dropout(ff, self.dropout, self.training)
 
 
+class Aligned(nn.Module):
+    """What the model is told without having to find it: excerpt and one-shot start at the same moment.
+
+    Where row s + 1 of the one-shot is predicted, two views of the excerpts (their mean) are added, in an
+    embedding of their own: the excerpts' own row s of the delay pattern, which holds the very cells to be
+    predicted as they are in the mix; and a convolution over their undelayed frames around s, which sees each
+    frame with all its codebooks. Past the excerpts' end nothing is added.
+    """
+
+    REACH = 2  # frames that the convolution sees on either side
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        d = config.width
+        self.config = config
+        self.embed = nn.Embedding(config.codebooks * config.vocabulary, d)
+        self.cells = nn.Linear(d, d)
+        self.frames = nn.Conv1d(d, d, 2 * self.REACH + 1, padding=self.REACH)
+
+    def forward(self, prompt: Tensor) -> Tensor:
+        """Prompt codes [B, K, P] to [B, S, d], what is added where each of the S rows is predicted."""
+        c = self.config
+        b, k, p = prompt.shape
+        each = prompt.view(b, k, c.excerpts, p // c.excerpts).transpose(1, 2).flatten(0, 1)
+        cells = self._mean(layout.mix_rows(each, c.pattern))
+        frames = self._mean(each.transpose(1, 2) + 1)
+        seen = self.frames(frames.transpose(1, 2)).transpose(1, 2)
+        added = self.cells(cells) + F.pad(seen, (0, 0, 0, cells.shape[1] - seen.shape[1]))
+        added = added[:, : c.rows - 1]
+        return F.pad(added, (0, 0, 1, c.rows - 1 - added.shape[1]))
+
+    def _mean(self, rows: Tensor) -> Tensor:
+        """Rows [B x H, S, K] of each excerpt to the mean of their embeddings [B, S, d]."""
+        h, s = self.config.excerpts, rows.shape[1]
+        return embed(rows, self.embed.weight).view(-1, h, s, self.config.width).mean(dim=1)
+
+
+def embed(rows: Tensor, table: Tensor, twice: bool = False) -> Tensor:
+    """Token rows [B, S, K] to [B, S, d]: the sum of one embedding per codebook, from a table [K x V, d].
+
+    `twice` counts codebook 0 twice.
+    """
+    b, s, k = rows.shape
+    index = rows + torch.arange(k, device=rows.device) * (table.shape[0] // k)
+    if twice:
+        index = torch.cat([index[..., :1], index], dim=-1)
+    return F.embedding_bag(index.flatten(0, 1), table, mode="sum").view(b, s, table.shape[1])
+
+
 class Dose(nn.Module):
     """Predicts the token rows of a one-shot from the codes of a prompt."""
 
@@ -104,13 +153,11 @@ class Dose(nn.Module):
         d, v, k = config.width, config.vocabulary, config.codebooks
         self.embed = nn.Embedding(k * v, d)
         self.drum = nn.Embedding(len(config.drums), d) if config.drums else None
-        self.align = nn.Linear(d, d) if config.aligned else None
+        self.segment = nn.Parameter(torch.zeros(d)) if config.aligned else None  # marks the prompt's rows
+        self.aligned = Aligned(config) if config.aligned else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.ln = nn.LayerNorm(d)
         self.head = nn.Linear(d, k * v)
-        # Row k of `offsets` picks codebook k's table; codebook 0 stands twice because it counts twice.
-        self.offsets: Tensor
-        self.register_buffer("offsets", torch.tensor([0, *range(k)]) * v, persistent=False)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -123,14 +170,12 @@ class Dose(nn.Module):
                 scale /= math.sqrt(2 * self.config.layers)
             nn.init.normal_(p, std=scale)
         for m in self.modules():
-            if isinstance(m, nn.Linear):
+            if isinstance(m, nn.Linear | nn.Conv1d) and m.bias is not None:
                 nn.init.zeros_(m.bias)
 
     def embed_rows(self, rows: Tensor) -> Tensor:
         """Token rows [B, S, K] to [B, S, d]: the sum of one embedding per codebook, codebook 0 twice."""
-        b, s, k = rows.shape
-        index = torch.cat([rows[..., :1], rows], dim=-1) + self.offsets
-        return F.embedding_bag(index.view(b * s, k + 1), self.embed.weight, mode="sum").view(b, s, -1)
+        return embed(rows, self.embed.weight, twice=True)
 
     def embed_prompt(self, prompt: Tensor, drum: Tensor | None = None) -> Tensor:
         """Prompt codes [B, K, P] to [B, S (+ 1), d]; a shared model starts with its drum token [B].
@@ -138,25 +183,28 @@ class Dose(nn.Module):
         A prompt of -1 everywhere is the empty prompt of classifier-free guidance: all its cells are empty.
         """
         x = self.embed_rows(layout.mix_rows(prompt, self.config.pattern, self.config.excerpts))
+        if self.segment is not None:
+            x = x + self.segment
         if self.drum is None:
             return x
         if drum is None:
             raise ValueError("a model of several drums needs the drum's number for each request")
         return torch.cat([self.drum(drum)[:, None], x], dim=1)
 
-    def aligned_rows(self, prompt: Tensor) -> Tensor | None:
-        """What prompt codes [B, K, P] add where row s is predicted: [B, S, d], or None without alignment.
+    def added(self, prompt: Tensor) -> Tensor | None:
+        """What prompt codes [B, K, P] add where each row is predicted: [B, S, d]; None unless aligned."""
+        return None if self.aligned is None else self.aligned(prompt)
 
-        Frame t of the one-shot begins in row t + 1, so that is where frame t of the prompt's excerpts (their
-        mean) is added; the start row gets nothing.
-        """
-        if self.align is None:
-            return None
-        b, _, p = prompt.shape
-        h, rows = self.config.excerpts, self.config.rows
-        frames = self.embed_rows(prompt.transpose(1, 2) + 1).view(b, h, p // h, -1).mean(dim=1)
-        added = self.align(frames)[:, : rows - 1]
-        return F.pad(added, (0, 0, 1, rows - 1 - added.shape[1]))
+    def positions(self, prompt_rows: int, shot_rows: int) -> Tensor:
+        """The position of each row. Aligned excerpts and the one-shot each begin at 0, so that a row of the
+        one-shot and the rows of the excerpts that sound at its time have the same."""
+        if self.aligned is None:
+            return torch.arange(prompt_rows + shot_rows, device=self.head.weight.device)
+        token = int(self.drum is not None)
+        each = torch.arange((prompt_rows - token) // self.config.excerpts).repeat(self.config.excerpts)
+        return torch.cat([torch.zeros(token, dtype=torch.long), each, torch.arange(shot_rows)]).to(
+            self.head.weight.device
+        )
 
     def forward(
         self, prompt: Tensor, shot: Tensor, drum: Tensor | None = None, last: int | None = None
@@ -168,7 +216,7 @@ class Dose(nn.Module):
         """
         before, after = self.embed_prompt(prompt, drum), self.embed_rows(shot)
         x, n = torch.cat([before, after], dim=1), shot.shape[1] + 1
-        added = self.aligned_rows(prompt)
+        added = self.added(prompt)
         if added is not None:
             x = torch.cat([x[:, :-n], x[:, -n:] + added[:, :n]], dim=1)
         return self.logits(self.trunk(x, before.shape[1], last or n))
@@ -177,8 +225,8 @@ class Dose(nn.Module):
         """Embedded rows [B, S, d], of which the first `prefix` are prompt, to the `last` final states."""
         s = x.shape[1]
         x = F.dropout(x, self.config.dropout, self.training)
-        rotation = rotations(torch.arange(s, device=x.device), self.config) if self.rotary else None
-        mask = self._mask(s, prefix, x.device)
+        rotation = rotations(self.positions(prefix, s - prefix), self.config) if self.rotary else None
+        mask = self.mask(s, prefix, x.device)
         for i, block in enumerate(self.blocks):
             x = block(x, rotation, mask, last if i == len(self.blocks) - 1 else s)
         return self.ln(x)
@@ -190,7 +238,7 @@ class Dose(nn.Module):
     def rotary(self) -> bool:
         return self.config.positions == "rotary"
 
-    def _mask(self, s: int, prefix: int, device: torch.device) -> Tensor | None:
+    def mask(self, s: int, prefix: int, device: torch.device) -> Tensor | None:
         """None means plain causal, which needs no mask in memory."""
         if self.config.prefix == "causal":
             return None

@@ -25,7 +25,7 @@ class Index:
     codec_id: str
     data_id: str
     prompt: dict[str, Any]  # PromptConfig's fields for the prompt_* arrays
-    shards: tuple[dict[str, Any], ...]  # {"name", "count", "sha256": {array: digest}}
+    shards: tuple[dict[str, Any], ...]  # {"name", "count", "key", "sha256": {array: digest}}
 
     @property
     def count(self) -> int:
@@ -56,8 +56,10 @@ def shard_name(number: int) -> str:
     return f"shard-{number:05d}"
 
 
-def write_shard(folder: Path, number: int, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def write_shard(folder: Path, number: int, arrays: Mapping[str, np.ndarray], key: str) -> dict[str, Any]:
     """Writes one shard, whole or not at all, and returns its entry for the index.
+
+    `key` identifies what it was made from, so that a later run can tell whether it may keep it.
 
     Raises ValueError for codes that do not fit 16 bits or arrays of unequal length.
     """
@@ -75,18 +77,21 @@ def write_shard(folder: Path, number: int, arrays: Mapping[str, np.ndarray]) -> 
         entry = {
             "name": name,
             "count": counts.pop(),
+            "key": key,
             "sha256": {array: files.sha256(beside / f"{array}.npy") for array in sorted(arrays)},
         }
         files.write_json(beside / "shard.json", entry)
     return entry
 
 
-def finished_shard(folder: Path, number: int) -> dict[str, Any] | None:
-    """The entry of a shard that an earlier run wrote whole and that is still what it was, else None."""
+def finished_shard(folder: Path, number: int, key: str, count: int) -> dict[str, Any] | None:
+    """The entry of a shard that an earlier run made from the same and that is still whole, else None."""
     path = folder / shard_name(number)
     if not (path / "shard.json").is_file():
         return None
     entry = files.read_json(path / "shard.json")
+    if (entry["key"], entry["count"]) != (key, count):
+        return None
     intact = all(
         (path / f"{array}.npy").is_file() and files.sha256(path / f"{array}.npy") == digest
         for array, digest in entry["sha256"].items()

@@ -17,7 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m dose.train",
         description="Trains one model from token shards; run again, it goes on where it was.",
-        epilog="Example: python -m dose.train --tokens data/tokens --drum kick --config fit.json --out runs/1",
+        epilog="Example: python -m dose.train --tokens data/tokens --drum kick --config fit.json --out out",
     )
     parser.add_argument("--tokens", type=Path, required=True, help="folder of the tokens stage")
     parser.add_argument("--drum", choices=[*DRUMS, "all"], required=True, help="all: one shared model")

@@ -1,0 +1,91 @@
+"""What the model is shown of a mix.
+
+"mix":  the paper's prompt, the whole 4 s.
+"hits": excerpts of the mix that start on the drum's own hits, best first, each encoded by itself, so that its
+        first frame is the hit's first frame. In the same training time this prompt makes the model listen
+        where 4 s of everything does not yet (docs/model.md).
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+
+from dose import audio
+from dose.codec import Codec
+from dose.drums import MIX_SECONDS
+from dose.tokens.onsets import RATE, Hit, find_hits, likelihoods
+
+MIX = int(MIX_SECONDS * RATE)
+EXCERPT_PEAK = 0.9
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PromptConfig:
+    kind: Literal["mix", "hits"] = "hits"
+    hits: int = 3  # excerpts, for "hits"
+    seconds: float = 0.35  # length of each
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.hits <= 16:
+            raise ValueError("prompt.hits must lie in 1..16")
+        if not 0.05 <= self.seconds <= MIX_SECONDS:
+            raise ValueError(f"prompt.seconds must lie in 0.05..{MIX_SECONDS:g}")
+
+    @property
+    def samples(self) -> int:
+        """Of one excerpt."""
+        return round(self.seconds * RATE)
+
+
+def prompt_codes(codec: Codec, mix: np.ndarray, drum: str, config: PromptConfig) -> np.ndarray:
+    """Codes int64 [K, P] of what a model of `drum` is shown of mix [N] (mono, 44.1 kHz, 4 s or less)."""
+    if config.kind == "mix":
+        return _encode(codec, audio.fit_length(mix, MIX)[None])[0]
+    hits = find_hits(mix, drum, config.hits)
+    return join(_encode(codec, excerpts(mix, [h.start for h in hits], config)))
+
+
+def prompts_of_all(
+    codec: Codec, mix: np.ndarray, drums: Sequence[str], config: PromptConfig, jitter: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The "hits" prompts of several drums in one pass; `jitter` [drums, hits] samples moves each start."""
+    chances = likelihoods(mix)
+    cuts = [
+        excerpts(mix, [h.start for h in find_hits(mix, drum, config.hits, chances)], config, moved)
+        for drum, moved in zip(drums, jitter, strict=True)
+    ]
+    codes = _encode(codec, np.concatenate(cuts)).reshape(len(drums), config.hits, codec.K, -1)
+    return {drum: join(c) for drum, c in zip(drums, codes, strict=True)}
+
+
+def excerpts(
+    mix: np.ndarray, starts: Sequence[int], config: PromptConfig, jitter: np.ndarray | None = None
+) -> np.ndarray:
+    """[hits, samples], each at one peak level, zeros past the mix's end.
+
+    Where fewer hits were found than asked for they are repeated in turn; where none, there is silence.
+    """
+    out = np.zeros((config.hits, config.samples), np.float32)
+    for i in range(config.hits if starts else 0):
+        start = max(0, starts[i % len(starts)] + (int(jitter[i]) if jitter is not None else 0))
+        cut = mix[start : start + config.samples]
+        top = audio.peak(cut)
+        if top > 0:
+            out[i, : len(cut)] = cut * (EXCERPT_PEAK / top)
+    return out
+
+
+def join(codes: np.ndarray) -> np.ndarray:
+    """Excerpts [hits, K, F] end to end: [K, hits x F]."""
+    return np.concatenate(list(codes), axis=-1)
+
+
+def _encode(codec: Codec, sounds: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        return codec.encode(torch.from_numpy(np.ascontiguousarray(sounds, np.float32))[:, None]).cpu().numpy()
+
+
+__all__ = ["Hit", "PromptConfig", "excerpts", "find_hits", "join", "prompt_codes", "prompts_of_all"]
