@@ -64,7 +64,7 @@ def read(
     not finite, or outlandish in rate or channels.
     """
     name = name or _name(source)
-    with _decoding(name), soundfile.SoundFile(_openable(source, name)) as f:
+    with _decoding(name), _Forward(_openable(source, name)) as f:
         file_rate, channels = f.samplerate, f.channels
         _check_header(file_rate, channels, name)
         if start > 0:
@@ -90,7 +90,7 @@ def stream(
     AudioError as `read` does, for a flaw in a later block once that block is reached.
     """
     name = name or _name(source)
-    with _decoding(name), soundfile.SoundFile(_openable(source, name)) as f:
+    with _decoding(name), _Forward(_openable(source, name)) as f:
         _check_header(f.samplerate, f.channels, name)
         resampler = soxr.ResampleStream(f.samplerate, rate, f.channels, dtype="float32", quality="HQ")
         total = 0
@@ -120,6 +120,17 @@ def _decoding(name: str) -> Iterator[None]:
         raise AudioError(f"{name} is not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF).") from e
 
 
+class _Forward(soundfile.SoundFile):
+    """A file that is read from here on only.
+
+    soundfile seeks to where it already is after every read of a seekable file, and in an MP3 that throws the
+    decoder out of step: up to 0.1 s after each block would come out wrong.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
 def _decode(f: soundfile.SoundFile, limit: int | None, started: bool = False) -> Array:
     """[C, N], in blocks: a header may promise far more frames than there are, or than memory holds.
 
@@ -127,7 +138,8 @@ def _decode(f: soundfile.SoundFile, limit: int | None, started: bool = False) ->
     """
     blocks, total = [], 0
     while limit is None or total < limit:
-        want = 1 << 18 if limit is None else min(1 << 18, limit - total)
+        # Small reads: libsndfile gives nothing of a read in which it meets the cut end of a FLAC.
+        want = 1 << 14 if limit is None else min(1 << 14, limit - total)
         try:
             block = f.read(want, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError:

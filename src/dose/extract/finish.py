@@ -43,8 +43,11 @@ def finish(shot: np.ndarray, options: Finish) -> np.ndarray:
     if audio.peak(shot) < SILENT_PEAK:
         raise AudioError("The model made no sound for this drum; try another seed.")
     shot = shot.astype(np.float64)
-    start = attack_start(shot)
-    shot = shot[..., start:]
+    shot = shot[..., attack_start(shot) :]
+    # An offset hides where the attack is and where the tail ends, so the attack is looked for once more.
+    shot = shot[..., : _tail_end(shot, None)]
+    shot = shot - shot.mean(axis=-1, keepdims=True)
+    shot = shot[..., attack_start(shot) :]
     shot = shot[..., : _tail_end(shot, options.tail)]
     shot = audio.resample(shot.astype(np.float32), RATE, options.rate).astype(np.float64)
     edges = _edges(shot.shape[-1], options)

@@ -22,6 +22,19 @@ def test_blocks_have_no_seams(tmp_path, rate, seconds):
     assert np.abs(joined[:, :length] - whole[:, :length]).max() < 1e-3
 
 
+@pytest.mark.parametrize("suffix", ["mp3", "ogg", "flac"])
+def test_every_format_is_the_same_in_blocks_as_at_once(tmp_path, suffix):
+    sound = np.tile(NOISE, (1, 8))
+    soundfile.write(tmp_path / f"x.{suffix}", sound.T, 44100)
+    at_once, _ = soundfile.read(tmp_path / f"x.{suffix}", dtype="float32")
+    for made in (
+        np.concatenate(list(audio.stream(tmp_path / f"x.{suffix}", seconds=1.1)), axis=1),
+        audio.read(tmp_path / f"x.{suffix}", mono=False),
+    ):
+        assert made.shape == at_once.T.shape
+        assert np.abs(made - at_once.T).max() < 1e-6
+
+
 def test_blocks_stay_small(tmp_path):
     audio.write(tmp_path / "x.wav", NOISE, 44100)
     sizes = [block.shape[1] for block in audio.stream(tmp_path / "x.wav", seconds=0.5)]

@@ -1,0 +1,113 @@
+"""Which candidate is best: the one that explains the mix where the drum strikes and that others resemble."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from dose.audio import RATE
+from dose.extract.finish import attack_start
+from dose.extract.spectrum import BANDS, HOP, bands, in_range
+from dose.extract.windows import Window
+
+SECONDS = {"kick": 0.2, "snare": 0.2, "hihat": 0.1}  # of a hit that are compared: later, other things sound
+SHIFTS = range(-2, 3)  # frames by which an onset may be misplaced
+FLOOR = 1e-4  # band magnitude, relative to the loudest, below which nothing is heard
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scores:
+    """How good each of n candidates is, all [n] in 0..1."""
+
+    match: np.ndarray  # best explanation of the mix, mean over windows
+    agreement: np.ndarray  # mean likeness to the other candidates; 1 for a single candidate
+
+    @property
+    def order(self) -> np.ndarray:
+        """Indices, best first; ties keep their order."""
+        return np.argsort(-(self.match + 0.5 * self.agreement), kind="stable")
+
+
+def score(shots: Iterable[np.ndarray], windows: Sequence[Window], drum: str) -> Scores:
+    """Scores candidates [N] against all windows of their drum and against each other.
+
+    Every candidate is held against every window, not only its own: a one-shot should explain the whole song.
+    """
+    pictures = [picture(shot, drum) for shot in shots]
+    rises = [rise for window in windows for rise in onsets(window, drum)]
+    match = np.array([np.mean([likeness(p, r) for r in rises]) if rises else 0.0 for p in pictures])
+    return Scores(match=match, agreement=_agreement(pictures))
+
+
+def picture(shot: np.ndarray, drum: str) -> np.ndarray:
+    """The first part of a one-shot [N], from its attack: compressed band magnitudes [BANDS, T], unit norm."""
+    frames = _frames(drum)
+    magnitudes = bands(shot[attack_start(shot) :][: frames * HOP])[:, :frames]
+    return _unit(np.pad(magnitudes, ((0, 0), (0, frames - magnitudes.shape[1]))))
+
+
+def onsets(window: Window, drum: str) -> list[np.ndarray]:
+    """What each hit of a window adds to the sound before it, as `picture` has it.
+
+    Five pictures at slightly different onsets each, [5, BANDS, T], unit norm.
+    """
+    magnitudes = bands(window.mono)
+    frames, found = _frames(drum), []
+    for hit in window.hits:
+        at = hit // HOP
+        before = np.median(magnitudes[:, max(0, at - 6) : max(1, at - 1)], axis=1, keepdims=True)
+        shifted = [
+            _unit(np.pad(added, ((0, 0), (0, frames - added.shape[1]))))
+            for shift in SHIFTS
+            if at + shift >= 0
+            for added in [np.maximum(magnitudes[:, at + shift : at + shift + frames] - before, 0)]
+        ]
+        found.append(np.stack(shifted))
+    return found
+
+
+def likeness(shot: np.ndarray, rises: np.ndarray) -> float:
+    """Cosine of a picture [BANDS, T] with the best placed of `rises` [n, BANDS, T]: gain does not matter."""
+    return float(np.tensordot(rises, shot, axes=2).max(initial=0.0))
+
+
+def pan(window: Window, drum: str) -> tuple[float, float]:
+    """Gains of left and right, the louder 1, with which the window's hits stand in a stereo mix."""
+    if window.audio.shape[0] != 2 or not window.hits:
+        return (1.0, 1.0)
+    sides = []
+    for channel in window.audio:
+        alone = dataclasses.replace(window, audio=channel[None])
+        magnitudes = bands(alone.mono)
+        sides.append(sum(float(_rise(magnitudes, hit, drum)) for hit in window.hits))
+    top = max(sides)
+    return (sides[0] / top, sides[1] / top) if top > 0 else (1.0, 1.0)
+
+
+def _rise(magnitudes: np.ndarray, hit: int, drum: str) -> float:
+    """Root of the power that a hit adds in the drum's own range."""
+    at, mine = hit // HOP, in_range(drum)
+    before = magnitudes[mine, max(0, at - 6) : max(1, at - 1)].mean(axis=1)
+    after = magnitudes[mine, at : at + 6].max(axis=1, initial=0.0)
+    return float(np.sqrt(np.maximum(after**2 - before**2, 0).sum()))
+
+
+def _agreement(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    flat = np.stack([p.ravel() for p in pictures])
+    alike = flat @ flat.T
+    if len(flat) == 1:
+        return np.ones(1)
+    return (alike.sum(axis=1) - np.diag(alike)) / (len(flat) - 1)
+
+
+def _frames(drum: str) -> int:
+    return -(-int(SECONDS[drum] * RATE) // HOP)
+
+
+def _unit(magnitudes: np.ndarray) -> np.ndarray:
+    """Compressed towards loudness and scaled to norm 1; all zeros for silence."""
+    top = float(magnitudes.max(initial=0.0))
+    if top <= 0:
+        return np.zeros((BANDS, magnitudes.shape[1]), np.float32)
+    compressed = np.sqrt(np.where(magnitudes > FLOOR * top, magnitudes, 0))
+    return (compressed / np.linalg.norm(compressed)).astype(np.float32)

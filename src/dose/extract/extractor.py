@@ -1,0 +1,257 @@
+"""The one way from a mix to one-shots: scored in the lab, run by `dose extract`, served over HTTP."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dose import audio
+from dose.audio import RATE
+from dose.codec import Codec, load_codec
+from dose.codec.codec import check_same
+from dose.config import parse
+from dose.drums import DRUMS, SHOT_SECONDS
+from dose.errors import AudioError, DoseError
+from dose.extract import candidates as ranking
+from dose.extract import confidence, windows
+from dose.extract.bundle import Bundle, default_bundle, open_bundle
+from dose.extract.finish import SILENT_PEAK, Finish, finish
+from dose.extract.kit import Hit, Kit
+from dose.extract.windows import Scan, Window
+from dose.model import checkpoint
+from dose.model.decode import generate
+from dose.model.engine import Engine
+from dose.model.sampling import Sampling
+from dose.tokens import layout
+from dose.tokens.prompt import PromptConfig, prompt_codes
+
+SHOT = int(SHOT_SECONDS * RATE)
+SHORTEST = 0.05  # seconds: less cannot hold a hit
+MOST_CANDIDATES = 64
+GREEDY = Sampling()
+
+Progress = Callable[[float, str], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Search:
+    """How many tries are made for each drum, and how freely they are drawn."""
+
+    windows: int = 3  # of the song, the clearest ones
+    pool: int = 4  # tries for one candidate; each further candidate adds `more`
+    more: int = 1
+    temperature: float = 0.8
+    top_p: float = 0.95
+    present: float = 0.5  # a drum is said to be there from this probability on
+
+    def tries(self, candidates: int) -> int:
+        return self.pool + self.more * (candidates - 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Voice:
+    """One drum's model, ready to decode."""
+
+    engine: Engine
+    prompt: PromptConfig
+    drum: int | None  # its index in a model that is shared by several drums
+
+
+class Extractor:
+    """Models loaded once; `extract` may be called from several threads."""
+
+    def __init__(self, bundle: Bundle, codec: Codec, voices: dict[str, Voice], search: Search) -> None:
+        self.bundle, self.codec, self.voices, self.search = bundle, codec, voices, search
+        self.calibration = confidence.from_json(bundle.calibration)
+
+    @classmethod
+    def load(
+        cls, folder: Path | str | None = None, *, device: str = "cpu", search: Search | None = None
+    ) -> "Extractor":
+        """Opens a bundle (the default one if none is named). Raises as `open_bundle` does."""
+        bundle = open_bundle(folder or default_bundle())
+        codec = load_codec(bundle.codec)
+        voices = {drum: _voice(bundle, codec, drum, device) for drum in bundle.drums}
+        return cls(bundle, codec, voices, search or Search())
+
+    @property
+    def drums(self) -> tuple[str, ...]:
+        """The drums that the bundle has models for."""
+        return self.bundle.drums
+
+    def extract(
+        self,
+        sound: np.ndarray,
+        rate: int,
+        *,
+        drums: Sequence[str] = DRUMS,
+        candidates: int = 1,
+        seed: int = 0,
+        progress: Progress | None = None,
+        name: str = "The audio",
+    ) -> Kit:
+        """A kit out of a mix, [N] or [C, N] at `rate` Hz, of any length.
+
+        The same input, options and seed give the same kit. `progress` is called with a fraction and the
+        name of the stage. Raises AudioError for silence, less than 0.05 s, or samples that are not finite.
+        """
+        sound = np.atleast_2d(sound).astype(np.float32, copy=False)
+        if not np.isfinite(sound).all():
+            raise AudioError(f"{name} holds samples that are not finite numbers (NaN or infinity).")
+        blocks = [audio.resample(sound, rate, RATE)]
+        return self._extract(blocks, drums, candidates, seed, progress, name)
+
+    def extract_file(
+        self,
+        source: Path | str | BinaryIO,
+        *,
+        drums: Sequence[str] = DRUMS,
+        candidates: int = 1,
+        seed: int = 0,
+        progress: Progress | None = None,
+        name: str | None = None,
+    ) -> Kit:
+        """The same from a sound file, decoded in blocks: memory does not grow with its length."""
+        name = name or str(getattr(source, "name", source))
+        return self._extract(audio.stream(source, name=name), drums, candidates, seed, progress, name)
+
+    def extract_batch(
+        self, mixes: Sequence[np.ndarray], drum: str, *, sampling: Sampling | Sequence[Sampling] = GREEDY
+    ) -> np.ndarray:
+        """One raw one-shot per mix for evaluation: mixes [N] or [C, N] of 4 s at 44.1 kHz to [B, 44100].
+
+        One pass of the model per mix, greedy by default: no search, no finishing. An empty answer is silence.
+        """
+        mono = [np.atleast_2d(mix).mean(axis=0) for mix in mixes]
+        return self.sample(drum, torch.cat([self.prompt(mix, drum) for mix in mono]), sampling)
+
+    def prompt(self, mono: np.ndarray, drum: str) -> Tensor:
+        """What the drum's model is shown of a window [N]: codes [1, K, P]."""
+        codes = prompt_codes(self.codec, mono, drum, self.voice(drum).prompt)
+        return torch.as_tensor(codes, dtype=torch.long)[None]
+
+    def sample(self, drum: str, prompts: Tensor, sampling: Sampling | Sequence[Sampling]) -> np.ndarray:
+        """Prompts [B, K, P] to raw one-shots float32 [B, 44100], the whole batch at once."""
+        voice = self.voice(drum)
+        which = None if voice.drum is None else torch.full((len(prompts),), voice.drum)
+        rows = generate(voice.engine, prompts, sampling, drum=which)
+        codes = [layout.shot_codes(one, voice.engine.config.pattern) for one in rows]
+        return self._decode(codes)
+
+    def voice(self, drum: str) -> Voice:
+        if drum not in self.voices:
+            self.bundle.checkpoint(drum)  # raises with the right sentence
+        return self.voices[drum]
+
+    def _extract(
+        self,
+        blocks: Iterable[np.ndarray],
+        drums: Sequence[str],
+        candidates: int,
+        seed: int,
+        progress: Progress | None,
+        name: str,
+    ) -> Kit:
+        _check(drums, candidates)
+        for drum in drums:
+            self.voice(drum)
+        tell = progress or (lambda fraction, stage: None)
+        tell(0.0, "listen")
+        heard = windows.scan(blocks, drums)
+        _check_heard(heard, name)
+        hits = {}
+        for i, drum in enumerate(drums):
+            tell(0.2 + 0.8 * i / len(drums), drum)
+            hits[drum] = self._search(heard.windows[drum], drum, candidates, seed)
+        tell(1.0, "done")
+        return Kit(
+            hits=hits,
+            seconds=heard.samples / RATE,
+            version=self.bundle.version,
+            data_id=self.bundle.data_id,
+            seed=seed,
+        )
+
+    def _search(self, heard: Sequence[Window], drum: str, candidates: int, seed: int) -> tuple[Hit, ...]:
+        """Tries several windows and draws in one batch; the best `candidates` of them."""
+        chosen = windows.choose(heard, self.search.windows)
+        tries = self.search.tries(candidates)
+        prompts = torch.cat([self.prompt(window.mono, drum) for window in chosen])
+        turn = [i % len(chosen) for i in range(tries)]
+        rules = [self._rule(seed, i) for i in range(tries)]
+        shots = self.sample(drum, prompts[turn], rules)
+        sounding = [i for i in range(tries) if audio.peak(shots[i]) >= SILENT_PEAK]
+        if not sounding:
+            return ()
+        scores = ranking.score(shots[sounding], chosen, drum)
+        parts = self.calibration.get(drum, confidence.UNCALIBRATED)
+        seen = confidence.features(scores, chosen)
+        likely, there = parts.confidence(seen), parts.present(seen)
+        return tuple(
+            Hit(
+                drum=drum,
+                audio=finish(shots[sounding[i]], Finish()),
+                raw=shots[sounding[i]],
+                pan=ranking.pan(window, drum),
+                confidence=float(likely[i]),
+                present=bool(there.max() >= self.search.present),
+                time=window.time,
+                seed=rules[sounding[i]].seed,
+                match=float(scores.match[i]),
+                agreement=float(scores.agreement[i]),
+            )
+            for i in scores.order[:candidates]
+            for window in [chosen[turn[sounding[i]]]]
+        )
+
+    def _rule(self, seed: int, i: int) -> Sampling:
+        """Seed 0's first try is the model's single most likely answer; every other one is drawn."""
+        if seed == 0 and i == 0:
+            return GREEDY
+        drawn = int(np.random.SeedSequence([seed, i]).generate_state(1)[0])
+        return Sampling(temperature=self.search.temperature, top_p=self.search.top_p, seed=drawn)
+
+    def _decode(self, codes: Sequence[Tensor]) -> np.ndarray:
+        """Codes [K, L] of any lengths to [B, 44100]; those of one length go through the codec together."""
+        out = np.zeros((len(codes), SHOT), np.float32)
+        lengths = [int(one.shape[1]) for one in codes]
+        for length in sorted(set(lengths) - {0}):
+            same = [i for i, n in enumerate(lengths) if n == length]
+            decoded = self.codec.decode(torch.stack([codes[i] for i in same]))[:, 0].cpu().numpy()
+            out[same] = audio.fit_length(decoded, SHOT)
+        return out
+
+
+def _voice(bundle: Bundle, codec: Codec, drum: str, device: str) -> Voice:
+    loaded = checkpoint.load(bundle.checkpoint(drum), device)
+    check_same(codec.id, loaded.meta["codec_id"], f"The {drum} model's codes")
+    where = f"{bundle.checkpoint(drum) / 'model.json'}: prompt"
+    shared = loaded.model.config.drums
+    return Voice(
+        engine=Engine(loaded.model),
+        prompt=parse(PromptConfig, loaded.meta["prompt"], where),
+        drum=shared.index(drum) if shared else None,
+    )
+
+
+def _check(drums: Sequence[str], candidates: int) -> None:
+    if unknown := [drum for drum in drums if drum not in DRUMS]:
+        raise DoseError(f"There is no drum '{unknown[0]}'; choose from {', '.join(DRUMS)}.")
+    if not drums or len(set(drums)) != len(drums):
+        raise DoseError("Name each drum once, and at least one.")
+    if not 1 <= candidates <= MOST_CANDIDATES:
+        raise DoseError(f"{candidates} candidates cannot be made; ask for 1 to {MOST_CANDIDATES}.")
+
+
+def _check_heard(heard: Scan, name: str) -> None:
+    if heard.samples < SHORTEST * RATE:
+        raise AudioError(
+            f"{name} holds only {heard.samples} samples (at 44.1 kHz); "
+            f"a drum hit needs at least {SHORTEST} seconds."
+        )
+    if heard.peak < windows.SILENCE:
+        raise AudioError(f"{name} is silent; choose a recording in which drums can be heard.")

@@ -1,0 +1,135 @@
+"""Where in a song each drum is heard best: windows of 4 s, judged while the song streams by."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from dose import audio
+from dose.audio import RATE
+from dose.drums import MIX_SECONDS
+from dose.extract.spectrum import HOP, bands, in_range
+from dose.tokens.onsets import find_hits, likelihoods
+
+WINDOW = int(MIX_SECONDS * RATE)
+STEP = WINDOW // 2
+SILENCE = 1e-4  # -80 dBFS, the codec's own idea of silence
+HITS = 4  # hits looked at in each window
+KEEP = 12  # windows remembered per drum while a song streams by; twice as many at most at any time
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Window:
+    """Four seconds of the mix, zero-padded if the mix is shorter."""
+
+    audio: np.ndarray  # float32 [1 or 2, WINDOW]
+    start: int  # samples into the source
+    hits: tuple[int, ...]  # samples into the window, best first
+    likelihood: tuple[float, ...]  # of each hit to be this drum's, 0..1
+    clarity: tuple[float, ...]  # of each hit, see `clarity`
+
+    @property
+    def mono(self) -> np.ndarray:
+        return self.audio.mean(axis=0)
+
+    @property
+    def score(self) -> float:
+        """0..1: several likely and clear hits are worth more than one good one among weak ones."""
+        return float(np.mean([a * (0.5 + 0.5 * b) for a, b in self._pairs])) if self.hits else 0.0
+
+    @property
+    def _pairs(self) -> list[tuple[float, float]]:
+        return list(zip(self.likelihood, self.clarity, strict=True))
+
+    @property
+    def time(self) -> float:
+        """Seconds into the source of the best hit."""
+        return (self.start + (self.hits[0] if self.hits else 0)) / RATE
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scan:
+    """What was found while the song streamed by."""
+
+    windows: dict[str, list[Window]]
+    samples: int  # length of the song
+    peak: float
+
+
+def scan(blocks: Iterable[np.ndarray], drums: Sequence[str]) -> Scan:
+    """Streams blocks [C, N] and keeps, per drum, the windows that hear it best.
+
+    Memory does not grow with the song: of the windows seen so far only the KEEP best are remembered.
+    """
+    kept: dict[str, list[Window]] = {drum: [] for drum in drums}
+    samples, peak = 0, 0.0
+    for start, cut, length in _cut(blocks):
+        samples, peak = start + length, max(peak, audio.peak(cut))
+        mono = cut.mean(axis=0)
+        picture, chances = bands(mono), likelihoods(mono)
+        for drum in drums:
+            kept[drum].append(_judge(cut, mono, start, drum, picture, chances))
+            if len(kept[drum]) >= 2 * KEEP:
+                kept[drum] = choose(kept[drum], KEEP)
+    return Scan(windows=kept, samples=samples, peak=peak)
+
+
+def choose(windows: Sequence[Window], count: int) -> list[Window]:
+    """The `count` best windows, best first, each made less attractive by nearness to those taken before."""
+    left, taken = list(windows), list[Window]()
+    reach = 2.0 * WINDOW  # how far a window's shadow falls
+    while left and len(taken) < count:
+        shade = [min((min(1.0, abs(w.start - t.start) / reach) for t in taken), default=1.0) for w in left]
+        worth = [w.score * (0.25 + 0.75 * s) for w, s in zip(left, shade, strict=True)]
+        taken.append(left.pop(int(np.argmax(worth))))
+    return taken
+
+
+def clarity(picture: np.ndarray, hit: int, drum: str) -> float:
+    """0..1: how well a hit at sample `hit` is heard in band magnitudes [BANDS, T].
+
+    The product of how far the drum's range rises at the hit (full at 24 dB) and how much of the whole
+    picture's rise lies in that range (low masking). 0 for a hit at which the range does not rise.
+    """
+    at = hit // HOP
+    before = picture[:, max(0, at - 6) : max(1, at - 1)].mean(axis=1)
+    after = picture[:, at : at + 6].max(axis=1, initial=0.0)
+    mine = in_range(drum)
+    rise = audio.db(_power(after[mine])) / 2 - audio.db(max(_power(before[mine]), 1e-8)) / 2
+    risen = np.maximum(after**2 - before**2, 0)
+    share = risen[mine].sum() / max(risen.sum(), 1e-12)
+    return float(np.clip(rise / 24, 0, 1) * np.sqrt(share))
+
+
+def _judge(
+    cut: np.ndarray, mono: np.ndarray, start: int, drum: str, picture: np.ndarray, chances: np.ndarray
+) -> Window:
+    """A window [C, WINDOW] with its hits; silence has none."""
+    hits = find_hits(mono, drum, HITS, chances) if audio.peak(mono) > SILENCE else []
+    return Window(
+        audio=cut,
+        start=start,
+        hits=tuple(hit.start for hit in hits),
+        likelihood=tuple(hit.likelihood for hit in hits),
+        clarity=tuple(clarity(picture, hit.start, drum) for hit in hits),
+    )
+
+
+def _cut(blocks: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray, int]]:
+    """(start, [1 or 2, WINDOW], samples that are no padding), one every STEP, the last flush with the end."""
+    held, past, start = np.zeros((1, 0), np.float32), np.zeros((1, 0), np.float32), 0
+    for block in blocks:
+        part = block if block.shape[0] <= 2 else block.mean(axis=0, keepdims=True)
+        held = np.concatenate([held, part], axis=1) if held.shape[1] else part
+        while held.shape[1] > WINDOW:
+            yield start, held[:, :WINDOW].copy(), WINDOW
+            past, held, start = held[:, :STEP], held[:, STEP:], start + STEP
+    lacking = min(WINDOW - held.shape[1], past.shape[1])
+    if lacking:
+        held, start = np.concatenate([past[:, -lacking:], held], axis=1), start - lacking
+    if held.shape[1]:
+        yield start, audio.fit_length(held, WINDOW).copy(), held.shape[1]
+
+
+def _power(magnitudes: np.ndarray) -> float:
+    return float((magnitudes**2).sum())

@@ -1,0 +1,241 @@
+"""`dose extract` as people use it, good files and bad."""
+
+import dataclasses
+import io
+import json
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from extract_beat import RATE, drum_loop
+
+from dose import audio, cli
+from dose.extract import confidence
+
+LOOP = drum_loop(4.0)
+
+
+@pytest.fixture
+def run(bundle, tmp_path, monkeypatch, capsys):
+    """Runs `dose extract ...` in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str):
+        code = cli.main(["extract", *arguments, "--bundle", str(bundle)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def mix(tmp_path) -> Path:
+    audio.write(tmp_path / "my song.wav", LOOP, RATE)
+    return tmp_path / "my song.wav"
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_one_mix_gives_three_wavs(run, mix):
+    code, out, err = run(str(mix), "--out", "kit", "--absent")
+    assert (code, err) == (0, "")
+    assert "kick" in out
+    assert _names(Path("kit")) == ["hihat.wav", "kick.wav", "snare.wav"]
+    for name in _names(Path("kit")):
+        sound, rate = soundfile.read(Path("kit") / name)
+        assert rate == RATE
+        assert np.abs(sound).max() > 0.8
+        assert np.argmax(np.abs(sound) > 0.085) < 0.005 * RATE
+
+
+def test_candidates_formats_and_json(run, mix):
+    code, out, _ = run(
+        str(mix), "--out", "kit", "--absent", "--candidates", "2", "--kit", "sfz,sf2", "--json", "--seed", "7"
+    )
+    assert code == 0
+    report = json.loads(out)
+    assert report["failed"] == []
+    (told,) = report["mixes"]
+    assert told["seed"] == 7
+    kick = told["drums"]["kick"]["candidates"]
+    assert len(kick) == 2
+    assert f"kick_01_{kick[0]['confidence']:.2f}.wav" in _names(Path("kit"))
+    assert {"my_song.sfz", "my_song.sf2"} <= set(_names(Path("kit")))
+    assert sorted(Path(p).name for p in told["files"]) == _names(Path("kit"))
+    assert len(_names(Path("kit"))) == 8
+
+
+def test_sound_options_reach_the_files(run, mix):
+    options = ["--bits", "24", "--rate", "48000", "--tail", "0.1", "--peak", "-6", "--channels", "mix"]
+    assert run(str(mix), "--out", "kit", "--absent", "--drums", "snare", *options)[0] == 0
+    assert _names(Path("kit")) == ["snare.wav"]
+    info = soundfile.info("kit/snare.wav")
+    assert (info.samplerate, info.channels, info.subtype) == (48000, 2, "PCM_24")
+    sound, _ = soundfile.read("kit/snare.wav")
+    assert len(sound) <= 4800
+    assert audio.db(np.abs(sound).max()) == pytest.approx(-6, abs=0.05)
+    assert np.abs(sound[:, 0]).max() / np.abs(sound[:, 1]).max() == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_story_is_inside_the_wav(run, mix, bundle):
+    run(str(mix), "--out", "kit", "--absent", "--drums", "kick")
+    version = json.loads((bundle / "bundle.json").read_text())["version"]
+    with soundfile.SoundFile("kit/kick.wav") as f:
+        told = f.copy_metadata()
+    assert "seed 0" in told["comment"]
+    assert version in told["comment"]
+    assert "data made-up" in told["comment"]
+    body = Path("kit/kick.wav").read_bytes()
+    assert b"my song.wav" in body
+
+
+def test_the_same_command_gives_the_same_bytes(run, mix):
+    formats = ["--kit", "all", "--absent", "--candidates", "2"]
+    run(str(mix), "--out", "a", *formats)
+    run(str(mix), "--out", "b", *formats)
+    first = {p.name: p.read_bytes() for p in Path("a").iterdir()}
+    assert first == {p.name: p.read_bytes() for p in Path("b").iterdir()}
+
+
+def _wav_of_0_hz() -> bytes:
+    raw = bytearray(audio.wav_bytes(LOOP))
+    raw[24:28] = struct.pack("<I", 0)
+    return bytes(raw)
+
+
+def _truncated_flac(keep: float) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, LOOP.T, RATE, format="FLAC")
+    return buffer.getvalue()[: int(len(buffer.getvalue()) * keep)]
+
+
+BAD = {
+    "missing.wav": (None, "does not exist"),
+    "empty.wav": (b"", "is empty"),
+    "letter.wav": (b"Dear Sir or Madam,\n" * 100, "not a sound file"),
+    "zero_hz.wav": (_wav_of_0_hz(), "0 Hz|not a sound file"),
+    "cut.flac": (_truncated_flac(0.001), "not a sound file|no samples"),
+    "silent.wav": (audio.wav_bytes(np.zeros(RATE)), "is silent"),
+    "nan.wav": (audio.wav_bytes(np.full(RATE, np.nan, np.float32), subtype="FLOAT"), "not finite"),
+    "three.wav": (audio.wav_bytes(np.ones(3)), "only 3 samples"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_gets_one_sentence(run, name):
+    content, says = BAD[name]
+    if content is not None:
+        Path(name).write_bytes(content)
+    code, out, err = run(name, "--out", "kit")
+    assert code == 1
+    assert out == ""
+    assert err.count("\n") == 1
+    assert name in err
+    assert any(part in err for part in says.split("|"))
+    assert not Path("kit").exists()
+
+
+def test_a_flac_cut_in_the_middle_gives_what_it_still_holds(run):
+    Path("half.flac").write_bytes(_truncated_flac(0.5))
+    code, _, err = run("half.flac", "--out", "kit", "--absent")
+    assert (code, err) == (0, "")
+    assert _names(Path("kit")) == ["hihat.wav", "kick.wav", "snare.wav"]
+
+
+def test_a_batch_goes_on_past_a_bad_file(run, tmp_path):
+    for name in ("a.wav", "c.wav"):
+        audio.write(tmp_path / "songs" / name, LOOP, RATE)
+    (tmp_path / "songs" / "b.wav").write_bytes(b"no sound")
+    code, out, err = run("songs", "--out", "kits", "--json", "--drums", "kick", "--absent")
+    assert code == 1
+    assert "b.wav" in err
+    report = json.loads(out)
+    assert [Path(m["source"]).name for m in report["mixes"]] == ["a.wav", "c.wav"]
+    assert [Path(m["source"]).name for m in report["failed"]] == ["b.wav"]
+    assert _names(Path("kits")) == ["a", "c"]
+    assert _names(Path("kits/a")) == ["kick.wav"]
+
+
+def test_a_drum_that_is_not_there_is_not_written(run, mix, monkeypatch):
+    def never(name):
+        return dataclasses.replace(getattr(confidence.UNCALIBRATED, name), bias=-30.0)
+
+    doubting = confidence.Calibration(present=never("present"), right=never("right"))
+    monkeypatch.setattr(confidence, "UNCALIBRATED", doubting)
+    code, out, _ = run(str(mix), "--out", "kit")
+    assert code == 0
+    assert out.count("not found (0.00)") == 3
+    assert not Path("kit").exists()
+    run(str(mix), "--out", "kit", "--absent")
+    assert len(_names(Path("kit"))) == 3
+
+
+def test_watching_a_folder(run, tmp_path, monkeypatch):
+    inbox = tmp_path / "in"
+    audio.write(inbox / "old.wav", LOOP, RATE)
+    audio.write(inbox / "new.wav", LOOP, RATE)
+    (tmp_path / "kits" / "old").mkdir(parents=True)
+    naps = iter(range(3))
+
+    def sleep(seconds):
+        if next(naps) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("dose.extract.inputs.watch.__defaults__", (0.0, sleep))
+    code, out, err = run("--watch", "in", "--out", "kits", "--drums", "kick", "--absent")
+    assert code == 0
+    assert "Stopped" in err
+    assert "new.wav" in out
+    assert "old.wav" not in out
+    assert _names(Path("kits/new")) == ["kick.wav"]
+    assert _names(Path("kits/old")) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--drums", "kick,tom"], "no drum 'tom'"),
+        (["--kit", "sfz,akai"], "no kit format 'akai'"),
+        (["--peak", "3"], "peak must lie"),
+        (["--tail", "0"], "tail must lie"),
+        (["--seed", "-1"], "seed"),
+        (["--candidates", "0"], "1 to 64"),
+    ],
+)
+def test_wrong_options_are_told(run, mix, options, says):
+    code, out, err = run(str(mix), "--out", "kit", *options)
+    assert code == 1
+    assert says in err
+    assert out == ""
+
+
+def test_a_missing_bundle_is_told(mix, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["extract", str(mix), "--out", "kit", "--bundle", "nowhere"]) == 1
+    assert "nowhere is not a kit bundle" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_twenty_minutes_in_bounded_memory(bundle, tmp_path):
+    """In a process of its own, whose peak memory is then known."""
+    minute = drum_loop(60.0)
+    with soundfile.SoundFile(tmp_path / "long.flac", "w", RATE, 2) as f:
+        for _ in range(20):
+            f.write(minute.T)
+    script = (
+        "import resource, sys; from dose import cli\n"
+        f"options = ['--out', 'kit', '--absent', '--bundle', {str(bundle)!r}]\n"
+        "code = cli.main(['extract', 'long.flac', *options])\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
+        "sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split()[-1]) < 1200  # MB, torch included
+    assert _names(tmp_path / "kit") == ["hihat.wav", "kick.wav", "snare.wav"]

@@ -1,0 +1,159 @@
+"""From mix to kit: the same every time, whatever the form of the input, and in batches as one by one."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from extract_beat import drum_loop
+
+from dose import audio
+from dose.drums import DRUMS
+from dose.errors import AudioError, DoseError, IntegrityError
+from dose.extract import Extractor
+from dose.extract.extractor import Search
+from dose.model.sampling import Sampling
+
+RATE = 44100
+
+
+@pytest.fixture(scope="module")
+def loop():
+    return drum_loop(4.0)
+
+
+def test_a_kit_has_finished_hits(extractor, loop):
+    kit = extractor.extract(loop, RATE, candidates=3)
+    assert list(kit.hits) == list(DRUMS)
+    for drum, hits in kit.hits.items():
+        assert len(hits) == 3
+        assert len({hit.seed for hit in hits}) == 3
+        for hit in hits:
+            assert hit.drum == drum
+            assert hit.audio.dtype == np.float32
+            assert audio.db(audio.peak(hit.audio)) == pytest.approx(-1, abs=0.01)
+            assert np.argmax(np.abs(hit.audio) > 0.085) < 0.005 * RATE  # -20 dB of the peak
+            assert len(hit.raw) == RATE
+            assert 0 <= hit.confidence <= 1
+            assert 0 <= hit.time <= 4
+    assert kit.seconds == pytest.approx(4)
+
+
+def test_the_same_seed_gives_the_same_kit_and_another_another(extractor, loop):
+    def sounds(seed):
+        kit = extractor.extract(loop, RATE, drums=("snare",), candidates=2, seed=seed)
+        return [hit.raw for hit in kit.hits["snare"]]
+
+    again, other = sounds(5), sounds(6)
+    assert all((a == b).all() for a, b in zip(sounds(5), again, strict=True))
+    assert not any((a == b).all() for a in again for b in other)
+
+
+def test_rate_channels_and_blocks_do_not_matter_much(extractor, loop, tmp_path):
+    """The hits are found in the same places; the exact sound may differ by what resampling does."""
+    direct = extractor.extract(loop, RATE).hits["kick"][0]
+    audio.write(tmp_path / "x.flac", audio.resample(loop, RATE, 48000), 48000, subtype="PCM_24")
+    from_file = extractor.extract_file(tmp_path / "x.flac").hits["kick"][0]
+    assert from_file.time == pytest.approx(direct.time, abs=0.02)
+    audio.write(tmp_path / "same.wav", loop, RATE, subtype="FLOAT")
+    same = extractor.extract_file(tmp_path / "same.wav").hits["kick"][0]
+    assert (same.raw == direct.raw).all()
+
+
+def test_batches_equal_one_by_one(extractor):
+    mixes = [drum_loop(4.0, seed=i) for i in range(3)]
+    together = extractor.extract_batch(mixes, "hihat")
+    assert together.shape == (3, RATE)
+    alone = np.concatenate([extractor.extract_batch([mix], "hihat") for mix in mixes])
+    assert np.abs(together - alone).max() < 1e-5
+    drawn = extractor.extract_batch(mixes, "hihat", sampling=Sampling(temperature=1.0, seed=3))
+    assert np.abs(drawn - together).max() > 1e-3
+
+
+def test_short_mixes_are_padded(extractor, loop):
+    kit = extractor.extract(loop[:, : RATE // 2], RATE)
+    assert kit.seconds == pytest.approx(0.5)
+    assert all(hits for hits in kit.hits.values())
+
+
+def test_the_pan_of_the_mix_is_found(extractor, loop):
+    kit = extractor.extract(loop, RATE)
+    left, right = kit.hits["snare"][0].pan
+    assert right == 1
+    assert left == pytest.approx(0.5, abs=0.1)
+    assert min(kit.hits["kick"][0].pan) > 0.9
+    assert extractor.extract(loop[0], RATE).hits["snare"][0].pan == (1.0, 1.0)
+
+
+def test_progress_is_told(extractor, loop):
+    told = []
+    extractor.extract(loop, RATE, drums=("kick", "hihat"), progress=lambda f, stage: told.append((f, stage)))
+    assert [stage for _, stage in told] == ["listen", "kick", "hihat", "done"]
+    assert [f for f, _ in told] == sorted(f for f, _ in told)
+    assert told[-1][0] == 1
+
+
+@pytest.mark.parametrize(
+    ("sound", "says"),
+    [
+        (np.zeros((2, RATE)), "is silent"),
+        (np.full(RATE, 1e-6), "is silent"),
+        (np.full(RATE, np.nan), "not finite"),
+        (np.ones(3), "only 3 samples"),
+    ],
+)
+def test_what_cannot_hold_a_drum_is_told(extractor, sound, says):
+    with pytest.raises(AudioError, match=says):
+        extractor.extract(sound, RATE)
+
+
+def test_wrong_questions_are_told(extractor, loop):
+    with pytest.raises(DoseError, match="no drum 'tom'"):
+        extractor.extract(loop, RATE, drums=("kick", "tom"))
+    with pytest.raises(DoseError, match="once"):
+        extractor.extract(loop, RATE, drums=("kick", "kick"))
+    with pytest.raises(DoseError, match="1 to 64"):
+        extractor.extract(loop, RATE, candidates=0)
+
+
+def test_a_mix_without_its_best_window_gives_hits_of_other_windows(extractor):
+    """Several windows take part: with two songs' worth of sound, tries come from both ends."""
+    song = np.concatenate([drum_loop(4.0), np.zeros((2, 30 * RATE), np.float32), drum_loop(4.0, 1)], axis=1)
+    kit = extractor.extract(song, RATE, drums=("snare",), candidates=4)
+    times = [hit.time for hit in kit.hits["snare"]]
+    assert min(times) < 8 < 30 < max(times)
+
+
+def test_nothing_said_is_no_hit(extractor, loop, monkeypatch):
+    monkeypatch.setattr(extractor, "sample", lambda drum, prompts, rules: np.zeros((len(prompts), RATE)))
+    kit = extractor.extract(loop, RATE, drums=("kick",))
+    assert kit.hits == {"kick": ()}
+    assert not kit.present("kick")
+    assert kit.facts()["drums"]["kick"] == {"present": False, "confidence": 0.0, "candidates": []}
+
+
+def test_more_candidates_are_more_tries(bundle):
+    search = Search(pool=2, more=1)
+    assert [search.tries(n) for n in (1, 2, 8)] == [2, 3, 9]
+    kit = Extractor.load(bundle, search=search).extract(drum_loop(4.0), RATE, drums=("kick",), candidates=2)
+    assert len(kit.hits["kick"]) == 2
+
+
+def test_a_tampered_model_is_refused(bundle, tmp_path):
+    import shutil
+
+    shutil.copytree(bundle, tmp_path / "b")
+    weights = tmp_path / "b" / "snare" / "weights.safetensors"
+    body = bytearray(weights.read_bytes())
+    body[-1] ^= 1
+    weights.write_bytes(body)
+    with pytest.raises(IntegrityError, match=r"snare/weights\.safetensors"):
+        Extractor.load(tmp_path / "b")
+
+
+def test_facts_are_json(extractor, loop):
+    import json
+
+    kit = extractor.extract(loop, RATE, candidates=2)
+    facts = json.loads(json.dumps(kit.facts()))
+    assert facts["drums"]["kick"]["candidates"][0]["seed"] == kit.hits["kick"][0].seed
+    assert dataclasses.fields(kit)
