@@ -1,0 +1,116 @@
+"""What a sweep searches, with what budget and on what machines: params.yaml's section `sweep`."""
+
+import dataclasses
+import itertools
+from typing import Any, Literal
+
+from dose import config as strict
+from dose.drums import DRUMS
+from dose.errors import ConfigError
+from dose.model.transformer import ModelConfig
+from dose.train.fit import FitConfig
+
+Metric = Literal["val/mss", "val/loss"]
+
+_FIT = {f.name for f in dataclasses.fields(FitConfig)} - {"model", "steps", "evaluate_every"}
+_MODEL = {f.name for f in dataclasses.fields(ModelConfig)} - {"frames", "codebooks", "entries", "excerpts"}
+# What PBT may change in mid-trial: nothing that shapes the model or the stream of data.
+_MUTABLE = {"lr", "lr_floor", "weight_decay", "onset_weight", "dropout", "prompt_dropout", "clip"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What one trial gets."""
+
+    cpus: float = 1.0  # of each of its processes
+    gpus: float = 0.0  # of each of its processes; fractions share a GPU
+    memory_gib: float = 0.0  # of each of its processes; 0 reserves none
+    processes: int = 1  # more than one train together (DDP)
+    parallel: int = 0  # trials at a time; 0: as many as the cluster has room for
+
+    def __post_init__(self) -> None:
+        if self.cpus <= 0 or min(self.gpus, self.memory_gib) < 0 or self.processes < 1 or self.parallel < 0:
+            raise ValueError("cpus and processes must be above 0; gpus, memory_gib and parallel at least 0")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """The search of every drum; `for_drum` gives that of one."""
+
+    space: dict[str, Any]  # name of a fit or model key -> [choices] or {low, high, log}
+    fit: FitConfig  # everything that is not searched
+    search: Literal["grid", "random", "optuna"] = "grid"
+    trials: int = 8  # for random and optuna; a grid takes every combination
+    scheduler: Literal["asha", "pbt", "none"] = "asha"
+    grace: int = 1  # evaluations before ASHA may stop a trial; between PBT's exchanges
+    reduction: int = 2  # ASHA: one in this many goes on at each rung
+    minutes: float = 0.0  # wall time of the whole search; 0: no limit
+    select: Metric = "val/mss"  # lowest wins: a trial, and within ASHA and PBT
+    listen_items: int = 16  # validation pairs that are generated and compared at each evaluation
+    listen_examples: int = 3  # of them kept as sound and spectrogram
+    resources: Resources = Resources()
+    retries: int = 2  # of a trial whose process or machine died, from its last state
+    init: Literal["none", "bundled"] = "none"  # start from the shipped models where their sizes fit
+    storage: str = "data/.sweep"  # running state; shared by all machines: a mounted folder or s3://...
+    seed: int = 0
+    drums: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # drum -> dotted key -> value
+
+    def __post_init__(self) -> None:
+        if not self.space:
+            raise ValueError("space must name at least one key to search")
+        for name, values in self.space.items():
+            self._check_axis(name, values)
+        if min(self.trials, self.grace) < 1 or self.reduction < 2:
+            raise ValueError("trials and grace must be at least 1, reduction at least 2")
+        if self.scheduler == "pbt" and (fixed := sorted(set(self.space) - _MUTABLE)):
+            raise ValueError(f"pbt can only change {', '.join(sorted(_MUTABLE))}, not {', '.join(fixed)}")
+        if self.listen_items < max(1, self.listen_examples):
+            raise ValueError("listen_items must be at least 1 and at least listen_examples")
+        if self.minutes < 0 or self.retries < 0:
+            raise ValueError("minutes and retries must be at least 0")
+        if unknown := sorted(set(self.drums) - set(DRUMS)):
+            raise ValueError(f"drums names {unknown[0]}, which is not one of {', '.join(DRUMS)}")
+        if self.search == "grid":
+            for hyper in self.grid():
+                self.fit_for(hyper)
+
+    def _check_axis(self, name: str, values: Any) -> None:
+        if name not in _FIT | _MODEL:
+            raise ValueError(f"space.{name} is neither a fit nor a model key")
+        if isinstance(values, dict):
+            if set(values) != {"low", "high", "log"} or not values["low"] < values["high"]:
+                raise ValueError(f"space.{name} must have exactly low, high (above low) and log")
+            if self.search == "grid":
+                raise ValueError(f"space.{name} is a range; a grid needs a list of values")
+        elif not isinstance(values, list | tuple) or not values:
+            raise ValueError(f"space.{name} must be a list of values or a range of low, high, log")
+
+    def grid(self) -> list[dict[str, Any]]:
+        """Every combination of the lists in `space`."""
+        names = list(self.space)
+        return [dict(zip(names, values, strict=True)) for values in itertools.product(*self.space.values())]
+
+    def fit_for(self, hyper: dict[str, Any]) -> FitConfig:
+        """The fit of one point of the space. Raises ConfigError where the point makes no sense."""
+        values = dataclasses.asdict(self.fit)
+        for name, value in hyper.items():
+            (values if name in _FIT else values["model"])[name] = value
+        return strict.parse(FitConfig, values, f"sweep at {hyper}")
+
+    def for_drum(self, drum: str) -> "SweepConfig":
+        """This config with the drum's overrides ("fit.steps": 500) in place and no others left."""
+        values = dataclasses.asdict(self)
+        overrides = values.pop("drums").get(drum, {})
+        for dotted, value in overrides.items():
+            *path, last = dotted.split(".")
+            place: Any = values
+            for key in path:
+                place = place.get(key) if isinstance(place, dict) else None
+            if not isinstance(place, dict) or (last not in place and path != ["space"]):
+                raise ConfigError(f"params.yaml: sweep.drums.{drum}.{dotted} is no key of sweep.")
+            place[last] = value
+        return strict.parse(SweepConfig, {**values, "drums": {}}, f"sweep for {drum}")
+
+    @property
+    def most_trials(self) -> int:
+        return len(self.grid()) if self.search == "grid" else self.trials

@@ -1,0 +1,245 @@
+"""One drum's sweep from start to outputs, going on where an earlier driver was killed."""
+
+import functools
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dose import cluster, files
+from dose.errors import DoseError
+from dose.extract.bundle import SHIPPED
+from dose.sweep import space
+from dose.sweep.config import SweepConfig
+from dose.sweep.table import Trial, ranking, write_tables
+from dose.sweep.trial import DrumTask, Train, run_trial
+from dose.tokens.shards import read_index
+from dose.tracking import Outbox, Tracker, lineage_tags
+
+if TYPE_CHECKING:
+    from dose.sweep.recorder import Recorder
+
+EXPERIMENT = "dose"
+LOCAL_STATE = Path("data/.sweep")  # what only the driver needs, also where the rest is on remote storage
+TUNE_SETTINGS = {
+    "TUNE_GLOBAL_CHECKPOINT_S": "2",  # so much of Tune's own state a killed driver may lose
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the recorder keeps the rows
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+def run_sweep(
+    config: SweepConfig,
+    drum: str,
+    tokens_dir: Path | str,
+    codec_dir: Path | str,
+    out: Path | str,
+    *,
+    root: Path | str = ".",
+    train: Train | None = None,
+) -> list[Trial]:
+    """Searches for `drum`'s best model; the trials, best first.
+
+    Writes `out`: best/ and ablation/ (checkpoints), trials.json, trials.csv, learning.csv and pictures. best/
+    is the best trial that has the onset loss; ablation/ is its twin: the same point of the space, trained for
+    as many steps, with onset weight 0. A driver that was killed goes on when the same sweep is run again; the
+    same means params, data and codec. Raises DoseError when no trial gave a result.
+    """
+    sweep = _Sweep(config.for_drum(drum), drum, Path(tokens_dir), Path(codec_dir), Path(root), train)
+    return sweep.run(Path(out))
+
+
+class _Sweep:
+    def __init__(
+        self, config: SweepConfig, drum: str, tokens: Path, codec: Path, root: Path, train: Train | None
+    ) -> None:
+        self.config, self.drum, self.root = config, drum, root.resolve()
+        index, val = read_index(tokens / "train"), read_index(tokens / "val")
+        init = SHIPPED / drum if config.init == "bundled" and (SHIPPED / drum).is_dir() else None
+        start = files.sha256(init / "model.json") if init else None
+        self.id = files.hash_json([config, drum, index, val, start])
+        remote = "://" in config.storage
+        self.state = (self.root / (LOCAL_STATE if remote else config.storage)).resolve() / drum / self.id
+        self.storage = f"{config.storage}/{drum}/{self.id}" if remote else str(self.state / "tune")
+        self.facts = {
+            "dose.sweep": self.id,
+            "dose.drum": drum,
+            "dose.params": files.hash_json(config),
+            "dose.codec_id": index.codec_id,
+            "dose.data_id": index.data_id,
+            "dose.seed": str(config.seed),
+        }
+        self.train: Train = train or DrumTask(
+            config=config,
+            drum=drum,
+            tokens=tokens.resolve(),
+            codec=codec.resolve(),
+            init=init,
+            meta={"sweep": self.id},
+        )
+
+    def run(self, out: Path) -> list[Trial]:
+        from dose.sweep.recorder import Recorder
+
+        tracker = Tracker(EXPERIMENT, root=self.root)
+        tracker.ensure_store()
+        self._retire_others(tracker)
+        (self.state / "trials").mkdir(parents=True, exist_ok=True)
+        tags = {**lineage_tags(self.root), **self.facts}
+        with Outbox(tracker, self.state / "outbox") as outbox:
+            outbox.open(
+                self.id,
+                f"{self.drum} sweep",
+                tags={**tags, "dose.kind": "sweep"},
+                params={
+                    "search": self.config.search,
+                    "scheduler": self.config.scheduler,
+                    "steps": self.config.fit.steps,
+                },
+            )
+            recorder = Recorder(self.id, self.config, self.drum, self.state / "trials", outbox, tags)
+            try:
+                trials = self._search_and_write(recorder, out)
+                outbox.artifacts(self.id, out / "trials.csv")
+                outbox.artifacts(self.id, out / "parallel.png")
+                outbox.artifacts(self.id, out / "learning.png")
+                outbox.end(self.id, "FINISHED")
+            except BaseException as e:
+                recorder.abandon()
+                outbox.end(self.id, "FAILED" if isinstance(e, Exception) else "KILLED")
+                raise
+            finally:
+                recorder.close()
+                cluster.stop_ray()
+        self._end_strays(tracker)
+        return trials
+
+    def _search_and_write(self, recorder: "Recorder", out: Path) -> list[Trial]:
+        cluster.start_ray()
+        self._search(recorder, "search")
+        best = self._winner(recorder)
+        twin = self._twin(recorder, best)
+        trials = ranking(recorder.trials())
+        labels = {"best": best, "ablation": twin}
+        with files.atomic(out) as beside:
+            beside.mkdir()
+            for name, trial in labels.items():
+                if recorder.best(trial).is_dir():
+                    shutil.copytree(recorder.best(trial), beside / name)
+            about = {
+                "drum": self.drum,
+                "sweep": self.id,
+                "select": self.config.select,
+                **{name: trial.id for name, trial in labels.items()},
+            }
+            write_tables(beside, trials, {t.id: recorder.rows(t.id) for t in trials}, about)
+        return trials
+
+    def _winner(self, recorder: "Recorder") -> Trial:
+        """The best trial with the onset loss; where the space holds none, the best of all."""
+        trials = ranking([t for t in recorder.trials() if t.score is not None and math.isfinite(t.score)])
+        if not trials:
+            first = (recorder.errors() or ["no trial was started"])[0].splitlines()[-1]
+            raise DoseError(f"No trial of the {self.drum} sweep gave a result; the first one says: {first}")
+        trials = [t for t in trials if t.status == "FINISHED"] or trials
+        return next((t for t in trials if self._onset_weight(t) > 0), trials[0])
+
+    def _onset_weight(self, trial: Trial) -> float:
+        return float(trial.hyper.get("onset_weight", self.config.fit.onset_weight))
+
+    def _twin(self, recorder: "Recorder", best: Trial) -> Trial:
+        """The trial that differs from `best` in the onset loss alone; trained on, or made, if need be."""
+        if self._onset_weight(best) == 0:
+            return best
+        hyper = {**best.hyper, "onset_weight": 0.0}
+        same = [t for t in recorder.trials() if t.hyper == hyper and t.score is not None]
+        if same and same[0].steps >= best.steps:
+            return same[0]
+        self._search(recorder, "twin", hyper, best.steps, same[0].id if same else None)
+        return next(t for t in recorder.trials() if t.hyper == hyper and t.score is not None)
+
+    def _search(
+        self,
+        recorder: "Recorder",
+        name: str,
+        hyper: dict[str, Any] | None = None,
+        steps: int | None = None,
+        continues: str | None = None,
+    ) -> None:
+        """Runs Tune over the whole space, or over the one point `hyper` up to `steps`."""
+        for variable, value in TUNE_SETTINGS.items():
+            os.environ.setdefault(variable, value)
+        from ray import tune
+
+        ready = self._stored(recorder.checkpoint_path(continues)) if continues else None
+        recorder.continues = continues
+        trainable = self._with_resources(functools.partial(run_trial, train=self.train, ready=ready))
+        path = f"{self.storage}/{name}"
+        if tune.Tuner.can_restore(path):
+            tuner = tune.Tuner.restore(path, trainable, resume_errored=True)
+        else:
+            tuner = self._new_tuner(trainable, name, hyper, steps)
+        tuner.fit()
+        recorder.continues = None
+
+    def _stored(self, path: str) -> Any:
+        from pyarrow.fs import FileSystem, LocalFileSystem
+        from ray import tune
+
+        remote = "://" in self.storage
+        system = FileSystem.from_uri(self.storage)[0] if remote else LocalFileSystem()
+        return tune.Checkpoint(path, filesystem=system)
+
+    def _with_resources(self, trainable: Any) -> Any:
+        from ray import tune
+
+        r = self.config.resources
+        bundle = {"CPU": r.cpus, "GPU": r.gpus, "memory": r.memory_gib * 2**30}
+        return tune.with_resources(trainable, {k: v for k, v in bundle.items() if v})
+
+    def _new_tuner(self, trainable: Any, name: str, hyper: dict[str, Any] | None, steps: int | None) -> Any:
+        from ray import tune
+
+        from dose.sweep.recorder import Relay
+
+        c = self.config
+        return tune.Tuner(
+            trainable,
+            param_space=hyper or space.tune_space(c),
+            tune_config=tune.TuneConfig(
+                metric=c.select,
+                mode="min",
+                search_alg=None if hyper else space.searcher(c),
+                scheduler=None if hyper else space.scheduler(c),
+                num_samples=1 if hyper or c.search == "grid" else c.trials,
+                max_concurrent_trials=c.resources.parallel or None,
+                time_budget_s=c.minutes * 60 or None,
+            ),
+            run_config=tune.RunConfig(
+                name=name,
+                storage_path=self.storage,
+                stop={"step": steps} if steps and steps < c.fit.steps else None,
+                failure_config=tune.FailureConfig(max_failures=c.retries),
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
+                callbacks=[Relay(self.id)],
+                verbose=0,
+            ),
+        )
+
+    def _retire_others(self, tracker: Tracker) -> None:
+        """Ends what earlier sweeps of this drum, of other params or data, left running; drops their state."""
+        if not self.state.parent.is_dir():
+            return
+        for other in [p for p in self.state.parent.iterdir() if p != self.state]:
+            for run in tracker.runs({"dose.sweep": other.name}):
+                if run.status == "RUNNING":
+                    tracker.end_run(run.id, "KILLED")
+            shutil.rmtree(other)
+
+    def _end_strays(self, tracker: Tracker) -> None:
+        """A driver killed before Tune first saved its state leaves a run that no trial owns any more."""
+        for run in tracker.runs({"dose.sweep": self.id}):
+            if run.status == "RUNNING":
+                tracker.end_run(run.id, "KILLED")

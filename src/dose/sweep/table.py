@@ -1,0 +1,153 @@
+"""A sweep's trials as a table: read, ranked, written for DVC plots, drawn, shown."""
+
+import csv
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dose import files
+from dose.errors import MissingInputError
+
+TRIALS = "trials.json"
+SHOWN = ("val/mss", "val/loss", "val/onset_loss", "val/shuffle_gap")  # metrics that get a column
+_BAD = float("inf")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One trial; `metrics` are those of its best model, `score` the one that selects (lowest wins)."""
+
+    id: str
+    hyper: dict[str, Any]
+    status: str  # FINISHED, FAILED, KILLED, RUNNING
+    stopped: str  # why it ended: "done", "asha", "time", "error"
+    steps: int
+    score: float | None  # None: never evaluated, or not a finite number
+    metrics: dict[str, float]
+
+    @property
+    def name(self) -> str:
+        return trial_name(self.hyper)
+
+
+def trial_name(hyper: dict[str, Any]) -> str:
+    """For example "onset_weight=1 layers=4 lr=0.001"."""
+    return " ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in hyper.items())
+
+
+def best_row(rows: Sequence[dict[str, float]], select: str) -> dict[str, float]:
+    """The evaluation whose model a trial keeps: that of the lowest validation loss, as `fit` has it."""
+    by = "val/loss" if rows and "val/loss" in rows[0] else select
+    return min(rows, key=lambda row: _finite(row.get(by)), default={})
+
+
+def _finite(value: float | None) -> float:
+    return _BAD if value is None or not math.isfinite(value) else value
+
+
+def ranking(trials: Sequence[Trial]) -> list[Trial]:
+    """Best first; those without a score last, in the order they came."""
+    return sorted(trials, key=lambda t: _finite(t.score))
+
+
+def write_tables(
+    out: Path, trials: Sequence[Trial], curves: dict[str, list[dict[str, float]]], about: dict[str, Any]
+) -> None:
+    """trials.json, trials.csv, learning.csv and their pictures, in the folder `out`."""
+    ranked = ranking(trials)
+    files.write_json(out / TRIALS, {**about, "trials": [_plain(t) for t in ranked]})
+    names = list(dict.fromkeys(name for t in ranked for name in t.hyper))
+    with files.atomic(out / "trials.csv") as beside, beside.open("w", newline="") as f:
+        writer = csv.writer(f, lineterminator="\n")
+        writer.writerow(["rank", "trial", *names, "status", "stopped", "steps", *SHOWN])
+        for rank, t in enumerate(ranked, 1):
+            metrics = [t.metrics.get(m, "") for m in SHOWN]
+            values = [t.hyper.get(n, "") for n in names]
+            writer.writerow([rank, t.id, *values, t.status, t.stopped, t.steps, *metrics])
+    with files.atomic(out / "learning.csv") as beside, beside.open("w", newline="") as f:
+        writer = csv.writer(f, lineterminator="\n")
+        writer.writerow(["trial", "step", "train/loss", *SHOWN])
+        for t in ranked:
+            for row in curves.get(t.id, []):
+                writer.writerow([t.name, row["step"], *(row.get(m, "") for m in ("train/loss", *SHOWN))])
+    draw_parallel(out / "parallel.png", ranked, str(about["select"]))
+    draw_curves(out / "learning.png", {t.name: curves.get(t.id, []) for t in ranked})
+
+
+def _plain(trial: Trial) -> dict[str, Any]:
+    finite = {name: v for name, v in trial.metrics.items() if math.isfinite(v)}
+    return {**dataclasses.asdict(trial), "metrics": finite}
+
+
+def read_trials(out: Path | str) -> tuple[dict[str, Any], list[Trial]]:
+    """What `write_tables` wrote: facts about the sweep, and its trials, best first."""
+    path = Path(out) / TRIALS
+    if not path.is_file():
+        raise MissingInputError(f"{path} is missing; run the sweep first (`dvc repro sweep`).")
+    about = json.loads(path.read_text())
+    return about, [Trial(**t) for t in about.pop("trials")]
+
+
+def draw_parallel(path: Path, trials: Sequence[Trial], select: str) -> None:
+    """Parallel coordinates: one line per trial over the searched keys, ending at its score; dark is good."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    scored = [t for t in trials if t.score is not None]
+    names = list(dict.fromkeys(name for t in scored for name in t.hyper))
+    figure = Figure(figsize=(2.2 * (len(names) + 1) + 1, 4), layout="constrained")
+    axes = figure.subplots()
+    columns = [[t.hyper.get(n) for t in scored] for n in names] + [[t.score for t in scored]]
+    heights = [_heights(column) for column in columns]
+    colours = matplotlib.colormaps["viridis"]
+    for i, _ in enumerate(scored):
+        axes.plot([h[i] for h in heights], color=colours(heights[-1][i]), marker="o", alpha=0.8)
+    for x, column in enumerate(columns):
+        axes.axvline(x, color="0.8", zorder=0)
+        for value, y in dict(zip(map(_text, column), heights[x], strict=True)).items():
+            axes.annotate(value, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=8)
+    axes.set_xticks(range(len(columns)), [*names, select])
+    axes.set_yticks([])
+    axes.set_xlim(-0.2, len(columns) - 0.5)
+    with files.atomic(path) as beside:
+        figure.savefig(beside, dpi=100)
+
+
+def _heights(column: Sequence[Any]) -> list[float]:
+    """Values spread over 0..1: numbers in proportion (their logarithms over wide spans), names in turn."""
+    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in column):
+        numbers = [float(v) for v in column]
+        if min(numbers, default=1) > 0 and max(numbers, default=1) / min(numbers, default=1) > 30:
+            numbers = [math.log(v) for v in numbers]
+    else:
+        places = sorted(set(map(str, column)))
+        numbers = [float(places.index(str(v))) for v in column]
+    low, high = min(numbers, default=0), max(numbers, default=1)
+    return [(v - low) / (high - low) if high > low else 0.5 for v in numbers]
+
+
+def _text(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def draw_curves(path: Path, curves: dict[str, list[dict[str, float]]]) -> None:
+    """Validation loss, onset loss and MSS over the steps, one line per trial."""
+    from matplotlib.figure import Figure
+
+    shown = [m for m in SHOWN[:3] if any(m in row for rows in curves.values() for row in rows)] or [
+        "val/loss"
+    ]
+    figure = Figure(figsize=(4.2 * len(shown), 3.4), layout="constrained")
+    panels = figure.subplots(1, len(shown), squeeze=False)[0]
+    for axes, metric in zip(panels, shown, strict=True):
+        for name, rows in curves.items():
+            points = [(row["step"], row[metric]) for row in rows if metric in row]
+            axes.plot([p[0] for p in points], [p[1] for p in points], marker=".", label=name)
+        axes.set(title=metric, xlabel="step")
+    if len(curves) <= 12:
+        panels[0].legend(fontsize=7)
+    with files.atomic(path) as beside:
+        figure.savefig(beside, dpi=100)

@@ -1,0 +1,128 @@
+"""One trial: what runs in a worker, on this machine or another."""
+
+import contextlib
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dose import files
+from dose.sweep.config import SweepConfig
+
+EXAMPLES = "examples"  # folder of sounds to be heard, one sub-folder per evaluation
+Report = Callable[[int, dict[str, float]], None]
+# (point of the space, folder that may hold an earlier state, report): trains, reports after each evaluation,
+# leaves its best model in folder/best.
+Train = Callable[[dict[str, Any], Path, Report], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DrumTask:
+    """Trains one drum's model at one point of the space; everything a worker elsewhere needs to know."""
+
+    config: SweepConfig
+    drum: str
+    tokens: Path  # absolute, seen by every machine
+    codec: Path
+    init: Path | None  # a checkpoint to start from
+    meta: dict[str, Any]  # goes into the checkpoints
+
+    def __call__(self, hyper: dict[str, Any], out: Path, report: Report) -> None:
+        import torch
+        import torch.distributed as dist
+
+        from dose.sweep.listen import Listener
+        from dose.train.data import open_data
+        from dose.train.fit import fit
+
+        torch.set_num_threads(max(1, int(self.config.resources.cpus)))
+        config = self.config.fit_for(hyper)
+        data = open_data(self.tokens, (self.drum,), config.prompt)
+        listener = None
+        if not dist.is_initialized() or dist.get_rank() == 0:
+            listener = Listener(
+                data,
+                self.codec,
+                out,
+                items=self.config.listen_items,
+                examples=self.config.listen_examples,
+            )
+            files.write_json(out / "config.json", {"hyper": hyper, "fit": config})
+        if self.config.scheduler == "pbt":
+            _adopt(out, config, data)
+        if self.init is not None:
+            _warm_start(out, config, data, self.init)
+        fit(config, data, out, report, listener, meta={**self.meta, "drum": self.drum, "hyper": hyper})
+
+
+def _adopt(out: Path, config: Any, data: Any) -> None:
+    """Lets a state that PBT copied from another trial go on under this trial's params."""
+    from dose.train import state
+    from dose.train.fit import params_hash
+
+    card = state.read(out)
+    if card is not None:
+        files.write_json(out / state.FOLDER / "state.json", {**card, "params": params_hash(config, data)})
+
+
+def _warm_start(out: Path, config: Any, data: Any, init: Path) -> None:
+    """A state at step 0 with the weights of `init`; none where there is a state or the sizes differ."""
+    from dose.model import checkpoint
+    from dose.train import optim, state
+    from dose.train.fit import params_hash
+
+    if state.read(out) is not None:
+        return
+    card = checkpoint.read_card(init)
+    sizes = {**dataclasses.asdict(config.model), "dropout": None}
+    if files.hash_json({**card["config"], "dropout": None}) != files.hash_json(sizes):
+        return
+    if card["meta"].get("codec_id") != data.codec_id:
+        return
+    model = checkpoint.load(init).model
+    average = optim.Average(model, config.ema) if config.ema else None
+    optimiser = optim.adamw(model, config.lr, config.weight_decay)
+    state.save(out, params_hash(config, data), state.Progress(), model, optimiser, average)
+
+
+def run_trial(hyper: dict[str, Any], *, train: Train, ready: Any = None) -> None:
+    """Ray Tune's function trainable.
+
+    Everything the trial needs to go on lies in one folder, which goes to shared storage with every report and
+    comes back from there after a crash, on whichever machine. `ready` is a checkpoint to start from instead
+    of nothing.
+    """
+    from ray import tune
+
+    out = Path.cwd() / "trial"
+    shutil.rmtree(out, ignore_errors=True)  # what an earlier attempt left here may be half a state
+    if (checkpoint := tune.get_checkpoint() or ready) is not None:
+        checkpoint.to_directory(str(out))
+    out.mkdir(parents=True, exist_ok=True)
+
+    def report(step: int, metrics: dict[str, float]) -> None:
+        row = {"step": step, **metrics, **_machine()}
+        tune.report(row, checkpoint=tune.Checkpoint.from_directory(str(out)))
+        shutil.rmtree(out / EXAMPLES, ignore_errors=True)  # the driver has them now
+
+    train(hyper, out, report)
+
+
+def _machine() -> dict[str, float]:
+    """Load of this process and machine, under the names that MLflow's system page knows."""
+    import psutil
+    import torch
+
+    mib = 2**20
+    row = {
+        "system/cpu_utilization_percentage": psutil.cpu_percent(),
+        "system/system_memory_usage_megabytes": psutil.virtual_memory().used / mib,
+        "system/process_memory_usage_megabytes": psutil.Process().memory_info().rss / mib,
+    }
+    for i in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(i)
+        row[f"system/gpu_{i}_memory_usage_megabytes"] = (total - free) / mib
+        with contextlib.suppress(Exception):  # needs the vendor's library, which may be absent
+            row[f"system/gpu_{i}_utilization_percentage"] = float(torch.cuda.utilization(i))
+    return row

@@ -1,0 +1,63 @@
+"""The sweep's section: what it accepts, what it refuses, and how a drum differs."""
+
+import dataclasses
+
+import pytest
+from sweep_stubs import FIT, sweep_config
+
+from dose.errors import ConfigError
+from dose.sweep import SweepConfig
+
+
+def test_a_grid_is_every_combination_and_points_reach_the_right_place():
+    config = sweep_config(space={"onset_weight": [0.0, 1.0], "layers": [1, 2], "lr": [1e-3]})
+    assert config.most_trials == len(config.grid()) == 4
+    fit = config.fit_for({"onset_weight": 0.0, "layers": 2, "lr": 3e-4})
+    assert (fit.onset_weight, fit.model.layers, fit.lr) == (0.0, 2, 3e-4)
+    assert dataclasses.replace(fit, onset_weight=1.0, lr=FIT.lr, model=FIT.model) == FIT
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"space": {}}, "at least one key"),
+        ({"space": {"learning": [1]}}, "space.learning is neither"),
+        ({"space": {"steps": [1, 2]}}, "space.steps is neither"),
+        ({"space": {"lr": 1e-3}}, "must be a list of values or a range"),
+        ({"space": {"lr": []}}, "must be a list of values or a range"),
+        ({"space": {"lr": {"low": 1e-4, "high": 1e-3, "log": True}}}, "a grid needs a list"),
+        ({"space": {"lr": {"low": 1e-3, "high": 1e-4, "log": True}}, "search": "random"}, "high .above low"),
+        ({"space": {"layers": [1, 2]}, "scheduler": "pbt"}, "pbt can only change .* not layers"),
+        ({"space": {"width": [33]}}, "width 33 does not divide"),
+        ({"drums": {"cowbell": {}}}, "cowbell"),
+        ({"reduction": 1}, "reduction"),
+        ({"listen_items": 2, "listen_examples": 3}, "listen_items"),
+    ],
+)
+def test_contradictions_are_refused(changes, says):
+    with pytest.raises((ValueError, ConfigError), match=says):
+        sweep_config(**changes)
+
+
+def test_a_drum_overrides_what_it_names_and_nothing_else():
+    config = sweep_config(
+        drums={"hihat": {"fit.steps": 20, "fit.model.width": 64, "space.lr": [1e-3]}, "kick": {"trials": 3}}
+    )
+    hihat = config.for_drum("hihat")
+    assert (hihat.fit.steps, hihat.fit.model.width, hihat.drums) == (20, 64, {})
+    assert hihat.space["lr"] == [1e-3]
+    assert config.for_drum("kick").trials == 3
+    assert config.for_drum("snare") == dataclasses.replace(config, drums={})
+
+
+@pytest.mark.parametrize("key", ["fit.stepps", "nothing.at.all", "trials.x"])
+def test_an_override_of_nothing_is_refused(key):
+    with pytest.raises((ValueError, ConfigError), match=key):
+        sweep_config(drums={"kick": {key: 1}}).for_drum("kick")
+
+
+def test_it_parses_from_plain_mappings():
+    values = dataclasses.asdict(sweep_config())
+    from dose.config import parse
+
+    assert parse(SweepConfig, values, "params.yaml: sweep") == sweep_config()

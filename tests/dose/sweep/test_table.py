@@ -1,0 +1,90 @@
+"""Ranking, tables and pictures of made-up trials."""
+
+import argparse
+import csv
+import json
+
+import pytest
+
+from dose.commands import sweep as commands
+from dose.errors import MissingInputError
+from dose.sweep.table import Trial, best_row, ranking, read_trials, write_tables
+
+ABOUT = {"drum": "kick", "sweep": "s", "select": "val/mss", "best": "b", "ablation": "a"}
+
+
+def trial(name, score, weight, **changes):
+    metrics = {} if score is None else {"val/mss": score, "val/loss": 3.0}
+    values = {"id": name, "hyper": {"onset_weight": weight, "positions": "none"}, "status": "FINISHED"}
+    return Trial(**(values | {"stopped": "done", "steps": 40, "score": score, "metrics": metrics} | changes))
+
+
+TRIALS = [
+    trial("a", 5.0, 0.0),
+    trial("b", 4.0, 1.0),
+    trial("c", None, 2.0, status="FAILED"),
+    trial("d", 4.5, 0.5),
+]
+
+
+def test_ranking_is_lowest_first_and_failures_last():
+    odd = [*TRIALS, trial("e", float("nan"), 3.0), trial("f", float("inf"), 3.0)]
+    assert "".join(t.id for t in ranking(odd)) == "bdacef"
+
+
+def test_a_trial_is_scored_by_the_model_it_keeps():
+    rows = [
+        {"step": 1, "val/loss": 3.0, "val/mss": 9.0},
+        {"step": 2, "val/loss": 1.0, "val/mss": 8.0},
+        {"step": 3, "val/loss": 2.0, "val/mss": 1.0},
+    ]
+    assert best_row(rows, "val/mss")["step"] == 2
+    assert best_row([{"step": 1, "val/mss": 2.0}, {"step": 2, "val/mss": 1.0}], "val/mss")["step"] == 2
+    assert best_row([{"step": 1, "val/loss": float("nan")}, rows[0]], "val/loss")["val/loss"] == 3.0
+    assert best_row([], "val/mss") == {}
+
+
+def test_tables_read_back_and_pictures_are_drawn(tmp_path):
+    curves = {
+        "a": [{"step": 10, "val/loss": 4.0, "val/mss": 6.0}, {"step": 20, "val/loss": 3.0, "val/mss": 5.0}]
+    }
+    write_tables(tmp_path, TRIALS, curves, ABOUT)
+    about, trials = read_trials(tmp_path)
+    assert (about, trials) == (ABOUT, ranking(TRIALS))
+    with (tmp_path / "trials.csv").open() as f:
+        rows = list(csv.DictReader(f))
+    assert [r["trial"] for r in rows] == ["b", "d", "a", "c"]
+    assert rows[0] | {"rank": "1", "onset_weight": "1.0", "val/mss": "4.0"} == rows[0]
+    with (tmp_path / "learning.csv").open() as f:
+        assert [r["step"] for r in csv.DictReader(f)] == ["10", "20"]
+    for name in ("parallel.png", "learning.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_sweep_without_any_score_can_still_be_written(tmp_path):
+    write_tables(tmp_path, [trial("c", None, 1.0, status="FAILED")], {}, ABOUT)
+    assert read_trials(tmp_path)[1][0].status == "FAILED"
+
+
+def test_show_prints_the_ranking(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    write_tables(tmp_path / "kick", TRIALS, {}, ABOUT)
+    parser = argparse.ArgumentParser()
+    commands.register(parser.add_subparsers())
+    args = parser.parse_args(["sweep", "show", "kick", "--dir", str(tmp_path)])
+    args.run(args)
+    out = capsys.readouterr().out
+    lines = [line for line in out.splitlines() if "│" in line]
+    assert "onset_weight" in out
+    assert "best" in lines[0]
+    assert "ablation" in lines[2]
+    assert len(lines) == 4
+    args = parser.parse_args(["sweep", "show", "kick", "--dir", str(tmp_path), "--json", "--top", "1"])
+    args.run(args)
+    shown = json.loads(capsys.readouterr().out)
+    assert [t["id"] for t in shown["trials"]] == ["b"]
+
+
+def test_show_before_any_sweep_says_what_to_do(tmp_path):
+    with pytest.raises(MissingInputError, match="dvc repro sweep"):
+        read_trials(tmp_path)
