@@ -10,7 +10,7 @@ import numpy as np
 from dose import audio, files
 from dose.drums import SPLITS
 from dose.errors import AudioError, DoseError
-from dose.sources import bundled, duplicates, procedural, splits
+from dose.sources import bundled, debian, duplicates, procedural, soundfont, splits, voice
 from dose.sources import folder as folders
 from dose.sources.catalogue import CATALOGUE, CLASSES, CLIPS, Bank, Clip, quantise, sound_id, write_catalogue
 from dose.sources.cleaning import Cleaned, Reject, clean
@@ -96,6 +96,10 @@ def takes(config: SourcesConfig) -> Iterator[Take]:
         yield from bundled.takes()
     for folder in config.folders:
         yield from folders.takes(folder)
+    yield from debian.takes(config.packages, Path(config.packs), config.riffs_per_program)
+    for name in config.soundfonts:
+        yield from soundfont.takes(name, config.riffs_per_program)
+    yield from voice.takes(config.sung_phrases)
     yield from procedural.takes(config.seed, dataclasses.asdict(config.procedural))
 
 
@@ -125,6 +129,26 @@ def build(
     return Bank(out, clips)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What a folder would bring: usable clips by class and split, and what cannot be used."""
+
+    usable: dict[tuple[str, str], int]
+    rejected: tuple[Rejected, ...]
+
+
+def survey(folder: Folder, config: SourcesConfig) -> Survey:
+    """Reads and cleans a folder as `build` would, writing nothing. Raises DoseError as `build` does."""
+    everything = list(folders.takes(folder))
+    rejected: list[Rejected] = []
+    kept = _without_copies(_read(everything, config, rejected), rejected)
+    _check_rejects(everything, rejected, config.max_reject_share)
+    usable: dict[tuple[str, str], int] = {}
+    for k in kept:
+        usable[k.take.cls, k.split] = usable.get((k.take.cls, k.split), 0) + 1
+    return Survey(usable=usable, rejected=tuple(rejected))
+
+
 def _read(wanted: Iterable[Take], config: SourcesConfig, rejected: list[Rejected]) -> Iterator[Kept]:
     for take in wanted:
         try:
@@ -132,7 +156,9 @@ def _read(wanted: Iterable[Take], config: SourcesConfig, rejected: list[Rejected
             if take.clean:
                 cleaned = Cleaned(sound=sound, lead_in_ms=take.lead_in_ms, peak_db=take.peak_db)
             else:
-                cleaned = clean(sound, take.kind, take.origin or take.name, config.loop_seconds)
+                cleaned = clean(
+                    sound, take.kind, take.origin or take.name, config.loop_seconds, synthetic=take.synthetic
+                )
         except AudioError as e:
             rejected.append(_reject(take, e.reason if isinstance(e, Reject) else "unreadable", str(e)))
             continue

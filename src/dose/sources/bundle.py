@@ -11,6 +11,7 @@ import dataclasses
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,7 @@ def _muldjord(root: Path) -> Iterator[Take]:
 
 
 def _fluid(path: Path, version: str) -> Iterator[Take]:
-    common = {
+    common: dict[str, Any] = {
         "package": "fluid-soundfont-gm",
         "version": version,
         "author": "Frank Wen",

@@ -44,8 +44,16 @@ def takes(folder: Path = BANK) -> Iterator[Take]:
             clean=True,
             lead_in_ms=float(row["lead_in_ms"]),
             peak_db=float(row["peak_db"]),
-            **{k: row[k] for k in ("variant", "package", "version", "kit", "author", "licence")},
-            **{k: row[k] for k in ("attribution", "group", "split", "origin")},
+            variant=row["variant"],
+            package=row["package"],
+            version=row["version"],
+            kit=row["kit"],
+            author=row["author"],
+            licence=row["licence"],
+            attribution=row["attribution"],
+            group=row["group"],
+            split=row["split"],
+            origin=row["origin"],
         )
 
 

@@ -57,8 +57,10 @@ def _reason(sentence: str) -> str:
     return "empty" if "is empty" in sentence or "no samples" in sentence else "unreadable"
 
 
-def clean(sound: np.ndarray, kind: str, name: str, loop_seconds: float = 16.0) -> Cleaned:
-    """`sound` is mono [N] at 44.1 kHz. Raises Reject."""
+def clean(
+    sound: np.ndarray, kind: str, name: str, loop_seconds: float = 16.0, *, synthetic: bool = False
+) -> Cleaned:
+    """`sound` is mono [N] at 44.1 kHz. Raises Reject; flat tops are no fault where `synthetic`."""
     sound = np.asarray(sound, np.float64)
     if not len(sound):
         raise Reject("empty", f"{name} holds no samples.")
@@ -67,7 +69,7 @@ def clean(sound: np.ndarray, kind: str, name: str, loop_seconds: float = 16.0) -
     peak = audio.peak(sound)
     if peak < 10 ** (SILENT_DB / 20):
         raise Reject("silent", f"{name} stays below {SILENT_DB:.0f} dBFS in what was read of it.")
-    if flat_share(sound) > CLIPPED_SHARE:
+    if not synthetic and flat_share(sound) > CLIPPED_SHARE:
         raise Reject("clipped", f"{name} lies flat at full scale for much of its loud part.")
     onset = audio.lead_in(sound)
     pre_roll = min(PRE_ROLL, onset)

@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import yaml
+
 from dose.drums import SPLITS
 from dose.errors import DoseError, MissingInputError
+from dose.files import atomic
 from dose.sources.catalogue import CLASSES, kind_of
 from dose.sources.cleaning import read
 from dose.sources.take import Take
@@ -40,6 +43,48 @@ class Folder:
     @property
     def name(self) -> str:
         return Path(self.path).name
+
+
+def enter(folder: Folder, params: Path) -> None:
+    """Adds the folder to params.yaml: sources.folders, leaving every other line and comment as it is.
+
+    Raises DoseError when it is there already, or the file is written in a way that this cannot extend.
+    """
+    text = params.read_text(encoding="utf-8")
+    before = yaml.safe_load(text)["sources"]["folders"] or []
+    if any(Path(entry["path"]).resolve() == Path(folder.path).resolve() for entry in before):
+        raise DoseError(f"{folder.path} is in {params} already (sources.folders).")
+    entry = yaml.safe_dump(
+        dataclasses.asdict(folder), default_flow_style=True, sort_keys=False, width=1 << 20
+    )
+    after = _with_entry(text, entry.strip())
+    if yaml.safe_load(after)["sources"]["folders"] != [*before, dataclasses.asdict(folder)]:
+        raise DoseError(f"{params} cannot be extended here; add to sources.folders by hand: {entry.strip()}.")
+    with atomic(params) as beside:
+        beside.write_text(after, encoding="utf-8")
+
+
+def _with_entry(text: str, entry: str) -> str:
+    """The entry at the end of the one-line list, or of the block of dashes, under `sources: folders:`."""
+    lines = text.splitlines(keepends=True)
+    section = next((i for i, line in enumerate(lines) if line.startswith("sources:")), len(lines))
+    for at in range(section + 1, len(lines)):
+        key, found, rest = lines[at].partition("folders:")
+        if not found or key.strip():
+            continue
+        value, comment_mark, comment = rest.rstrip("\n").partition(" #")
+        if value.strip().startswith("["):
+            inside = value.strip()[1:].rpartition("]")[0]
+            listed = f"[{inside}, {entry}]" if inside else f"[{entry}]"
+            lines[at] = f"{key}folders: {listed}{comment_mark}{comment}\n"
+        else:
+            end = at + 1
+            while end < len(lines) and lines[end].startswith((key + " ", key + "-")):
+                end += 1
+            indent = lines[at + 1].partition("-")[0] if end > at + 1 else key + "  "
+            lines.insert(end, f"{indent}- {entry}\n")
+        break
+    return "".join(lines)
 
 
 def takes(folder: Folder) -> Iterator[Take]:

@@ -25,11 +25,11 @@ class Kit:
 # hold hand percussion only; the rules below find no class in them.
 KITS = {
     "GMRockKit": Kit(group="macarthur", licence="GPL-2+", author="Glen MacArthur, Sebastian Moors"),
-    "The Black Pearl 1.0": Kit(group="macarthur", licence="GPL-2+", author="Glen MacArthur"),
-    "Gimme A Hand 1.0": Kit(group="macarthur", licence="GPL-2+", author="Glen MacArthur"),
+    "The Black Pearl 1.0": Kit(group="macarthur", licence="GPL-2", author="Glen MacArthur"),
+    "Gimme A Hand 1.0": Kit(group="macarthur", licence="GPL-2", author="Glen MacArthur"),
     "TR808EmulationKit": Kit(group="tr808emu", licence="GPL-2+", author="ArtemioLabs"),
     "BJA_Pacific": Kit(
-        group="bja-pacific", licence="CC-BY-SA-3.0", author="Bransin James Anderson, Luc Tanguay"
+        group="bja-pacific", licence="CC-BY-SA-3.0-US", author="Bransin James Anderson, Luc Tanguay"
     ),
     "Millo-Drums_v.1": Kit(group="millo", licence="GPL-2", author="Emiliano Grilli"),
     "Millo_MultiLayered2": Kit(group="millo", licence="GPL-2", author="Emiliano Grilli"),
@@ -44,7 +44,7 @@ KITS = {
     "VariBreaks": Kit(group="varibreaks", licence="GPL-2+", author="Artemiy Pavlov"),
     "HardElectro1": Kit(group="hardelectro1", licence="GPL-2+", author="Artemiy Pavlov"),
     "ElectricEmpireKit": Kit(group="electric-empire", licence="GPL-2+", author="Artemiy Pavlov"),
-    "ForzeeStereo": Kit(group="forzee", licence="GPL-3", author="Forzee"),
+    "ForzeeStereo": Kit(group="forzee", licence="GPL-2", author="Vladimir Sadovnikov, Alexander Belokurov"),
 }
 LEFT_OUT = {"Audiophob", "belofilms_GuitarStrums"}  # the strums have an adapter of their own
 

@@ -57,6 +57,7 @@ def takes(seed: int, counts: dict[str, int]) -> Iterator[Take]:
                     author="DOSE",
                     licence="CC0-1.0",
                     split=split,
+                    synthetic=True,
                     origin=f"procedural seed {seed} {drum} {split} {index}",
                 )
 

@@ -26,6 +26,8 @@ KEYS = {
     ("hihat", "open"): (46,),
 }
 VELOCITY = 110
+DRUM_PRESETS = tuple((DRUM_BANK, number) for number in range(128))
+RIFF_SECONDS = 8.0
 NAMES = {"timgm6mb": ("pretty_midi", "TimGM6mb.sf2")}
 
 
@@ -93,32 +95,92 @@ class Font:
         return stereo.mean(axis=1)
 
 
-def drum_takes(font: Font, *, group: str, source: str, **record: Any) -> Iterator[Take]:
-    """One take per drum kit preset and percussion key of ours; equal ones are left to deduplication."""
-    for number in range(128):
-        kit = font.preset(DRUM_BANK, number)
-        for (cls, variant), keys in KEYS.items() if kit else ():
-            for key in keys:
-                yield Take(
-                    name=f"{font.path.stem} {kit} {key}",
-                    cls=cls,
-                    variant=variant,
-                    load=lambda n=number, k=key: _hit(font, n, k),  # type: ignore[misc]
-                    source=source,
-                    group=group,
-                    kit=f"{font.path.stem} {kit}",
-                    origin=f"{font.path.name} bank {DRUM_BANK} preset {number} key {key}",
-                    **record,
-                )
+def takes(name: str, riffs_per_program: int) -> Iterator[Take]:
+    """The takes of a params entry (see `locate`): its drum kits, and riffs on its instruments."""
+    font = Font(locate(name))
+    known = name in NAMES
+    record: dict[str, Any] = {
+        "source": "soundfont",
+        "package": name if known else font.path.name,
+        "author": "Tim Brechbill, David Bolton" if known else "unknown",
+        "licence": "GPL-2" if known else "unknown, see the SoundFont",
+    }
+    group = "lmms-timgm" if "timgm6mb" in font.path.stem.lower() else f"soundfont/{font.path.stem}"
+    yield from _all_takes(font, group, riffs_per_program, record)
 
 
-def _hit(font: Font, number: int, key: int) -> np.ndarray:
-    note = riffs.Note(start=0.0, seconds=1.5, pitch=key, velocity=VELOCITY)
-    return font.render(DRUM_BANK, number, [note], 1.5)
+def package_takes(root: Path, package: str, version: str, riffs_per_program: int) -> Iterator[Take]:
+    """As `takes`, of the General MIDI SoundFont in an unpacked package."""
+    files = sorted(root.rglob("*.sf2"))
+    fluid = package.startswith("fluid")
+    record: dict[str, Any] = {
+        "source": "debian",
+        "package": package,
+        "version": version,
+        "author": "Frank Wen" if fluid else "Tim Brechbill, David Bolton",
+        "licence": "MIT" if fluid else "GPL-2",
+        "attribution": "Fluid (R3) by Frank Wen (MIT)" if fluid else "TimGM6mb by Tim Brechbill (GPL-2)",
+    }
+    for path in files[:1]:
+        yield from _all_takes(Font(path), "fluid-drums" if fluid else "lmms-timgm", riffs_per_program, record)
+
+
+def avl_takes(root: Path, package: str, version: str) -> Iterator[Take]:
+    """The two acoustic kits of AVL Drumkits, which lie in bank 0 and have layers by velocity."""
+    for path in sorted(p for p in root.rglob("*.sf2") if p.parent.name == "sf2"):
+        yield from drum_takes(
+            Font(path),
+            presets=((0, 0),),
+            velocities=(45, 80, 120),
+            group="macarthur",
+            source="debian",
+            package=package,
+            version=version,
+            author="Glen MacArthur",
+            licence="CC-BY-SA-3.0",
+            attribution="AVL Drumkits by Glen MacArthur (CC BY-SA 3.0)",
+        )
+
+
+def _all_takes(font: Font, group: str, riffs_per_program: int, record: dict[str, Any]) -> Iterator[Take]:
+    yield from drum_takes(font, group=group, **record)
+    for cls, programs in riffs.PROGRAMS.items():
+        for program in programs:
+            yield from riff_takes(font, cls, program, riffs_per_program, seconds=RIFF_SECONDS, **record)
+
+
+def drum_takes(
+    font: Font,
+    *,
+    group: str,
+    presets: Iterable[tuple[int, int]] = DRUM_PRESETS,
+    velocities: tuple[int, ...] = (VELOCITY,),
+    **record: Any,
+) -> Iterator[Take]:
+    """One take per drum kit, percussion key of ours and velocity; equal ones are left to deduplication."""
+    hits = [(kind, key, v) for kind, keys in KEYS.items() for key in keys for v in velocities]
+    for bank, number in presets:
+        kit = font.preset(bank, number)
+        for (cls, variant), key, velocity in hits if kit else ():
+            yield Take(
+                name=f"{font.path.stem} {kit} {key}" + (f" {velocity}" if len(velocities) > 1 else ""),
+                cls=cls,
+                variant=variant,
+                load=lambda b=bank, n=number, k=key, v=velocity: _hit(font, b, n, k, v),  # type: ignore[misc]
+                group=group,
+                kit=f"{font.path.stem} {kit}",
+                origin=f"{font.path.name} bank {bank} preset {number} key {key} velocity {velocity}",
+                **record,
+            )
+
+
+def _hit(font: Font, bank: int, number: int, key: int, velocity: int) -> np.ndarray:
+    note = riffs.Note(start=0.0, seconds=1.5, pitch=key, velocity=velocity)
+    return font.render(bank, number, [note], 1.5)
 
 
 def riff_takes(
-    font: Font, cls: str, program: int, count: int, *, seconds: float, source: str, **record: Any
+    font: Font, cls: str, program: int, count: int, *, seconds: float, **record: Any
 ) -> Iterator[Take]:
     """`count` phrases on a GM program; none where the SoundFont lacks it."""
     name = font.preset(0, program)
@@ -127,7 +189,6 @@ def riff_takes(
             name=f"{font.path.stem} {program:03d} {name} {index}",
             cls=cls,
             load=lambda i=index: _riff(font, cls, program, i, seconds),  # type: ignore[misc]
-            source=source,
             group=f"gm/{program}",
             kit=f"{font.path.stem} {name}",
             origin=f"{font.path.name} program {program} riff {index}",

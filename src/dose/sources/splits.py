@@ -32,14 +32,19 @@ DRUMSYNTH = {
 # GM programs (from 0) whose riffs are kept from training, in every SoundFont
 PROGRAMS = {"val": (3, 28, 34, 54), "test": (2, 7, 25, 31, 37, 39, 53, 85)}
 
+# singers of voice.py kept from training
+VOICES = {"val": ("f4", "m7"), "test": ("f2", "m3", "Andy")}
+
 
 def of_group(group: str) -> str:
-    """The split of a group: by the table, by its drumsynth folder or GM program, else by hash."""
+    """The split of a group: by the table, by its drumsynth folder, GM program or singer, else by hash."""
     if group in GROUPS:
         return GROUPS[group]
     family, _, member = group.partition("/")
     if family == "drumsynth":
         return next((s for s, names in DRUMSYNTH.items() if member in names), "train")
+    if family == "voice":
+        return next((s for s, names in VOICES.items() if member in names), "train")
     if family == "gm" and member.isdigit():
         return next((s for s, numbers in PROGRAMS.items() if int(member) in numbers), "train")
     return by_hash(group)

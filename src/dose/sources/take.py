@@ -31,6 +31,7 @@ class Take:
     attribution: str = ""
     split: str = ""  # "" lets the group decide
     origin: str = ""  # the path or formula, for rejects.csv
+    synthetic: bool = False  # flat tops are meant, not damage
     clean: bool = False
     lead_in_ms: float = 0.0
     peak_db: float = 0.0

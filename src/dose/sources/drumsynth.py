@@ -1,0 +1,235 @@
+"""Renders drum synthesiser presets (.ds): small text files that describe a drum in six layers.
+
+The format: `[Section]` headings over `Key=Value` lines. Times are samples at 44.1 kHz, envelopes are
+`time,percent` points joined by straight lines, frequencies are Hz, levels run to 181, which is full scale,
+and act as their square. This renderer is written from those facts. Where the format
+leaves the law of a knob open (how fast a droop falls, how wide a noise band is), it takes a smooth law of
+its own, so its sounds are relatives of other renderers' sounds, not copies.
+"""
+
+import dataclasses
+import re
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from dose.audio import RATE
+from dose.sources.cleaning import Reject
+
+LONGEST = 2 * RATE
+FULL_LEVEL = 181.0
+NYQUIST = RATE / 2
+SECTIONS = {"general", "tone", "noise", "overtones", "noiseband", "noiseband2", "distortion"}
+HOP, WINDOW = 256, 1024  # of the filter that moves in time
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """The keys of one heading; everything absent is the default that is asked for."""
+
+    values: Mapping[str, str]
+
+    def number(self, key: str, default: float = 0.0) -> float:
+        try:
+            return float(self.values.get(key.lower(), default))
+        except ValueError:
+            return default
+
+    @property
+    def on(self) -> bool:
+        return self.number("On") != 0
+
+    @property
+    def gain(self) -> float:
+        return (self.number("Level", 128) / FULL_LEVEL) ** 2
+
+    def points(self, key: str = "Envelope") -> list[tuple[float, float]]:
+        """(samples, 0..1) in order of time."""
+        pairs = re.findall(r"(-?[\d.]+)\s*,\s*(-?[\d.]+)", self.values.get(key.lower(), ""))
+        return sorted((float(t), float(level) / 100) for t, level in pairs)
+
+
+Preset = dict[str, Section]
+
+
+def parse(text: str, name: str) -> Preset:
+    """Raises Reject("unreadable") for what is not a preset."""
+    sections: dict[str, dict[str, str]] = {s: {} for s in SECTIONS}
+    heading = ""
+    for line in text.splitlines():
+        line = line.strip()
+        if found := re.fullmatch(r"\[(\w+)\]", line):
+            heading = found.group(1).lower()
+        elif "=" in line and heading in sections:
+            key, value = line.split("=", 1)
+            sections[heading][key.strip().lower()] = value.strip()
+    preset = {name: Section(values) for name, values in sections.items()}
+    if not any(preset[s].on for s in SECTIONS - {"general", "distortion"}):
+        raise Reject("unreadable", f"{name} is not a drum synthesiser preset with a layer switched on.")
+    return preset
+
+
+def render_file(path: Path) -> np.ndarray:
+    """Float64 [N] at 44.1 kHz; raises Reject."""
+    text = path.read_text(encoding="latin-1")
+    return render(parse(text, str(path)), seed=zlib.crc32(text.encode("latin-1")))
+
+
+def render(preset: Preset, seed: int = 0) -> np.ndarray:
+    """Float64 [N], at most LONGEST samples, not levelled. `seed` is that of its noises."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    general = preset["general"]
+    stretch = max(general.number("Stretch", 100), 1) / 100
+    tune = 2 ** (general.number("Tuning") / 12)
+    pitch = _tone_pitch(preset["tone"], stretch, tune)
+    layers: dict[str, Callable[[Section], np.ndarray]] = {
+        "tone": lambda s: np.sin(_phase(pitch) + np.radians(s.number("Phase"))) * _envelope(s, stretch),
+        "noise": lambda s: _tilted(rng, s.number("Slope")) * _envelope(s, stretch),
+        "noiseband": lambda s: _noise_band(rng, s, tune) * _envelope(s, stretch),
+        "noiseband2": lambda s: _noise_band(rng, s, tune) * _envelope(s, stretch),
+    }
+    sound = np.zeros(LONGEST)
+    for name, layer in layers.items():
+        if preset[name].on:
+            sound += preset[name].gain * layer(preset[name])
+    overtones = preset["overtones"]
+    filtered = general.number("Filter") != 0
+    if overtones.on:
+        extra = overtones.gain * _overtones(overtones, preset["tone"], pitch, stretch, tune)
+        if overtones.number("Filter") and filtered:  # the filter is for the overtones alone
+            extra, filtered = _moving_filter(extra, general, stretch), False
+        sound += extra
+    if filtered:
+        sound = _moving_filter(sound, general, stretch)
+    sound *= 10 ** (general.number("Level") / 20)
+    sound = _distorted(sound, preset["distortion"])
+    return sound[: _length(preset, stretch)]
+
+
+def _length(preset: Preset, stretch: float) -> int:
+    keys = [
+        ("tone", "Envelope"),
+        ("noise", "Envelope"),
+        ("noiseband", "Envelope"),
+        ("noiseband2", "Envelope"),
+    ]
+    keys += [("overtones", "Envelope1"), ("overtones", "Envelope2")]
+    ends = [preset[s].points(k)[-1][0] for s, k in keys if preset[s].on and preset[s].points(k)]
+    return int(np.clip(max(ends, default=0) * stretch, 1, LONGEST))
+
+
+def _envelope(section: Section, stretch: float, key: str = "Envelope") -> np.ndarray:
+    points = section.points(key)
+    if not points:
+        return np.zeros(LONGEST)
+    times, levels = np.array(points).T
+    return np.interp(np.arange(LONGEST), times * stretch, levels, right=0.0)
+
+
+def _tone_pitch(tone: Section, stretch: float, tune: float) -> np.ndarray:
+    """Hz, per sample: from F1 to F2, straight without droop, else the faster the more droop."""
+    first, last = (float(np.clip(tone.number(k, 100) * tune, 0, NYQUIST)) for k in ("F1", "F2"))
+    points = tone.points()
+    length = max(points[-1][0] * stretch, 1) if points else RATE
+    droop = float(np.clip(tone.number("Droop"), 0, 100))
+    time = np.arange(LONGEST)
+    if droop == 0:
+        return np.interp(time, [0, length], [first, last])
+    return last + (first - last) * np.exp(-time / (2 * length * 2 ** (-droop / 14)))
+
+
+def _phase(hz: np.ndarray) -> np.ndarray:
+    return 2 * np.pi * np.cumsum(hz) / RATE
+
+
+def _spectral(sound: np.ndarray, gain: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    frequencies = np.fft.rfftfreq(len(sound), 1 / RATE)
+    return np.fft.irfft(np.fft.rfft(sound) * gain(frequencies), len(sound))
+
+
+def _tilted(rng: np.random.Generator, slope: float) -> np.ndarray:
+    """Noise of unit power with `slope` / 100 * 6 dB per octave: dark below 0, bright above."""
+    noise = _spectral(rng.standard_normal(LONGEST), lambda f: (np.maximum(f, 50) / 2000) ** (slope / 100))
+    return 0.35 * noise / noise.std()
+
+
+def _noise_band(rng: np.random.Generator, section: Section, tune: float) -> np.ndarray:
+    """Noise of unit power around F; dF from a whistle (0) to nearly all of the octaves around it (100)."""
+    centre = float(np.clip(section.number("F", 1000) * tune, 20, 0.9 * NYQUIST))
+    width = centre * (0.02 + (np.clip(section.number("dF"), 0, 100) / 100) ** 1.5)
+    noise = _spectral(rng.standard_normal(LONGEST), lambda f: np.exp(-0.5 * ((f - centre) / width) ** 2))
+    return 0.5 * noise / noise.std()
+
+
+def _overtones(section: Section, tone: Section, pitch: np.ndarray, stretch: float, tune: float) -> np.ndarray:
+    """Two oscillators, added, one bending the other, multiplied, or as a cluster of clashing squares."""
+    glide = pitch / max(pitch[0], 1e-9) if tone.on else np.ones(LONGEST)
+    hz = [
+        np.clip(section.number(f"F{i}", 200) * tune, 0, NYQUIST)
+        * (glide if section.number(f"Track{i}") else 1)
+        for i in (1, 2)
+    ]
+    phases = [_phase(np.broadcast_to(h, LONGEST)) for h in hz]
+    waves = [int(section.number(f"Wave{i}")) for i in (1, 2)]
+    first, second = (_envelope(section, stretch, f"Envelope{i}") for i in (1, 2))
+    amount = section.number("Param", 50) / 100
+    method = int(section.number("Method"))
+    if method == 1:
+        bend = 4 * amount * second * _wave(waves[1], phases[1])
+        return _wave(waves[0], phases[0] + bend) * first
+    if method == 2:
+        ring = _wave(waves[0], phases[0]) * _wave(waves[1], phases[1])
+        return ring * first * ((1 - amount) + amount * second)
+    if method == 3:
+        ratios = (1.0, 1.342, 1.2312, 1.6532, 1.9523, 2.1523)
+        cluster = sum(np.sign(np.sin(phases[i % 2] * r)) for i, r in enumerate(ratios)) / 6
+        return cluster * (first * (1 - amount) + second * amount)
+    return first * (1 - amount) * _wave(waves[0], phases[0]) + second * amount * _wave(waves[1], phases[1])
+
+
+def _wave(shape: int, phase: np.ndarray) -> np.ndarray:
+    """0 sine, 1 sine squared, 2 triangle, 3 saw, 4 square."""
+    turn = phase / (2 * np.pi) % 1
+    if shape == 1:
+        return np.sin(phase) * np.abs(np.sin(phase))
+    if shape == 2:
+        return 1 - 4 * np.abs((turn + 0.25) % 1 - 0.5)
+    if shape == 3:
+        return 1 - 2 * turn
+    return np.sign(np.sin(phase)) if shape == 4 else np.sin(phase)
+
+
+def _moving_filter(sound: np.ndarray, general: Section, stretch: float) -> np.ndarray:
+    """A resonant low- or high-pass whose corner follows FilterEnv: 20 Hz at 0 to 20 kHz at 100."""
+    frames = len(sound) // HOP + WINDOW // HOP
+    padded = np.pad(sound, (WINDOW, WINDOW + frames * HOP - len(sound)))
+    starts = np.arange(0, frames + WINDOW // HOP) * HOP
+    window = np.hanning(WINDOW + 1)[:-1]
+    blocks = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[starts] * window
+    centres = np.clip(starts - WINDOW // 2, 0, len(sound) - 1)
+    corner = 20 * 1000 ** _envelope(general, stretch, "FilterEnv")[centres]
+    ratio = np.fft.rfftfreq(WINDOW, 1 / RATE)[None, :] / corner[:, None]
+    if general.number("HighPass"):
+        ratio = 1 / np.maximum(ratio, 1e-6)
+    damping = 1.4 * (1 - 0.9 * np.clip(general.number("Resonance"), 0, 100) / 100)
+    gain = 1 / np.sqrt((1 - ratio**2) ** 2 + (damping * ratio) ** 2)
+    blocks = np.fft.irfft(np.fft.rfft(blocks) * gain, WINDOW)
+    out = np.zeros(len(padded) + WINDOW)
+    for start, block in zip(starts, blocks, strict=True):
+        out[start : start + WINDOW] += block
+    return out[WINDOW : WINDOW + len(sound)] / 2  # Hann windows at this hop add up to 2
+
+
+def _distorted(sound: np.ndarray, section: Section) -> np.ndarray:
+    """Clipping is dB of drive into a hard limit; Bits and Rate coarsen value and time."""
+    if not section.on:
+        return sound
+    sound = np.clip(sound * 10 ** (section.number("Clipping") / 20), -1, 1)
+    bits = int(np.clip(section.number("Bits"), 0, 7))
+    if bits:
+        steps = 2 ** (10 - bits)
+        sound = np.rint(sound * steps) / steps
+    hold = 1 + int(np.clip(section.number("Rate"), 0, 7))
+    return np.repeat(sound[::hold], hold)[: len(sound)]
