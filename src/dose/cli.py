@@ -17,6 +17,8 @@ COMMANDS = (
     "sources",
     "rmod",
     "codec",
+    "tokens",
+    "model",
     "evaluate",
     "bundle",
     "extract",
