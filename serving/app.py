@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -26,7 +27,7 @@ from serving.runner import Runner
 from serving.settings import ServingConfig, api_key, load_config, state_folder
 from serving.short import extract
 from serving.state import state
-from serving.uploads import Ask, Choice, Options
+from serving.uploads import Ask, Choice, Options, Shape
 
 WEB = Path(__file__).parent / "web"
 
@@ -58,6 +59,7 @@ def create_app(make_engine: Callable[[ServingConfig], Engine] | None = None) -> 
     app.add_middleware(Gate)
     app.add_exception_handler(Refusal, lambda _, e: refusal(e))  # type: ignore[arg-type]
     app.add_exception_handler(DoseError, lambda _, e: problem(400, str(e)))
+    app.add_exception_handler(RequestValidationError, _path_problem)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http_problem)  # type: ignore[arg-type]
     add_routes(app)
     return app
@@ -117,6 +119,17 @@ def add_routes(app: FastAPI) -> None:
         responses=documents.kit(400, 401, 404, 409),
         openapi_extra=documents.options(Choice),
     )
+    add(
+        "/jobs/{id}/hits/{drum}/{rank}",
+        "GET",
+        songs.hit,
+        "hit",
+        responses={
+            200: {"description": "The hit.", "content": {"audio/wav": {"schema": documents.BINARY}}},
+            **documents.problems(400, 401, 404, 409),
+        },
+        openapi_extra=documents.options(Shape),
+    )
     add("/jobs/{id}/reroll", "POST", songs.reroll, "reroll", **sent, openapi_extra=roll)
     add("/jobs/{id}/retry", "POST", songs.retry, "retry", **sent)
     add("/jobs/{id}/cancel", "POST", songs.cancel, "cancel", **told)
@@ -129,6 +142,11 @@ def add_routes(app: FastAPI) -> None:
 
 async def page(request: Request) -> Response:
     return FileResponse(WEB / "index.html")
+
+
+async def _path_problem(request: Request, e: RequestValidationError) -> Response:
+    """Only parts of a path are checked by their type; there is nothing at a path that does not fit."""
+    return problem(404, "There is nothing at this address; see /openapi.json.")
 
 
 async def _http_problem(request: Request, e: HTTPException) -> Response:

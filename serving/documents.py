@@ -7,7 +7,7 @@ import pydantic
 from serving import replies
 
 Answers = dict[int | str, dict[str, Any]]  # as FastAPI's `responses`
-_BINARY = {"type": "string", "format": "binary"}
+BINARY = {"type": "string", "format": "binary"}
 _PROBLEMS = {
     400: "The sound or an option cannot be used.",
     401: "An API key is needed.",
@@ -26,7 +26,7 @@ def upload(model: type[pydantic.BaseModel]) -> dict[str, Any]:
         "title": "Upload",
         "type": "object",
         "required": ["audio"],
-        "properties": {"audio": {**_BINARY, "description": "A WAV, FLAC, OGG, MP3 or AIFF file."}},
+        "properties": {"audio": {**BINARY, "description": "A WAV, FLAC, OGG, MP3 or AIFF file."}},
     }
     return {
         **options(model),
@@ -59,7 +59,7 @@ def kit(*statuses: int) -> Answers:
         200: {
             "description": "The kit, as JSON with base64 WAVs or as a ZIP.",
             "model": replies.KitReply,
-            "content": {"application/zip": {"schema": _BINARY}},
+            "content": {"application/zip": {"schema": BINARY}},
         },
         **problems(*statuses),
     }

@@ -81,6 +81,15 @@ def drum_kit(kit: Kit, hits: Hits, shape: Shape) -> DrumKit:
     return build.build("dose", takes, origin, rate=shape.rate, bits=bits, layering=shape.layers)
 
 
+def one_wav(kit: Kit, drum: str, rank: int, shape: Shape) -> tuple[str, bytes]:
+    """File name and bytes of one candidate."""
+    if drum not in kit.hits:
+        raise Refusal(404, f"The kit has no such drum; it has {', '.join(kit.hits)}.")
+    hits = chosen(kit, shape, f"{drum}:{rank}")
+    sound = drum_kit(kit, {drum: hits[drum]}, shape).pads[0].sounds[0]
+    return f"{sound.name}.wav", sound.wav
+
+
 def as_zip(kit: Kit, hits: Hits, shape: Shape) -> bytes:
     """The same kit gives the same bytes: a ZipInfo made by hand has a fixed date."""
     packed = io.BytesIO()

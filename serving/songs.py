@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dose import audio
-from serving import kept
+from serving import kept, replies
 from serving.admission import Refusal
 from serving.house import House, house_of
 from serving.jobs import Job
 from serving.short import kit_response
 from serving.telemetry import REJECTED
-from serving.uploads import NAME, Choice, Options, parse, received
+from serving.uploads import NAME, Choice, Options, Shape, parse, received
 
 
 class JobReply(pydantic.BaseModel):
@@ -92,16 +92,28 @@ async def status(request: Request, id: str) -> Response:
 async def kit(request: Request, id: str) -> Response:
     """The finished kit: JSON or ZIP, any format, tails, levels and choice of candidates."""
     house = house_of(request)
-    job = find(house, id)
+    job = done(house, id)
     choice = parse(Choice, request.query_params)
-    if job.state != "done":
-        raise Refusal(
-            409, f"The job is {job.state}{': ' + job.error if job.error else ''}; it has no kit (yet)."
-        )
 
     def make() -> Response:
         found = kept.load(house.store.path(job.id) / "kit")
         return kit_response(request, found, choice, choice.pick)
+
+    return await anyio.to_thread.run_sync(make)
+
+
+async def hit(request: Request, id: str, drum: str, rank: int) -> Response:
+    """One candidate as a WAV file, with the tail and level asked for; ranks count from 1."""
+    house = house_of(request)
+    job = done(house, id)
+    shape = parse(Shape, request.query_params)
+
+    def make() -> Response:
+        found = kept.load(house.store.path(job.id) / "kit")
+        name, body = replies.one_wav(found, drum, rank, shape)
+        return Response(
+            body, media_type="audio/wav", headers={"Content-Disposition": f'attachment; filename="{name}"'}
+        )
 
     return await anyio.to_thread.run_sync(make)
 
@@ -144,6 +156,14 @@ def find(house: House, id: str) -> Job:
     job = house.store.get(id)
     if job is None:
         raise Refusal(404, "There is no such job; it may have expired. Send the song again.")
+    return job
+
+
+def done(house: House, id: str) -> Job:
+    job = find(house, id)
+    if job.state != "done":
+        why = f" ({job.error})" if job.error else ""
+        raise Refusal(409, f"The job is {job.state}{why}; only a job that is done has a kit.")
     return job
 
 

@@ -1,0 +1,262 @@
+"""The page in a real browser: drop, wait, play, re-roll, sequence, download, and what goes wrong."""
+
+import io
+import os
+import re
+import shutil
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_bundle
+from server import ROOT, Server
+from song import song
+
+from dose import audio
+from dose.errors import MissingInputError
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-device-for-media-stream",
+]
+IMAGES = ROOT / "docs" / "images"
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> Path:
+    """The bundle that a user would get, or, where none was made, one that has learnt nothing."""
+    from dose.extract.bundle import default_bundle
+
+    try:
+        return default_bundle().resolve()
+    except MissingInputError:
+        return tiny_bundle.make(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def server(models, tmp_path_factory):
+    with Server(tmp_path_factory.mktemp("serve"), DOSE_BUNDLE=str(models)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here; install the package `chromium`")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("songs")
+    audio.write(folder / "midnight drive.wav", song(12))
+    audio.write(folder / "long.flac", song(60))
+    audio.write(folder / "silence.wav", np.zeros((2, 44100), np.float32))
+    (folder / "letter.wav").write_text("Dear sirs, this is no sound.")
+    return {path.stem: path for path in folder.iterdir()}
+
+
+@pytest.fixture
+def page(browser, server):
+    """A fresh page; any request to elsewhere and any error in a script fails the test."""
+    context = browser.new_context(viewport={"width": 1180, "height": 900}, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(90_000)
+    strange: list[str] = []
+    page.on("request", lambda r: r.url.startswith((server.url, "blob:", "data:")) or strange.append(r.url))
+    page.on("pageerror", lambda e: strange.append(str(e)))
+    page.goto(server.url)
+    yield page
+    context.close()
+    assert strange == []
+
+
+def until(page, expression: str, seconds: float = 90) -> None:
+    """Waits until a JavaScript expression holds (Playwright's own way needs `eval`; the page forbids it)."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, expression
+        time.sleep(0.05)
+
+
+def extract(page, path: Path, candidates: str = "2") -> None:
+    page.select_option("#candidates", candidates)
+    page.set_input_files("#file", path)
+    page.wait_for_selector("#kit:not([hidden])")
+
+
+def picture(page, name: str) -> None:
+    """Screenshots go into the docs when DOSE_SCREENSHOTS is set, as `make test-web` does."""
+    if os.environ.get("DOSE_SCREENSHOTS"):
+        IMAGES.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=IMAGES / f"{name}.png", full_page=True)
+
+
+def test_weight_and_interactive_time(page, server):
+    page.wait_for_selector("#service.good")
+    weight = page.evaluate(
+        "performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))"
+        ".reduce((sum, e) => sum + e.transferSize, 0)"
+    )
+    assert 20_000 < weight < 500_000
+    page.reload()
+    page.wait_for_selector("#service.good")
+    assert page.evaluate("performance.getEntriesByType('navigation')[0].domInteractive") < 1000
+    assert "Ready" in page.inner_text("#service")
+    picture(page, "page-start")
+
+
+def test_upload_wait_play_reroll_download(page, files):
+    page.select_option("#candidates", "4")
+    page.set_input_files("#file", files["midnight drive"])
+    page.wait_for_selector("#work:not([hidden]), #kit:not([hidden])")
+    page.wait_for_selector("#kit:not([hidden])")
+    until(page, "document.getElementById('clock').value.endsWith('0:12')")
+    assert page.locator(".card").count() == 3
+    assert page.locator('.card[data-drum="kick"] .chip').count() == 4
+    assert page.locator("#legend li").count() == 3
+
+    for drum, key in (("kick", "a"), ("snare", "s"), ("hihat", "d")):
+        page.keyboard.press(key)
+        assert page.evaluate("document.body.dataset.played").startswith(f"{drum}@")
+    page.click('.card[data-drum="snare"] .pad')
+    assert page.evaluate("document.body.dataset.played").startswith("snare@")
+
+    page.click('.card[data-drum="kick"] .chip >> nth=1')
+    assert page.get_attribute('.card[data-drum="kick"] .chip >> nth=1', "aria-checked") == "true"
+    page.locator('.card[data-drum="kick"] input >> nth=0').fill("0.2")
+    page.locator('.card[data-drum="kick"] input >> nth=1').fill("-6")
+    assert page.inner_text('.card[data-drum="kick"] output >> nth=0') == "200 ms"
+    picture(page, "page-kit")
+
+    before = page.url
+    page.click('.card[data-drum="hihat"] button:has-text("Re-roll")')
+    page.wait_for_url(lambda url: url != before)
+    until(page, "document.getElementById('said').textContent.startsWith('New hihat')")
+
+    with page.expect_download() as wav:
+        page.click('.card[data-drum="kick"] button:has-text("WAV")')
+    sound = audio.read(wav.value.path())
+    assert len(sound) == pytest.approx(0.2 * audio.RATE, abs=2)
+    assert audio.db(audio.peak(sound)) == pytest.approx(-6, abs=0.05)
+
+    page.select_option("#format", "sfz")
+    with page.expect_download() as kit:
+        page.click("#download")
+    names = zipfile.ZipFile(io.BytesIO(kit.value.path().read_bytes())).namelist()
+    assert sorted(names) == ["dose.sfz", "hihat.wav", "kick.wav", "snare.wav"]
+
+
+def test_the_kit_survives_a_reload(page, files):
+    extract(page, files["midnight drive"], "1")
+    page.reload()
+    page.wait_for_selector("#kit:not([hidden])")
+    page.keyboard.press("a")
+    assert page.evaluate("document.body.dataset.played").startswith("kick@")
+
+
+def test_sequencer_plays_beside_the_original_and_by_keyboard_alone(page, files):
+    extract(page, files["midnight drive"], "1")
+    until(page, "document.getElementById('clock').value.endsWith('0:12')")
+    until(page, "Math.abs(document.getElementById('tempo').value - 120) < 3")
+    page.check("#with-song")
+    first = page.locator(".step >> nth=0")
+    first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    assert page.get_attribute(".step >> nth=1", "aria-pressed") == "true"
+    page.focus("#seq-play")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".step.now")
+    until(page, "document.querySelectorAll('.step')[4].classList.contains('now')")
+    assert page.get_attribute("#seq-play", "aria-pressed") == "true"
+    picture(page, "page-sequencer")
+    page.keyboard.press("Enter")
+    assert page.locator(".step.now").count() == 0
+
+
+def test_progress_and_cancel_of_a_long_song(page, files):
+    page.select_option("#candidates", "8")
+    page.set_input_files("#file", files["long"])
+    page.wait_for_selector("#work:not([hidden])")
+    until(page, "location.hash.startsWith('#job=')")
+    until(page, "document.querySelector('#bar').ariaValueNow > 0 || !document.querySelector('#kit').hidden")
+    picture(page, "page-progress")
+    if page.is_visible("#cancel"):
+        page.click("#cancel")
+        page.wait_for_selector("#drop:not([hidden]), #kit:not([hidden])")
+
+
+@pytest.mark.parametrize(("name", "sentence"), [("letter", "not a sound file"), ("silence", "silent")])
+def test_what_cannot_be_used_is_told_and_the_page_goes_on(page, files, name, sentence):
+    page.set_input_files("#file", files[name])
+    page.wait_for_selector("#error:not([hidden])")
+    assert sentence in page.inner_text("#error-text")
+    if name == "letter":
+        picture(page, "page-error")
+    page.click("#error-close")
+    extract(page, files["midnight drive"], "1")
+
+
+def test_a_service_that_went_away_is_told(page, files):
+    page.wait_for_selector("#service.good")
+    page.route("**/jobs*", lambda route: route.abort())
+    page.set_input_files("#file", files["midnight drive"])
+    page.wait_for_selector("#error:not([hidden])")
+    assert "cannot be reached" in page.inner_text("#error-text")
+    page.unroute("**/jobs*")
+    page.click("#error-retry")
+    page.wait_for_selector("#kit:not([hidden])")
+
+
+def test_a_phone_shows_everything_without_sideways_scrolling(browser, server, files):
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, device_scale_factor=2, has_touch=True
+    )
+    page = context.new_page()
+    page.goto(server.url)
+    extract(page, files["midnight drive"], "4")
+    page.tap('.card[data-drum="snare"] .pad')
+    assert page.evaluate("document.body.dataset.played").startswith("snare@")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    small = page.evaluate(
+        "[...document.querySelectorAll('button')].filter(b => b.offsetParent && !b.matches('.step')"
+        " && b.getBoundingClientRect().height < 44).map(b => b.outerHTML.slice(0, 80))"
+    )
+    assert small == [], "every button is large enough for a finger"
+    picture(page, "page-phone")
+    context.close()
+
+
+def test_every_control_has_a_name_and_can_be_reached(page, files):
+    extract(page, files["midnight drive"], "2")
+    nameless = page.evaluate(
+        """[...document.querySelectorAll('button, input, select, a')].filter(e => e.offsetParent !== null)
+        .filter(e => !(e.ariaLabel || e.textContent.trim() || e.labels?.length)).map(e => e.outerHTML)"""
+    )
+    assert nameless == []
+    reached = set()
+    page.evaluate("document.activeElement.blur()")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.className"))
+    assert {"play", "pad", "chip", "step", "seq-play", "download", "format"} <= reached
+    levels = page.evaluate("[...document.querySelectorAll('h1, h2')].map(h => h.tagName)")
+    assert levels[0] == "H1"
+    assert re.fullmatch("H1(H2)+", "".join(levels))
