@@ -142,6 +142,24 @@ def test_sfz_names_files_that_are_there(kit, tmp_path, layering):
     assert [f"key={NOTES[d]}" in text for d in NOTES] == [True] * 3
 
 
+@pytest.mark.parametrize(
+    ("layering", "notes", "heard"),
+    [
+        ("velocity", [(36, 20), (36, 64), (36, 120)], ["kick_01", "kick_02", "kick_03"]),
+        ("round-robin", [(36, 100)] * 4, ["kick_01", "kick_02", "kick_03", "kick_01"]),
+        ("round-robin", [(38, 90), (42, 90)], ["snare", "hihat"]),
+    ],
+)
+def test_sfizz_plays_the_right_sound(kit, tmp_path, layering, notes, heard):
+    pysfizz = pytest.importorskip("pysfizz")
+    write.write(dataclasses.replace(kit, layering=layering), tmp_path, ("sfz",))
+    synth = pysfizz.Synth(sample_rate=RATE)
+    assert synth.load_sfz_file(tmp_path / "My_kit.sfz")
+    for (note, velocity), name in zip(notes, heard, strict=True):
+        played = synth.render_note(note, velocity, 0.01, 0.3).mean(axis=0)
+        assert _loudest(played) == pytest.approx(PITCH[name], rel=0.1)
+
+
 @pytest.mark.parametrize("layering", ["round-robin", "velocity"])
 def test_hydrogen_archive_is_whole(kit, layering):
     body = write.contents(dataclasses.replace(kit, layering=layering), ["hydrogen"])["My_kit.h2drumkit"]
