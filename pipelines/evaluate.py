@@ -21,13 +21,24 @@ def main() -> None:
     codec = load_codec(CODEC)
     datasets = session.load_datasets(settings, RMOD)
     with show() as progress:
-        systems = project.systems(settings, codec=codec, codec_folder=CODEC, sweep=SWEEP, cache=CACHE)
+        systems, lacking = project.systems(
+            settings, codec=codec, codec_folder=CODEC, sweep=SWEEP, cache=CACHE
+        )
         judges = project.judges(SOURCES)
         recordings = project.recordings() if settings.recordings else []
         entries = session.generate_all(systems, {**datasets, "recordings": recordings}, CACHE, progress)
         shown = (recordings, entries.pop("recordings", []))
         session.score_all(
-            settings, datasets, entries, codec, judges, OUT, cache=CACHE, recordings=shown, progress=progress
+            settings,
+            datasets,
+            entries,
+            codec,
+            judges,
+            OUT,
+            cache=CACHE,
+            lacking=lacking,
+            recordings=shown,
+            progress=progress,
         )
     print((OUT / "table.md").read_text())
     print(f"listening page: {OUT / 'listening.html'}")

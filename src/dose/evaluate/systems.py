@@ -119,6 +119,14 @@ def hpss() -> Separation:
     )
 
 
+def larsnet(folder: Path) -> Separation:
+    """Raises MissingInputError when `folder` holds no networks."""
+    from dose.evaluate.larsnet import load
+
+    bank = load(folder)
+    return Separation(name="LarsNet", separate=bank.separate, key=files.hash_json([bank.key, code_hash()]))
+
+
 def code_hash() -> str:
     """A digest of the code that turns models and mixes into sound: no cache outlives a change of it."""
     root = Path(__file__).parent.parent

@@ -1,0 +1,37 @@
+"""The larsnet stage: a small LarsNet bank trained on RMOD's stems -> data/larsnet. Resumes where it was."""
+
+from pathlib import Path
+
+from dose import config, files
+from dose.evaluate.larsnet_train import LarsNetConfig, train
+from dose.rmod import RmodConfig, stream
+from dose.sources.catalogue import Bank
+from pipelines.stage import run_stage
+
+OUT, SOURCES = Path("data/larsnet"), Path("data/sources")
+
+
+def main() -> None:
+    settings = config.load("larsnet", LarsNetConfig)
+    rmod = config.load("rmod", RmodConfig)
+    bank = Bank.load(SOURCES)
+
+    def examples(split: str, start: int, stop: int):
+        for item in stream(rmod, bank, split, start, stop, stems=True):
+            yield item.mix, item.stems
+
+    def report(step: int, losses: dict[str, float]) -> None:
+        if step % 20 == 0 or step == settings.steps:
+            shown = ", ".join(f"{stem} {loss:.4f}" for stem, loss in losses.items())
+            print(f"larsnet: step {step} of {settings.steps}: loss {shown}", flush=True)
+
+    data_id = files.hash_json([bank.id, rmod])
+    for stem, scores in train(settings, examples, OUT, data_id, report).items():
+        print(
+            f"larsnet: {stem}: SDR {scores['sdr']:.2f} dB ({scores['sdr_gain']:+.2f} over the mix's), "
+            f"scale-invariant {scores['si_sdr']:.2f} dB ({scores['si_sdr_gain']:+.2f})"
+        )
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,125 @@
+"""`dose evaluate`: score models or anyone's one-shots outside of the pipeline."""
+
+import argparse
+from pathlib import Path
+
+EXAMPLE = """examples:
+  dose evaluate --bundle data/package/bundle --data rmod --n 100
+  dose evaluate --external my-system/out --name "My system" --data rmod,groove
+  dose evaluate --out scores --baselines          # the default bundle beside Reconstruction and separation
+
+an external folder holds <index>/<drum>.wav (drum: kick, snare, hihat; index: that of the mix in
+data/rmod/audio/test/<index>/mix.wav and its sisters test_drums and test_groove); with more than one data set,
+one such folder per data set inside it: rmod/, rmod_drums/, groove/. See docs/benchmark.md.
+"""
+
+
+def register(subparsers) -> None:
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="score a bundle, or one-shots that another system made",
+        description="Scores one-shots against the test sets; prints the table, writes a listening page.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--bundle", action="append", default=[], metavar="PATH", help="kit bundle (repeatable)"
+    )
+    parser.add_argument(
+        "--external", action="append", default=[], metavar="DIR", help="folder of one-shots (repeatable)"
+    )
+    parser.add_argument("--name", action="append", default=[], help="row name of each external folder")
+    parser.add_argument(
+        "--data", default="rmod", help="data sets, comma-separated (rmod, rmod_drums, groove)"
+    )
+    parser.add_argument("--n", type=int, default=100, help="items per data set, at most (default 100)")
+    parser.add_argument("--baselines", action="store_true", help="also score Reconstruction and separation")
+    parser.add_argument("--rmod", default="data/rmod", metavar="DIR", help="test sets (default data/rmod)")
+    parser.add_argument(
+        "--sources", default="data/sources", metavar="DIR", help="catalogue, for the class check"
+    )
+    parser.add_argument(
+        "--weights", default="weights", metavar="DIR", help="VGGish, CLAP and EnCodec, if any"
+    )
+    parser.add_argument(
+        "--out", default="data/scores", metavar="DIR", help="where to write (default data/scores)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the intervals' resamples")
+    parser.add_argument("--json", action="store_true", help="print metrics.json instead of the table")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    from typing import get_args
+
+    from dose.evaluate import session
+    from dose.evaluate.config import Dataset, EvaluateConfig
+    from dose.evaluate.progress import show
+
+    names = [name.strip() for name in args.data.split(",") if name.strip()]
+    _check(args, names, get_args(Dataset))
+    config = EvaluateConfig(
+        items=args.n, datasets=tuple(names), weights=args.weights, seed=args.seed, recordings=False
+    )
+    out, cache = Path(args.out), Path("data/cache/evaluate")
+    datasets = session.load_datasets(config, Path(args.rmod))
+    codec, systems = _systems(args)
+    with show() as progress:
+        entries = session.generate_all(systems, datasets, cache, progress)
+        _add_external(args, datasets, entries)
+        session.score_all(
+            config, datasets, entries, codec, _judges(args), out, cache=cache, progress=progress
+        )
+    print((out / ("metrics.json" if args.json else "table.md")).read_text())
+    if not args.json:
+        print(f"listening page: {out / 'listening.html'}")
+
+
+def _check(args: argparse.Namespace, names: list[str], known: tuple[str, ...]) -> None:
+    from dose.errors import ConfigError
+
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise ConfigError(
+            f"--data must name some of {', '.join(known)}, not '{', '.join(unknown) or args.data}'."
+        )
+    if args.n < 2:
+        raise ConfigError("--n must be at least 2; intervals need more than one item.")
+    if len(args.name) > len(args.external):
+        raise ConfigError("There are more --name than --external.")
+
+
+def _systems(args: argparse.Namespace):
+    """The codec whose latents fad_codec uses (the first bundle's) and the rows to generate."""
+    from dose.codec import bundled_codec, load_codec
+    from dose.evaluate.systems import Dose, Reconstruction, hpss
+    from dose.extract.bundle import default_bundle
+
+    bundles = [Path(b) for b in args.bundle]
+    if not bundles and not args.external:
+        bundles = [default_bundle()]
+    rows = [Dose.load("DOSE" if len(bundles) == 1 else f"DOSE ({b.name})", b) for b in bundles]
+    codec = load_codec(bundles[0] / "codec") if bundles else bundled_codec()
+    baselines = [Reconstruction(codec=codec), hpss()] if args.baselines else []
+    return codec, [*baselines, *rows]
+
+
+def _add_external(args: argparse.Namespace, datasets, entries) -> None:
+    from dose.evaluate.items import check_outputs
+    from dose.evaluate.results import Entry
+
+    for i, folder in enumerate(map(Path, args.external)):
+        name = args.name[i] if i < len(args.name) else folder.name
+        for dataset, items in datasets.items():
+            inside = folder / dataset if (folder / dataset).is_dir() or len(datasets) > 1 else folder
+            check_outputs(inside, items)
+            entries.setdefault(dataset, []).append(Entry(name=name, folder=inside))
+
+
+def _judges(args: argparse.Namespace):
+    from dose.evaluate import project
+
+    if not (Path(args.sources) / "catalogue.parquet").is_file():
+        print(f"note: {args.sources} holds no catalogue; the class and copy checks are left out.")
+        return []
+    return project.judges(Path(args.sources))

@@ -1,0 +1,198 @@
+"""LarsNet, re-built: a bank of U-Nets, one per drum stem, that mask a stereo magnitude spectrogram.
+
+Source: Mezza, Giampiccolo, Bernardini and Sarti, "Toward deep drum source separation", Pattern Recognition
+Letters 2024. STFT of 4096 (Hann, hop 1024) at 44.1 kHz, the lower 2048 bins, 512 frames at a time, two
+channels; six levels down (5 x 5 kernels, stride 2, batch norm, leaky ReLU 0.2) from 16 to 512 filters and six
+up with skips, a sigmoid mask, the mask times the mix's magnitude with the mix's phase. Parameters carry the
+names of the authors' published checkpoints, so that those load as they are; sizes are free, so that a small
+one can be trained on a laptop.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dose import files
+from dose.drums import DRUMS
+from dose.errors import IntegrityError, MissingInputError
+
+SIZE, HOP = 4096, 1024
+AUTHORS_FILE = "pretrained_{stem}_unet.pth"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UNetConfig:
+    """The paper's sizes; `bins` and `frames` in multiples of 2^levels."""
+
+    bins: int = 2048
+    frames: int = 512
+    base: int = 16  # filters of the first level; each next has twice as many
+    levels: int = 6
+    dropout: float = 0.5  # in the three deepest levels up
+
+    def __post_init__(self) -> None:
+        step = 2**self.levels
+        if self.bins % step or self.frames % step or not 0 < self.bins <= SIZE // 2:
+            raise ValueError(f"bins (at most {SIZE // 2}) and frames must be multiples of {step}")
+        if not 0 <= self.dropout < 1 or self.base < 1:
+            raise ValueError("dropout must be in [0, 1) and base at least 1")
+
+
+class Down(nn.Module):
+    """Halves both axes. The skip is taken before norm and activation."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 5, stride=2, padding=2)
+        self.bn = nn.BatchNorm2d(outputs)
+        nn.init.kaiming_uniform_(self.conv.weight, a=0.2)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The level's output and its skip."""
+        skip = self.conv(x)
+        return F.leaky_relu(self.bn(skip), 0.2), skip
+
+
+class Up(nn.Module):
+    """Doubles both axes; activation before norm, as in the published networks."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.conv_trans = nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)
+        self.bn = nn.BatchNorm2d(outputs)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.bn(F.relu(self.conv_trans(x))))
+
+
+class UNet(nn.Module):
+    """Magnitudes [B, 2, bins, frames] to a mask of the same shape in (0, 1)."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = [2, *(config.base * 2**i for i in range(config.levels))]
+        self.input_norm = nn.BatchNorm2d(config.bins)
+        self._down = [f"enc{i + 1}" for i in range(config.levels)]
+        self._up = [f"dec{i + 1}" for i in range(config.levels)]
+        for i, name in enumerate(self._down):
+            self.add_module(name, Down(widths[i], widths[i + 1]))
+        for i, name in enumerate(self._up):
+            level = config.levels - i  # the deepest first; all others also get their level's skip
+            inputs = widths[level] * (1 if i == 0 else 2)
+            self.add_module(name, Up(inputs, widths[level - 1], config.dropout if i < 3 else 0.0))
+        self.mask_layer = nn.Sequential(nn.Conv2d(2, 2, 4, dilation=2, padding=3), nn.Sigmoid())
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        x = self.input_norm(magnitude.transpose(1, 2)).transpose(1, 2)
+        skips = []
+        for name in self._down:
+            x, skip = self.get_submodule(name)(x)
+            skips.append(skip)
+        x = skips.pop()
+        for i, name in enumerate(self._up):
+            x = self.get_submodule(name)(x if i == 0 else torch.cat([skips.pop(), x], dim=1))
+        return self.mask_layer(x)
+
+
+def spectrum(audio: Tensor) -> Tensor:
+    """[..., N] -> complex [..., SIZE / 2 + 1, frames]; zeros are added up to a whole number of hops."""
+    padded = F.pad(audio, (0, -(audio.shape[-1] - SIZE) % HOP))
+    flat = padded.reshape(-1, padded.shape[-1])
+    window = torch.hann_window(SIZE, device=audio.device)
+    out = torch.stft(flat, SIZE, HOP, window=window, return_complex=True)
+    return out.reshape(*audio.shape[:-1], *out.shape[-2:])
+
+
+def waveform(spectra: Tensor, samples: int) -> Tensor:
+    """The inverse of `spectrum`: complex [..., bins, frames] -> [..., samples]."""
+    flat = spectra.reshape(-1, *spectra.shape[-2:])
+    window = torch.hann_window(SIZE, device=spectra.device)
+    out = torch.istft(flat, SIZE, HOP, window=window, length=samples)
+    return out.reshape(*spectra.shape[:-2], samples)
+
+
+def masks(net: UNet, magnitude: Tensor) -> Tensor:
+    """[B, 2, SIZE / 2 + 1, any frames] -> mask of the same shape; bins above the network's are 0."""
+    config, frames = net.config, magnitude.shape[-1]
+    seen = F.pad(magnitude, (0, -frames % config.frames))[..., : config.bins, :]
+    chunks = seen.split(config.frames, dim=-1)
+    mask = torch.cat([net(chunk) for chunk in chunks], dim=-1)[..., :frames]
+    return F.pad(mask, (0, 0, 0, magnitude.shape[-2] - config.bins))
+
+
+class LarsNet:
+    """The bank: mix [C, N] at 44.1 kHz -> {stem: mono [N]} for the drums it has networks for."""
+
+    def __init__(self, nets: dict[str, UNet], key: str) -> None:
+        self.nets, self.key = nets, key
+
+    @torch.inference_mode()
+    def separate(self, mix: np.ndarray) -> dict[str, np.ndarray]:
+        stereo = np.atleast_2d(mix).astype(np.float32)
+        stereo = np.repeat(stereo, 2, axis=0) if len(stereo) == 1 else stereo[:2]
+        seen = spectrum(torch.from_numpy(np.ascontiguousarray(stereo))[None])
+        magnitude = seen.abs()
+        return {
+            stem: waveform(masks(net, magnitude) * seen, stereo.shape[-1])[0].mean(dim=0).numpy()
+            for stem, net in self.nets.items()
+        }
+
+
+def save(net: UNet, folder: Path, facts: dict) -> None:
+    """weights.safetensors and model.json (sizes, SHA-256 of the weights, `facts`) into `folder`."""
+    from safetensors.torch import save_file
+
+    with files.atomic(folder) as beside:
+        beside.mkdir(parents=True)
+        save_file({k: v.contiguous() for k, v in net.state_dict().items()}, beside / "weights.safetensors")
+        digest = files.sha256(beside / "weights.safetensors")
+        files.write_json(beside / "model.json", {"unet": net.config, "sha256": digest, **facts})
+
+
+def load(folder: Path) -> LarsNet:
+    """A bank from `<folder>/<stem>/` (ours) or the authors' `pretrained_<stem>_unet.pth` at any depth.
+
+    Raises MissingInputError when there is none for any drum, IntegrityError for a file that does not fit.
+    """
+    nets, digests = {}, {}
+    for stem in DRUMS:
+        theirs = sorted(folder.rglob(AUTHORS_FILE.format(stem=stem))) if folder.is_dir() else []
+        if (folder / stem / "model.json").is_file():
+            nets[stem], digests[stem] = _load_ours(folder / stem)
+        elif theirs:
+            nets[stem], digests[stem] = _load_authors(theirs[0])
+    if not nets:
+        raise MissingInputError(
+            f"no weights: put the authors' pretrained_<stem>_unet.pth into {folder}, or train small networks "
+            "with `python -m pipelines.larsnet`."
+        )
+    return LarsNet({stem: net.eval() for stem, net in nets.items()}, files.hash_json(digests))
+
+
+def _load_ours(folder: Path) -> tuple[UNet, str]:
+    from safetensors.torch import load_file
+
+    facts = files.read_json(folder / "model.json")
+    path = folder / "weights.safetensors"
+    if not path.is_file() or files.sha256(path) != facts["sha256"]:
+        raise IntegrityError(f"{path} is not the file that model.json names; train it again.")
+    net = UNet(UNetConfig(**facts["unet"]))
+    net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()})
+    return net, facts["sha256"]
+
+
+def _load_authors(path: Path) -> tuple[UNet, str]:
+    net = UNet(UNetConfig())
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+        net.load_state_dict(found.get("model_state_dict", found))
+    except Exception as e:  # whatever a foreign pickle makes torch raise
+        raise IntegrityError(f"{path} is not a LarsNet checkpoint ({type(e).__name__}).") from e
+    return net, files.sha256(path)

@@ -1,0 +1,166 @@
+"""Trains a LarsNet bank on RMOD's stems, which are rendered as they are needed and never repeat.
+
+Loss: mean absolute error between the masked and the true stem's magnitudes, as in the LarsNet paper. Step s
+sees the training items s * batch to (s + 1) * batch, so a run that is killed goes on as if it had not been.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dose import files
+from dose.drums import DRUMS
+from dose.errors import DoseError
+from dose.evaluate.larsnet import UNet, UNetConfig, masks, save, spectrum, waveform
+
+Examples = Callable[[str, int, int], Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]]  # split, start, stop
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LarsNetConfig:
+    """params.yaml: larsnet."""
+
+    unet: UNetConfig
+    stems: tuple[str, ...]
+    steps: int
+    batch: int  # mixes of 4 s
+    lr: float  # of Adam, falling to a tenth along a half cosine
+    seed: int
+    held_out: int  # validation mixes for the SDR
+    save_every: int  # steps
+
+    def __post_init__(self) -> None:
+        if not self.stems or set(self.stems) - set(DRUMS):
+            raise ValueError(f"stems must be some of {', '.join(DRUMS)}")
+        if min(self.steps, self.batch, self.held_out, self.save_every) < 1 or self.lr <= 0:
+            raise ValueError("steps, batch, held_out, save_every and lr must be positive")
+
+
+def train(
+    config: LarsNetConfig,
+    examples: Examples,
+    out: Path,
+    data_id: str,
+    report: Callable[[int, dict[str, float]], None] = lambda *_: None,
+) -> dict[str, dict[str, float]]:
+    """Writes `out`/<stem>/ for each stem; returns and stores the scores of `held_out_sdr` for each.
+
+    `examples(split, start, stop)` yields (mix [2, N], stems {name: [2, N]}). Goes on from `out`/state where
+    that was written by the same config and data.
+    """
+    torch.manual_seed(config.seed)
+    nets = {stem: UNet(config.unet) for stem in config.stems}
+    optimisers = {stem: torch.optim.Adam(net.parameters(), lr=config.lr) for stem, net in nets.items()}
+    key = files.hash_json([config, data_id])
+    start = _resume(out / "state", key, nets, optimisers)
+    for step in range(start, config.steps):
+        batch = list(examples("train", step * config.batch, (step + 1) * config.batch))
+        losses = {}
+        seen = spectrum(torch.from_numpy(np.stack([mix for mix, _ in batch]))).abs()
+        for stem, net in nets.items():
+            target = spectrum(torch.from_numpy(np.stack([stems[stem] for _, stems in batch]))).abs()
+            for group in optimisers[stem].param_groups:
+                group["lr"] = config.lr * (0.55 + 0.45 * float(np.cos(np.pi * step / config.steps)))
+            losses[stem] = _step(net, optimisers[stem], seen, target)
+        report(step + 1, losses)
+        if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
+            _save_state(out / "state", key, step + 1, nets, optimisers)
+    held_out = list(examples("val", 0, config.held_out))
+    scores = {stem: held_out_sdr(net, stem, held_out) for stem, net in nets.items()}
+    for stem, net in nets.items():
+        facts = {
+            "stem": stem,
+            "steps": config.steps,
+            "data_id": data_id,
+            "trained_on": "RMOD",
+            **scores[stem],
+        }
+        save(net.eval(), out / stem, facts)
+    return scores
+
+
+def _step(net: UNet, optimiser: torch.optim.Optimizer, seen: Tensor, target: Tensor) -> float:
+    net.train()
+    loss = (masks(net, seen) * seen - target).abs().mean()
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+    optimiser.step()
+    value = loss.item()
+    if not np.isfinite(value):
+        raise DoseError("The separator's loss is not finite any more; lower larsnet.lr.")
+    return value
+
+
+@torch.inference_mode()
+def held_out_sdr(
+    net: UNet, stem: str, examples: list[tuple[np.ndarray, dict[str, np.ndarray]]]
+) -> dict[str, float]:
+    """{sdr, sdr_gain, si_sdr, si_sdr_gain} in dB: means over mixes; a gain is over the mix as the estimate.
+
+    The scale-invariant form is there because turning the mix down already raises the plain SDR.
+    """
+    net.eval()
+    rows = []
+    for mix, stems in examples:
+        truth = stems[stem]
+        if np.abs(truth).max() < 1e-4:
+            continue  # nothing of this stem to be heard
+        seen = spectrum(torch.from_numpy(mix)[None])
+        estimate = waveform(masks(net, seen.abs()) * seen, mix.shape[-1])[0].numpy()
+        plain, free = sdr(estimate, truth), si_sdr(estimate, truth)
+        rows.append((plain, plain - sdr(mix, truth), free, free - si_sdr(mix, truth)))
+    if not rows:
+        raise DoseError(f"No held-out mix has a {stem} to measure; raise larsnet.held_out.")
+    names = ("sdr", "sdr_gain", "si_sdr", "si_sdr_gain")
+    return dict(zip(names, np.mean(rows, axis=0).tolist(), strict=True))
+
+
+def sdr(estimate: np.ndarray, truth: np.ndarray) -> float:
+    """Signal-to-distortion ratio in dB: 10 log10(|truth|^2 / |truth - estimate|^2), over all channels."""
+    error = float(np.square(truth - estimate, dtype=np.float64).sum())
+    return float(10 * np.log10(np.square(truth, dtype=np.float64).sum() / max(error, 1e-20)))
+
+
+def si_sdr(estimate: np.ndarray, truth: np.ndarray) -> float:
+    """SDR (dB) after the truth was scaled to fit the estimate best. Source: Le Roux et al., ICASSP 2019."""
+    target = truth * (np.vdot(estimate, truth) / max(float(np.vdot(truth, truth)), 1e-20))
+    return sdr(estimate, target)
+
+
+def _save_state(folder: Path, key: str, step: int, nets: dict, optimisers: dict) -> None:
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Tensor] = {}
+    for stem, net in nets.items():
+        tensors |= {f"{stem}/net/{k}": v.contiguous() for k, v in net.state_dict().items()}
+        for number, entry in optimisers[stem].state_dict()["state"].items():
+            tensors |= {f"{stem}/adam/{number}/{k}": v for k, v in entry.items()}
+    with files.atomic(folder) as beside:
+        beside.mkdir(parents=True)
+        save_file(tensors, beside / "tensors.safetensors")
+        files.write_json(beside / "state.json", {"key": key, "step": step})
+
+
+def _resume(folder: Path, key: str, nets: dict, optimisers: dict) -> int:
+    """The step to go on from; 0 where there is no state of the same config and data."""
+    from safetensors.torch import load_file
+
+    if not (folder / "state.json").is_file() or files.read_json(folder / "state.json")["key"] != key:
+        return 0
+    tensors = load_file(folder / "tensors.safetensors")
+    for stem, net in nets.items():
+        of_stem = {k.removeprefix(f"{stem}/"): v for k, v in tensors.items() if k.startswith(f"{stem}/")}
+        net.load_state_dict({k.removeprefix("net/"): v for k, v in of_stem.items() if k.startswith("net/")})
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in of_stem.items():
+            if name.startswith("adam/"):
+                _, number, field = name.split("/")
+                state.setdefault(int(number), {})[field] = value
+        groups = optimisers[stem].state_dict()["param_groups"]
+        optimisers[stem].load_state_dict({"state": state, "param_groups": groups})
+    return int(files.read_json(folder / "state.json")["step"])

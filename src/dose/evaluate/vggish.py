@@ -1,0 +1,88 @@
+"""VGGish: the embedding of the Frechet audio distance as first published.
+
+Input: mono at 16 kHz; magnitude STFT (400-sample periodic Hann, hop 160, FFT 512), 64 mel bands from 125 to
+7500 Hz (HTK mel, bin 0 unused), log(x + 0.01), examples of 96 frames (0.96 s; a sound shorter than 0.975 s
+is padded with zeros). Network: VGG-A with four pooled stages and three linear layers, 128 values, here
+without the last ReLU, without PCA and quantisation, as frechet-audio-distance uses it by default.
+Parameters carry the names of the checkpoint vggish-10086976.pth (torchvggish). Source: Hershey et al.,
+ICASSP 2017.
+"""
+
+import functools
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dose import audio
+
+RATE, WINDOW, HOP, FFT = 16000, 400, 160, 512
+BANDS, LOW_HZ, HIGH_HZ, OFFSET = 64, 125.0, 7500.0, 0.01
+FRAMES = 96
+MIN_SAMPLES = WINDOW + (FRAMES - 1) * HOP  # 0.975 s
+STAGES = ((64,), (128,), (256, 256), (512, 512))
+
+
+class VGGish(nn.Module):
+    """Examples [B, 1, 96, 64] to embeddings [B, 128]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        inputs = 1
+        for widths in STAGES:
+            for outputs in widths:
+                layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
+                inputs = outputs
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        self.embeddings = nn.Sequential(
+            nn.Linear(512 * 6 * 4, 4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, 128)
+        )
+
+    def forward(self, examples: Tensor) -> Tensor:
+        # The checkpoint's linear layers were fitted to TensorFlow's order: time, band, channel.
+        seen = self.features(examples).permute(0, 2, 3, 1)
+        return self.embeddings(seen.flatten(1))
+
+
+class VGGishEmbedder:
+    """Shots [B, 44100] -> [B, W, 128], W whole examples of 0.96 s (1 for a shot of 1 s)."""
+
+    name = "vggish"
+
+    def __init__(self, net: VGGish, digest: str) -> None:
+        self.net, self.id = net.eval(), f"vggish-{digest}"
+
+    def embed(self, shots: np.ndarray) -> np.ndarray:
+        at_16k = np.stack([audio.resample(shot, audio.RATE, RATE) for shot in shots])
+        seen = examples(torch.from_numpy(at_16k))
+        with torch.inference_mode():
+            out = self.net(seen.flatten(0, 1)[:, None])
+        return out.view(*seen.shape[:2], -1).numpy()
+
+
+def examples(sound: Tensor) -> Tensor:
+    """[B, N] at 16 kHz -> log-mel examples [B, W, 96, 64]; a remainder at the end is dropped."""
+    sound = F.pad(sound, (0, max(0, MIN_SAMPLES - sound.shape[-1])))
+    frames = sound.unfold(-1, WINDOW, HOP) * torch.hann_window(WINDOW, periodic=True)
+    level = torch.log(torch.fft.rfft(frames, FFT).abs() @ mel_weights() + OFFSET)
+    count = level.shape[1] // FRAMES
+    return level[:, : count * FRAMES].view(len(sound), count, FRAMES, BANDS)
+
+
+@functools.cache
+def mel_weights() -> Tensor:
+    """Triangles in mel [FFT / 2 + 1, 64], unnormalised."""
+    mels = np.linspace(_mel(LOW_HZ), _mel(HIGH_HZ), BANDS + 2)
+    bins = _mel(np.arange(FFT // 2 + 1) * RATE / FFT)[:, None]
+    rising = (bins - mels[:-2]) / (mels[1:-1] - mels[:-2])
+    falling = (mels[2:] - bins) / (mels[2:] - mels[1:-1])
+    weights = np.maximum(0, np.minimum(rising, falling))
+    weights[0] = 0
+    return torch.from_numpy(weights.astype(np.float32))
+
+
+def _mel(hz):
+    return 1127.0 * np.log1p(np.asarray(hz) / 700.0)
