@@ -1,0 +1,301 @@
+"""The registered models dose-kick, dose-snare and dose-hihat: versions, aliases, every move on record.
+
+A version is a bundle of one drum: its model with the codec it speaks. The aliases of a model are `champion`
+(in service), `challenger` (newest, waiting for a verdict) and `previous` (the champion before). The champions
+together are assembled into the live bundle, a link that the service follows.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import getpass
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dose import files
+from dose.drums import DRUMS
+from dose.errors import DoseError, MissingInputError
+from dose.extract.bundle import Bundle, assemble, model_facts, open_bundle
+from dose.tracking import ModelVersion, Tracker
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+EXPERIMENT = "dose"
+HOME = Path("data/registry")  # below the project's root: audit log, local copies, the live bundle
+
+
+def model_name(drum: str) -> str:
+    return f"dose-{drum}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Move:
+    """One line of the audit log."""
+
+    time: str  # ISO 8601, UTC
+    action: str  # register, promote, rollback
+    drum: str
+    version: int
+    before: dict[str, int]  # aliases
+    after: dict[str, int]
+    reason: str
+    by: str
+
+
+class Registry:
+    """The project's registry: MLflow holds versions and aliases, `home` the audit log and the live bundle.
+
+    One writer at a time: changes take a lock, and the alias moves of a change are written down before they
+    are made, so that a killed one is completed by the next.
+    """
+
+    def __init__(self, tracker: Tracker | None = None, root: Path | str = ".") -> None:
+        self.tracker = tracker or Tracker(EXPERIMENT, root=root)
+        self.home = Path(root) / HOME
+        self.log = self.home / "audit.jsonl"
+        self.live = self.home / "live"
+
+    # Registering
+
+    def register(
+        self, bundle: Bundle, *, tags: Mapping[str, str], runs: Mapping[str, str] | None = None
+    ) -> dict[str, ModelVersion]:
+        """A version per drum of the bundle; the one there is where the files are the same.
+
+        A model's first version becomes champion at once, a later new one challenger. `runs` names the MLflow
+        run of each drum.
+        """
+        with self._writing():
+            versions = {}
+            for drum in bundle.drums:
+                with self._single(bundle, drum) as folder:
+                    versions[drum] = self.tracker.register(
+                        model_name(drum),
+                        folder,
+                        hash=_contents(bundle, drum),
+                        tags={**tags, "dose.drum": drum, "dose.codec_id": bundle.codec_id},
+                        run_id=(runs or {}).get(drum),
+                    )
+                self._announce(drum, versions[drum].version)
+            if not self.live.exists():
+                self.deploy()
+            return versions
+
+    def _announce(self, drum: str, version: int) -> None:
+        before = self.aliases(drum)
+        if version in before.values():
+            return
+        if CHAMPION not in before:
+            after = {**before, CHAMPION: version}
+        elif version < before[CHAMPION] or version < before.get(CHALLENGER, 0):
+            return  # an old model made again is no news
+        else:
+            after = {**before, CHALLENGER: version}
+        self._move("register", drum, version, before, after, "a new version")
+
+    @contextlib.contextmanager
+    def _single(self, bundle: Bundle, drum: str) -> Iterator[Path]:
+        folder = self.home / "incoming" / drum
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            assemble(
+                folder,
+                codec=bundle.codec,
+                checkpoints={drum: bundle.checkpoint(drum)},
+                metrics=_only(bundle.metrics, drum),
+                calibration=_only(bundle.calibration, drum),
+            )
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    # Reading
+
+    def aliases(self, drum: str) -> dict[str, int]:
+        return self.tracker.aliases(model_name(drum))
+
+    def versions(self, drum: str) -> list[ModelVersion]:
+        return self.tracker.versions(model_name(drum))
+
+    def history(self) -> list[Move]:
+        """The audit log, oldest first."""
+        lines = self.log.read_text().splitlines() if self.log.is_file() else []
+        return [Move(**json.loads(line)) for line in lines]
+
+    def fetch(self, drum: str, version: int) -> Bundle:
+        """The bundle of a version, from the local copy where there is one."""
+        folder = self.home / "versions" / model_name(drum) / str(version)
+        if not (folder / "manifest.json").is_file():
+            with files.atomic(folder) as beside:
+                got = self.tracker.download(model_name(drum), version, beside)
+                if got != beside:  # MLflow may add a folder of its own
+                    shutil.copytree(got, beside, dirs_exist_ok=True)
+                    shutil.rmtree(beside / got.relative_to(beside).parts[0])
+        return open_bundle(folder)
+
+    # Moving
+
+    def promote(self, choice: Mapping[str, int | None], *, reason: str) -> list[Move]:
+        """Makes each drum's version (None: its challenger) champion; the old champions become `previous`.
+
+        Drums given together move together, as they must when the codec changes. Raises MissingInputError
+        where there is no such version or no challenger, IntegrityError where the champions would not fit
+        together; then nothing has moved.
+        """
+        with self._writing():
+            before = {drum: self.aliases(drum) for drum in choice}
+            after = {drum: self._promoted(drum, before[drum], version) for drum, version in choice.items()}
+            return self._move_all("promote", before, after, reason)
+
+    def _promoted(self, drum: str, before: dict[str, int], version: int | None) -> dict[str, int]:
+        version = version if version is not None else before.get(CHALLENGER)
+        if version is None:
+            raise MissingInputError(f"{model_name(drum)} has no challenger; name the version to promote.")
+        if before.get(CHAMPION) == version:
+            raise DoseError(f"Version {version} of {model_name(drum)} is the champion already.")
+        self.tracker.version(model_name(drum), version)
+        after = {a: v for a, v in before.items() if (a, v) != (CHALLENGER, version)}
+        if CHAMPION in before:
+            after[PREVIOUS] = before[CHAMPION]
+        return {**after, CHAMPION: version}
+
+    def rollback(self, drums: Sequence[str] = DRUMS, *, reason: str) -> list[Move]:
+        """Champion and previous change places, so that a rollback can itself be taken back.
+
+        Drums that never had another champion are left alone; raises MissingInputError where none had.
+        """
+        with self._writing():
+            every = {drum: self.aliases(drum) for drum in drums}
+            before = {drum: a for drum, a in every.items() if {CHAMPION, PREVIOUS} <= a.keys()}
+            if not before:
+                names = ", ".join(drums)
+                raise MissingInputError(f"There is no earlier champion of {names} to go back to.")
+            after = {d: {**a, CHAMPION: a[PREVIOUS], PREVIOUS: a[CHAMPION]} for d, a in before.items()}
+            return self._move_all("rollback", before, after, reason)
+
+    def _move_all(
+        self, action: str, before: dict[str, dict[str, int]], after: dict[str, dict[str, int]], reason: str
+    ) -> list[Move]:
+        """First the bundle that will serve, checked; then the aliases; then the link."""
+        champions = self.champions() | {drum: aliases[CHAMPION] for drum, aliases in after.items()}
+        target = self._bundle_of(champions)
+        moves = [self._move(action, d, after[d][CHAMPION], before[d], after[d], reason) for d in after]
+        self._turn(target)
+        return moves
+
+    def champions(self) -> dict[str, int]:
+        found = {drum: self.aliases(drum).get(CHAMPION) for drum in DRUMS}
+        return {drum: version for drum, version in found.items() if version is not None}
+
+    def deploy(self) -> Path:
+        """Turns the link `live` to a bundle of the present champions; gives that bundle's folder."""
+        champions = self.champions()
+        if not champions:
+            raise MissingInputError("No model has a champion yet; run `dvc repro package`.")
+        target = self._bundle_of(champions)
+        self._turn(target)
+        return target
+
+    def _bundle_of(self, champions: Mapping[str, int]) -> Path:
+        bundles = {d: self.fetch(d, champions[d]) for d in DRUMS if d in champions}
+        target = self.home / "bundles" / "-".join(f"{d}{champions[d]}" for d in bundles)
+        if not (target / "manifest.json").is_file():
+            assemble(
+                target,
+                codec=next(iter(bundles.values())).codec,
+                checkpoints={d: b.checkpoint(d) for d, b in bundles.items()},
+                metrics={k: v for b in bundles.values() for k, v in b.metrics.items()},
+                calibration={k: v for b in bundles.values() for k, v in b.calibration.items()},
+            )
+        return target
+
+    def _turn(self, target: Path) -> None:
+        """A rename, so that a reader finds the old bundle or the new one and nothing between."""
+        beside = self.home / ".live"
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(target.relative_to(self.home))
+        os.replace(beside, self.live)
+
+    def _move(
+        self, action: str, drum: str, version: int, before: dict[str, int], after: dict[str, int], reason: str
+    ) -> Move:
+        move = Move(
+            time=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            action=action,
+            drum=drum,
+            version=version,
+            before=before,
+            after=after,
+            reason=reason,
+            by=f"{getpass.getuser()}@{socket.gethostname()}",
+        )
+        files.write_json(self._intent, move)
+        self._apply(move)
+        return move
+
+    def _apply(self, move: Move) -> None:
+        name, now = model_name(move.drum), self.aliases(move.drum)
+        for alias in now.keys() - move.after.keys():
+            self.tracker.set_alias(name, alias, None)
+        # The champion last: until then the old one is champion and nothing has happened.
+        for alias in sorted(move.after, key=lambda a: a == CHAMPION):
+            if now.get(alias) != move.after[alias]:
+                self.tracker.set_alias(name, alias, move.after[alias])
+        with self.log.open("a") as f:
+            f.write(json.dumps(dataclasses.asdict(move)) + "\n")
+            f.flush()
+            os.fsync(f.fileno())
+        self._intent.unlink()
+
+    @property
+    def _intent(self) -> Path:
+        return self.home / "intent.json"
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        self.home.mkdir(parents=True, exist_ok=True)
+        with (self.home / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as e:
+                raise DoseError("Another process is changing the registry; try again when it is done.") from e
+            self._complete()
+            yield
+
+    def _complete(self) -> None:
+        """Finishes the move of a writer that was killed in the middle of it."""
+        if not self._intent.is_file():
+            return
+        move = Move(**files.read_json(self._intent))
+        if move in self.history():
+            self._intent.unlink()
+        else:
+            self._apply(move)
+        self.deploy()
+
+
+def _contents(bundle: Bundle, drum: str) -> str:
+    """Names what a version does: its model and codec, whenever and wherever they were packed."""
+    digests = {
+        f"{part}/{p.relative_to(folder).as_posix()}": files.sha256(p)
+        for part, folder in (("codec", bundle.codec), ("model", bundle.checkpoint(drum)))
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+    return files.hash_json([digests, _only(bundle.calibration, drum)])
+
+
+def _only(by_drum: Mapping[str, Any], drum: str) -> dict[str, Any]:
+    return {drum: by_drum[drum]} if drum in by_drum else {}
+
+
+def run_tags(drum_folder: Path | str) -> dict[str, str]:
+    """Lineage of a checkpoint, as tags of its version."""
+    facts = model_facts(drum_folder)
+    wanted = ("data_id", "params", "sweep", "steps")
+    return {f"dose.{name}": str(facts[name]) for name in wanted if name in facts}
