@@ -1,17 +1,18 @@
-"""`dose bundle`: look into a kit bundle."""
+"""`dose bundle`: look into a kit bundle, and calibrate its confidence."""
 
 import argparse
 
 EXAMPLE = """example:
   dose bundle show
   dose bundle show data/package/bundle --json
+  dose bundle calibrate my/bundle --mixes 40
 """
 
 
 def register(subparsers) -> None:
     parser = subparsers.add_parser(
         "bundle",
-        help="look into and check the models in use",
+        help="look into, check and calibrate the models in use",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -25,6 +26,19 @@ def register(subparsers) -> None:
     show.add_argument("path", nargs="?", help="bundle folder (default: the one that `dose extract` uses)")
     show.add_argument("--json", action="store_true", help="print bundle.json and the models' facts as JSON")
     show.set_defaults(run=run_show)
+    calibrate = actions.add_parser(
+        "calibrate",
+        help="fit the confidence on held-out mixes, in place",
+        description="Fits the confidence on RMOD's val mixes, as they are and with each drum taken out.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    calibrate.add_argument("path", nargs="?", help="bundle folder (default: as for `dose extract`)")
+    calibrate.add_argument("--mixes", type=int, default=24, metavar="N", help="default: %(default)s")
+    calibrate.add_argument("--start", type=int, default=0, metavar="I", help="the first mix (default: 0)")
+    calibrate.add_argument("--params", default="params.yaml", help="where the rmod section is")
+    calibrate.add_argument("--sources", default="data/sources", metavar="DIR", help="default: %(default)s")
+    calibrate.set_defaults(run=run_calibrate)
 
 
 def run_show(args: argparse.Namespace) -> None:
@@ -42,5 +56,35 @@ def run_show(args: argparse.Namespace) -> None:
     print(f"{bundle.version}  {bundle.folder}  ({size:.1f} MB, made {bundle.created})")
     print(f"  codec  {bundle.codec_id}\n  data   {bundle.data_id}")
     for drum, model in models.items():
-        calibrated = "calibrated" if drum in bundle.calibration else "not calibrated"
+        calibrated = "calibrated" if drum in bundle.calibration.get("drums", {}) else "not calibrated"
         print(f"  {drum:6s} {model.get('steps', '?')} training steps, confidence {calibrated}")
+
+
+def run_calibrate(args: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from dose import config
+    from dose.errors import ConfigError
+    from dose.extract.bundle import default_bundle, recalibrate
+    from dose.extract.calibrate import calibrate, rmod_examples
+    from dose.extract.extractor import Extractor
+    from dose.rmod.config import RmodConfig
+    from dose.sources.catalogue import Bank
+
+    if args.mixes < 2:
+        raise ConfigError("--mixes must be at least 2.")
+    folder = args.path or default_bundle()
+    extractor = Extractor.load(folder)
+    bank = Bank.load(args.sources)
+    examples = rmod_examples(config.load("rmod", RmodConfig, args.params), bank, args.mixes, args.start)
+    with tqdm(total=args.mixes, desc="calibrate", unit="mix") as bar:
+        made = calibrate(
+            extractor, list(examples), drums=extractor.drums, progress=lambda done: bar.update(done - bar.n)
+        )
+    recalibrate(folder, made)
+    for drum, kinds in made["report"].items():
+        for kind, facts in kinds.items():
+            print(
+                f"{drum:6s} {kind:10s} ECE {facts['ece']:.3f}  AUC {facts['auc']:.3f}  "
+                f"base rate {facts['base_rate']:.2f}  n {facts['count']}"
+            )

@@ -61,12 +61,24 @@ class Voice:
     drum: int | None  # its index in a model that is shared by several drums
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Try:
+    """One candidate before it is judged."""
+
+    shot: np.ndarray  # float32 [44100], raw
+    window: Window
+    seed: int
+    match: float
+    agreement: float
+    features: np.ndarray  # [len(confidence.FEATURES)]
+
+
 class Extractor:
     """Models loaded once; `extract` may be called from several threads."""
 
     def __init__(self, bundle: Bundle, codec: Codec, voices: dict[str, Voice], search: Search) -> None:
         self.bundle, self.codec, self.voices, self.search = bundle, codec, voices, search
-        self.calibration = confidence.from_json(bundle.calibration)
+        self.calibration = confidence.from_json(bundle.calibration.get("drums", {}))
 
     @classmethod
     def load(
@@ -176,37 +188,61 @@ class Extractor:
             seed=seed,
         )
 
+    def evidence(self, mix: np.ndarray, drum: str, candidates: int = 1, seed: int = 0) -> list[Try]:
+        """All tries for one drum of a mix [C, N] at 44.1 kHz with what is known of them, best first.
+
+        For calibration: the confidence is fitted to these features.
+        """
+        heard = windows.scan([np.atleast_2d(mix)], (drum,))
+        return self._tries(windows.choose(heard.windows[drum], self.search.windows), drum, candidates, seed)
+
     def _search(self, heard: Sequence[Window], drum: str, candidates: int, seed: int) -> tuple[Hit, ...]:
-        """Tries several windows and draws in one batch; the best `candidates` of them."""
-        chosen = windows.choose(heard, self.search.windows)
-        tries = self.search.tries(candidates)
-        prompts = torch.cat([self.prompt(window.mono, drum) for window in chosen])
-        turn = [i % len(chosen) for i in range(tries)]
-        rules = [self._rule(seed, i) for i in range(tries)]
-        shots = self.sample(drum, prompts[turn], rules)
-        sounding = [i for i in range(tries) if audio.peak(shots[i]) >= SILENT_PEAK]
-        if not sounding:
+        """The best `candidates` hits of one drum."""
+        tries = self._tries(windows.choose(heard, self.search.windows), drum, candidates, seed)
+        if not tries:
             return ()
-        scores = ranking.score(shots[sounding], chosen, drum)
         parts = self.calibration.get(drum, confidence.UNCALIBRATED)
-        seen = confidence.features(scores, chosen)
+        seen = np.stack([one.features for one in tries])
         likely, there = parts.confidence(seen), parts.present(seen)
         return tuple(
             Hit(
                 drum=drum,
-                audio=finish(shots[sounding[i]], Finish()),
-                raw=shots[sounding[i]],
-                pan=ranking.pan(window, drum),
+                audio=finish(one.shot, Finish()),
+                raw=one.shot,
+                pan=ranking.pan(one.window, drum),
                 confidence=float(likely[i]),
                 present=bool(there.max() >= self.search.present),
-                time=window.time,
+                time=one.window.time,
+                seed=one.seed,
+                match=one.match,
+                agreement=one.agreement,
+            )
+            for i, one in enumerate(tries[:candidates])
+        )
+
+    def _tries(self, chosen: Sequence[Window], drum: str, candidates: int, seed: int) -> list[Try]:
+        """Windows and draws in one batch of the model, ranked; those that made no sound are left out."""
+        count = self.search.tries(candidates)
+        prompts = torch.cat([self.prompt(window.mono, drum) for window in chosen])
+        turn = [i % len(chosen) for i in range(count)]
+        rules = [self._rule(seed, i) for i in range(count)]
+        shots = self.sample(drum, prompts[turn], rules)
+        sounding = [i for i in range(count) if audio.peak(shots[i]) >= SILENT_PEAK]
+        if not sounding:
+            return []
+        scores = ranking.score(shots[sounding], chosen, drum)
+        features = confidence.features(scores, chosen)
+        return [
+            Try(
+                shot=shots[sounding[i]],
+                window=chosen[turn[sounding[i]]],
                 seed=rules[sounding[i]].seed,
                 match=float(scores.match[i]),
                 agreement=float(scores.agreement[i]),
+                features=features[i],
             )
-            for i in scores.order[:candidates]
-            for window in [chosen[turn[sounding[i]]]]
-        )
+            for i in scores.order
+        ]
 
     def _rule(self, seed: int, i: int) -> Sampling:
         """Seed 0's first try is the model's single most likely answer; every other one is drawn."""

@@ -1,5 +1,7 @@
 """A bundle with tiny random models: everything real but what they have learnt."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -32,3 +34,9 @@ def extractor(bundle):
     from dose.extract import Extractor
 
     return Extractor.load(bundle)
+
+
+@pytest.fixture
+def bundle_copy(bundle, tmp_path):
+    """The same in a folder that a test may change."""
+    return shutil.copytree(bundle, tmp_path / "bundle")

@@ -138,16 +138,13 @@ def test_more_candidates_are_more_tries(bundle):
     assert len(kit.hits["kick"]) == 2
 
 
-def test_a_tampered_model_is_refused(bundle, tmp_path):
-    import shutil
-
-    shutil.copytree(bundle, tmp_path / "b")
-    weights = tmp_path / "b" / "snare" / "weights.safetensors"
+def test_a_tampered_model_is_refused(bundle_copy):
+    weights = bundle_copy / "snare" / "weights.safetensors"
     body = bytearray(weights.read_bytes())
     body[-1] ^= 1
     weights.write_bytes(body)
     with pytest.raises(IntegrityError, match=r"snare/weights\.safetensors"):
-        Extractor.load(tmp_path / "b")
+        Extractor.load(bundle_copy)
 
 
 def test_facts_are_json(extractor, loop):
