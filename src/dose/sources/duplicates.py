@@ -9,8 +9,10 @@ pair without ever losing a true one; only the rest is correlated in full.
 from collections.abc import Sequence
 
 import numpy as np
+import scipy.fft
 
 BANDS = 512
+ROUNDING = 1e-3  # the bands are computed in float32; the bound must not fall below the truth
 
 
 def clusters(sounds: Sequence[np.ndarray], threshold: float) -> list[int]:
@@ -35,8 +37,8 @@ def pairs(sounds: Sequence[np.ndarray], threshold: float) -> list[tuple[int, int
         return []
     size = _fft_size(2 * max(map(len, sounds)))
     edges = band_edges(size // 2 + 1)
-    bands = np.stack([_bands(_spectrum(s, size), edges) for s in sounds])
-    bound = bands @ bands.T
+    bands = np.stack([_bands(_spectrum(s.astype(np.float32), size), edges) for s in sounds])
+    bound = bands @ bands.T + ROUNDING
     found = []
     for a in range(len(sounds)):
         candidates = a + 1 + np.flatnonzero(bound[a, a + 1 :] > threshold)
@@ -58,19 +60,28 @@ def aligned_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _exceeds(first: np.ndarray, second: np.ndarray, size: int, threshold: float) -> bool:
-    inner = 2 * float(np.abs(first[1:]) @ np.abs(second[1:])) + abs(first[0] * second[0])
-    return inner > threshold and _correlation(first, second, size).max() > threshold
+    if _two_sided(np.abs(first) * np.abs(second)).sum() <= threshold:
+        return False
+    return bool(_correlation(first, second, size).max() > threshold)
 
 
 def _correlation(first: np.ndarray, second: np.ndarray, size: int) -> np.ndarray:
-    return np.fft.irfft(first * second.conj(), size) * size
+    return scipy.fft.irfft(first * second.conj(), size) * size
 
 
 def _spectrum(sound: np.ndarray, size: int) -> np.ndarray:
-    """rfft scaled so that the two-sided power sums to 1."""
-    spectrum = np.fft.rfft(np.asarray(sound, np.float64), size)
-    power = 2 * np.sum(np.abs(spectrum) ** 2) - np.abs(spectrum[0]) ** 2
+    """rfft scaled so that the two-sided power sums to 1; float32 stays so, anything else is float64."""
+    sound = sound if sound.dtype == np.float32 else np.asarray(sound, np.float64)
+    spectrum = scipy.fft.rfft(sound, size)
+    power = _two_sided(np.abs(spectrum) ** 2).sum()
     return spectrum / np.sqrt(power) if power > 0 else spectrum
+
+
+def _two_sided(values: np.ndarray) -> np.ndarray:
+    """One value per bin of an even-sized rfft, counted for both signs of frequency."""
+    values = 2 * values
+    values[[0, -1]] /= 2
+    return values
 
 
 def band_edges(bins: int) -> np.ndarray:
@@ -81,10 +92,9 @@ def band_edges(bins: int) -> np.ndarray:
 
 
 def _bands(spectrum: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    power = 2 * np.abs(spectrum) ** 2
-    power[0] /= 2
-    return np.sqrt(np.add.reduceat(power, edges))
+    return np.sqrt(np.add.reduceat(_two_sided(np.abs(spectrum) ** 2), edges))
 
 
 def _fft_size(samples: int) -> int:
-    return 1 << int(samples - 1).bit_length()
+    """The next even length with small factors only."""
+    return 2 * scipy.fft.next_fast_len((samples + 1) // 2)
