@@ -21,7 +21,7 @@ from typing import Any
 from dose import files
 from dose.drums import DRUMS
 from dose.errors import DoseError, MissingInputError
-from dose.extract.bundle import Bundle, assemble, model_facts, open_bundle
+from dose.extract.bundle import Bundle, assemble, open_bundle
 from dose.tracking import ModelVersion, Tracker
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
@@ -131,11 +131,7 @@ class Registry:
         """The bundle of a version, from the local copy where there is one."""
         folder = self.home / "versions" / model_name(drum) / str(version)
         if not (folder / "manifest.json").is_file():
-            with files.atomic(folder) as beside:
-                got = self.tracker.download(model_name(drum), version, beside)
-                if got != beside:  # MLflow may add a folder of its own
-                    shutil.copytree(got, beside, dirs_exist_ok=True)
-                    shutil.rmtree(beside / got.relative_to(beside).parts[0])
+            self.tracker.download(model_name(drum), version, folder)
         return open_bundle(folder)
 
     # Moving
@@ -292,10 +288,3 @@ def _contents(bundle: Bundle, drum: str) -> str:
 
 def _only(by_drum: Mapping[str, Any], drum: str) -> dict[str, Any]:
     return {drum: by_drum[drum]} if drum in by_drum else {}
-
-
-def run_tags(drum_folder: Path | str) -> dict[str, str]:
-    """Lineage of a checkpoint, as tags of its version."""
-    facts = model_facts(drum_folder)
-    wanted = ("data_id", "params", "sweep", "steps")
-    return {f"dose.{name}": str(facts[name]) for name in wanted if name in facts}

@@ -2,12 +2,15 @@
 
 import contextlib
 import dataclasses
+import logging
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from dose import files
 from dose.errors import DoseError, MissingInputError
 
 if TYPE_CHECKING:
@@ -68,6 +71,9 @@ class Tracker:
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+            os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+            for chatty in ("mlflow.store.db.utils", "alembic"):
+                logging.getLogger(chatty).setLevel(logging.WARNING)
             from mlflow import MlflowClient
 
             self._client = MlflowClient(self.uri, self.uri)
@@ -270,13 +276,14 @@ class Tracker:
         else:
             self.client.set_registered_model_alias(name, alias, str(version))
 
-    def download(self, name: str, version: int, to: Path | str) -> Path:
-        """The folder of a version, downloaded below `to`."""
+    def download(self, name: str, version: int, to: Path | str) -> None:
+        """Makes `to` the folder of a version, whole or not at all."""
         from mlflow.artifacts import download_artifacts
 
         source = self.client.get_model_version(name, str(version)).source
-        Path(to).mkdir(parents=True, exist_ok=True)
-        return Path(download_artifacts(artifact_uri=source, dst_path=str(to), tracking_uri=self.uri))
+        with files.atomic(to) as beside, tempfile.TemporaryDirectory(dir=beside.parent) as scratch:
+            got = download_artifacts(artifact_uri=source, dst_path=scratch, tracking_uri=self.uri)
+            Path(got).rename(beside)
 
 
 def now_ms() -> int:

@@ -67,8 +67,8 @@ def test_a_folder_is_registered_once_per_hash(tracker, tmp_path):
     assert tracker.aliases("dose-kick") == {"champion": 2, "previous": 1}
     tracker.set_alias("dose-kick", "previous", None)
     assert tracker.aliases("dose-kick") == {"champion": 2}
-    got = tracker.download("dose-kick", 2, tmp_path / "got")
-    assert (got / "model.json").read_text() == '{"x": 1}'
+    tracker.download("dose-kick", 2, tmp_path / "got")
+    assert (tmp_path / "got" / "model.json").read_text() == '{"x": 1}'
 
 
 def test_unknown_models_are_told_apart_from_a_missing_store(tracker):

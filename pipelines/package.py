@@ -1,0 +1,125 @@
+"""Stage package: the best models as one bundle, registered in MLflow, built as a Bento."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from dose import config, files
+from dose.drums import DRUMS
+from dose.errors import DoseError
+from dose.extract.bundle import Bundle, assemble
+from dose.registry import Registry, model_name
+from dose.sweep.table import read_trials
+from dose.tracking import lineage_tags
+from pipelines.stage import run_stage
+
+OUT = Path("data/package")
+SWEEP = Path("data/sweep")
+SCORES = Path("data/evaluate/metrics.json")
+ROW = "DOSE"  # the row of the table that scores these models
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PackageConfig:
+    """What is done beside writing the bundle."""
+
+    register: bool = True  # in MLflow, as dose-kick, dose-snare, dose-hihat
+    bento: bool = True  # build the service with these models inside
+
+
+def main() -> None:
+    section = config.load("package", PackageConfig)
+    bundle = assemble(
+        OUT / "bundle",
+        codec=Path("data/codec"),
+        checkpoints={drum: SWEEP / drum / "best" for drum in DRUMS},
+        metrics=scores(SCORES),
+    )
+    done: dict[str, Any] = {"version": bundle.version}
+    if section.register:
+        done["models"] = register(bundle)
+    if section.bento:
+        done["bento"] = build_bento(Path.cwd(), bundle)
+    files.write_json(OUT / "package.json", done)
+    print(f"package: {bundle.version} in {bundle.folder}")
+
+
+def scores(path: Path) -> dict[str, Any]:
+    """Drum -> data set -> metric -> value of this project's row; empty before there is an evaluation."""
+    if not path.is_file():
+        return {}
+    table = files.read_json(path)
+    return {
+        drum: {
+            dataset: {metric: cell["value"] for metric, cell in rows[ROW][drum].items()}
+            for dataset, rows in table.items()
+            if drum in rows.get(ROW, {})
+        }
+        for drum in DRUMS
+    }
+
+
+def register(bundle: Bundle) -> dict[str, Any]:
+    """Versions and aliases by model; the same files a second time are no new version."""
+    registry = Registry()
+    registry.tracker.ensure_store()
+    tags = lineage_tags() | {"dose.bundle": bundle.version, "dose.data_id": bundle.data_id}
+    versions = registry.register(bundle, tags=tags, runs=runs(registry))
+    told = {}
+    for drum, version in versions.items():
+        aliases = sorted(a for a, v in registry.aliases(drum).items() if v == version.version)
+        told[model_name(drum)] = {"version": version.version, "aliases": aliases}
+        print(f"package: {model_name(drum)} version {version.version} {', '.join(aliases)}")
+    return told
+
+
+def runs(registry: Registry) -> dict[str, str]:
+    """The MLflow run that trained each drum's model, where the store knows it."""
+    found = {}
+    for drum in DRUMS:
+        about, _ = read_trials(SWEEP / drum)
+        run = registry.tracker.find_run(f"{about['sweep']}/{about['best']}")
+        if run is not None:
+            found[drum] = run.id
+    return found
+
+
+def build_bento(root: Path, bundle: Bundle) -> str:
+    """The tag of a Bento with this code and these models; built only where the store has none such."""
+    version = f"{bundle.version.removeprefix('dose-')}-{code_hash(root)}"
+    environment = os.environ | {"BENTOML_DO_NOT_TRACK": "True"}
+    bentoml = [sys.executable, "-m", "bentoml"]
+    tag = f"dose:{version}"
+    known = subprocess.run([*bentoml, "get", tag], env=environment, capture_output=True, cwd=root)
+    if known.returncode != 0:
+        done = subprocess.run(
+            [*bentoml, "build", "--version", version],
+            env=environment,
+            cwd=root,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            said = " ".join((done.stderr or done.stdout).split())[-300:]
+            raise DoseError(f"bentoml build failed ({said}); set package.bento to false to do without.")
+    print(f"package: Bento {tag}")
+    return tag
+
+
+def code_hash(root: Path) -> str:
+    """Names the code and settings that go into the Bento beside the models."""
+    parts = [
+        p
+        for folder in ("src/dose", "serving")
+        for p in sorted((root / folder).rglob("*"))
+        if p.is_file() and "__pycache__" not in p.parts
+    ]
+    parts += [root / name for name in ("params.yaml", "pyproject.toml")]
+    return files.hash_json({p.relative_to(root).as_posix(): files.sha256(p) for p in parts})[:10]
+
+
+if __name__ == "__main__":
+    run_stage(main)

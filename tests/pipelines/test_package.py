@@ -1,0 +1,76 @@
+"""The package stage on made-up sweeps: one bundle, one version per drum, twice the same."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from dose import files
+from dose.registry import Registry
+from dose.sweep.table import Trial, write_tables
+from pipelines import package
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    params = {"package": {"register": True, "bento": False}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    (tmp_path / "data" / "codec").mkdir(parents=True)
+    files.write_json(tmp_path / "data" / "codec" / "codec.json", {"id": "codec-1"})
+    for drum in ("kick", "snare", "hihat"):
+        sweep = tmp_path / "data" / "sweep" / drum
+        (sweep / "best").mkdir(parents=True)
+        (sweep / "best" / "weights.safetensors").write_text(drum)
+        meta = {"codec_id": "codec-1", "data_id": "data-1", "drum": drum, "steps": 40}
+        files.write_json(sweep / "best" / "model.json", {"meta": meta})
+        trial = Trial(
+            id="t0",
+            hyper={"onset_weight": 1.0},
+            status="FINISHED",
+            stopped="done",
+            steps=40,
+            score=1.0,
+            metrics={"val/mss": 1.0},
+        )
+        about = {"drum": drum, "sweep": f"sweep-{drum}", "select": "val/mss", "best": "t0", "ablation": "t0"}
+        write_tables(sweep, [trial], {}, about)
+    return tmp_path
+
+
+def test_packaging_twice_registers_once_and_links_the_run(project):
+    run = Registry().tracker.open_run("sweep-kick/t0", "trial")
+    package.main()
+    first = files.read_json(project / "data" / "package" / "package.json")
+    package.main()
+    assert files.read_json(project / "data" / "package" / "package.json") == first
+    assert first["models"]["dose-kick"] == {"version": 1, "aliases": ["champion"]}
+    (version,) = Registry().versions("kick")
+    assert version.run_id == run
+    assert version.tags["dose.data_id"] == "data-1"
+    assert len(Registry().history()) == 3
+
+
+def test_scores_of_this_projects_row_go_along(project):
+    cell = {"value": 0.5, "n": 3, "low": 0.4, "high": 0.6}
+    table = {"rmod": {"DOSE": {"kick": {"mss": cell}}, "Reconstruction": {"kick": {"mss": {"value": 0.1}}}}}
+    files.write_json(package.SCORES, table)
+    assert package.scores(package.SCORES) == {"kick": {"rmod": {"mss": 0.5}}, "snare": {}, "hihat": {}}
+
+
+def test_a_missing_sweep_is_one_sentence(project, monkeypatch):
+    (project / "data" / "sweep" / "snare" / "best" / "model.json").unlink()
+    root = package.__file__.rsplit("/pipelines/", 1)[0]
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.package"],
+        capture_output=True,
+        text=True,
+        cwd=project,
+        env={"PYTHONPATH": f"{root}:{root}/src", "PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("package: data/")
+    assert "model.json" in done.stderr
+    assert "Traceback" not in done.stderr
