@@ -68,7 +68,8 @@ class _Run:
         )
         self.prompt = torch.cat([prompt, torch.full_like(prompt[self.guided], -1)])
         self.drum = None if drum is None else torch.cat([drum, drum[self.guided]]).to(engine.device)
-        self.added = self.model.added(self.prompt)
+        self.seen = self.model.read_prompt(self.prompt, self.drum)
+        self.added = self.seen.added
 
     def rows(self) -> Tensor:
         row = int(self.fixed)  # the first row to predict: a fixed start row is part of the prompt's pass
@@ -88,7 +89,7 @@ class _Run:
             row += 1
 
     def _prefill(self) -> tuple[Tensor, Cache]:
-        x = self.model.embed_prompt(self.prompt, self.drum)
+        x = self.seen.rows
         prefix = x.shape[1]
         if self.fixed:
             start = self.prompt.new_zeros(len(self.prompt), self.config.codebooks)

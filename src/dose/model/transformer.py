@@ -32,7 +32,9 @@ class ModelConfig:
     prefix: Literal["causal", "bidirectional"] = "causal"  # how the prompt attends to itself
     pattern: layout.Pattern = "delay"
     excerpts: int = 1  # the prompt is this many pieces of equal length; 1 for the paper's whole mix
-    aligned: bool = False  # the excerpts start where the one-shot starts: see Aligned
+    # The excerpts start where the one-shot starts. "also": told to the model besides the prompt's rows, see
+    # Aligned; "only": instead of them, so that the sequence is the one-shot alone.
+    aligned: Literal["no", "also", "only"] = "no"
     structure: Literal["free", "fixed"] = "fixed"  # free: start, end and empty cells are the model's to say
     drums: tuple[str, ...] = ()  # more than one: a drum token tells which one to say
 
@@ -98,10 +100,11 @@ class Block(nn.Module):
 class Aligned(nn.Module):
     """What the model is told without having to find it: excerpt and one-shot start at the same moment.
 
-    Where row s + 1 of the one-shot is predicted, two views of the excerpts (their mean) are added, in an
-    embedding of their own: the excerpts' own row s of the delay pattern, which holds the very cells to be
-    predicted as they are in the mix; and a convolution over their undelayed frames around s, which sees each
-    frame with all its codebooks. Past the excerpts' end nothing is added.
+    Where row s + 1 of the one-shot is predicted, two views of the excerpts are added, in an embedding of
+    their own: the excerpts' own row s of the delay pattern, which holds the very cells to be predicted as
+    they are in the mix; and a convolution over their undelayed frames around s, which sees each frame with
+    all its codebooks. The mean over the excerpts is taken after a nonlinearity, so that what they share can
+    count for more than what only one of them has. Past the excerpts' end nothing is added.
     """
 
     REACH = 2  # frames that the convolution sees on either side
@@ -113,23 +116,26 @@ class Aligned(nn.Module):
         self.embed = nn.Embedding(config.codebooks * config.vocabulary, d)
         self.cells = nn.Linear(d, d)
         self.frames = nn.Conv1d(d, d, 2 * self.REACH + 1, padding=self.REACH)
+        self.out = nn.Linear(d, d)
+        self.whole = nn.Linear(d, d)
 
-    def forward(self, prompt: Tensor) -> Tensor:
-        """Prompt codes [B, K, P] to [B, S, d], what is added where each of the S rows is predicted."""
+    def forward(self, prompt: Tensor) -> tuple[Tensor, Tensor]:
+        """Prompt codes [B, K, P] to what is added where each of the S rows is predicted, [B, S, d], and to
+        a summary of the prompt, [B, 1, d]."""
         c = self.config
         b, k, p = prompt.shape
         each = prompt.view(b, k, c.excerpts, p // c.excerpts).transpose(1, 2).flatten(0, 1)
-        cells = self._mean(layout.mix_rows(each, c.pattern))
-        frames = self._mean(each.transpose(1, 2) + 1)
-        seen = self.frames(frames.transpose(1, 2)).transpose(1, 2)
-        added = self.cells(cells) + F.pad(seen, (0, 0, 0, cells.shape[1] - seen.shape[1]))
+        cells = self._mean(embed(layout.mix_rows(each, c.pattern), self.embed.weight))
+        frames = embed(each.transpose(1, 2) + 1, self.embed.weight).transpose(1, 2)
+        heard = self._mean(F.gelu(self.frames(frames)).transpose(1, 2))
+        added = self.cells(cells) + F.pad(self.out(heard), (0, 0, 0, cells.shape[1] - heard.shape[1]))
         added = added[:, : c.rows - 1]
-        return F.pad(added, (0, 0, 1, c.rows - 1 - added.shape[1]))
+        added = F.pad(added, (0, 0, 1, c.rows - 1 - added.shape[1]))
+        return added, self.whole(heard.mean(dim=1, keepdim=True))
 
-    def _mean(self, rows: Tensor) -> Tensor:
-        """Rows [B x H, S, K] of each excerpt to the mean of their embeddings [B, S, d]."""
-        h, s = self.config.excerpts, rows.shape[1]
-        return embed(rows, self.embed.weight).view(-1, h, s, self.config.width).mean(dim=1)
+    def _mean(self, x: Tensor) -> Tensor:
+        """[B x excerpts, S, d] to the mean over the excerpts [B, S, d]."""
+        return x.view(-1, self.config.excerpts, *x.shape[1:]).mean(dim=1)
 
 
 def embed(rows: Tensor, table: Tensor, twice: bool = False) -> Tensor:
@@ -144,6 +150,14 @@ def embed(rows: Tensor, table: Tensor, twice: bool = False) -> Tensor:
     return F.embedding_bag(index.flatten(0, 1), table, mode="sum").view(b, s, table.shape[1])
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """A prompt as the model's input."""
+
+    rows: Tensor  # [B, rows, d], before the one-shot's rows
+    added: Tensor | None  # [B, S, d], added where each row of the one-shot is predicted
+
+
 class Dose(nn.Module):
     """Predicts the token rows of a one-shot from the codes of a prompt."""
 
@@ -153,8 +167,8 @@ class Dose(nn.Module):
         d, v, k = config.width, config.vocabulary, config.codebooks
         self.embed = nn.Embedding(k * v, d)
         self.drum = nn.Embedding(len(config.drums), d) if config.drums else None
-        self.segment = nn.Parameter(torch.zeros(d)) if config.aligned else None  # marks the prompt's rows
-        self.aligned = Aligned(config) if config.aligned else None
+        self.segment = nn.Parameter(torch.zeros(d)) if config.aligned != "no" else None  # marks the prompt
+        self.aligned = Aligned(config) if config.aligned != "no" else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.ln = nn.LayerNorm(d)
         self.head = nn.Linear(d, k * v)
@@ -177,32 +191,33 @@ class Dose(nn.Module):
         """Token rows [B, S, K] to [B, S, d]: the sum of one embedding per codebook, codebook 0 twice."""
         return embed(rows, self.embed.weight, twice=True)
 
-    def embed_prompt(self, prompt: Tensor, drum: Tensor | None = None) -> Tensor:
-        """Prompt codes [B, K, P] to [B, S (+ 1), d]; a shared model starts with its drum token [B].
+    def read_prompt(self, prompt: Tensor, drum: Tensor | None = None) -> Prompt:
+        """Prompt codes [B, K, P] as input; `drum` [B] says which one of a shared model's drums is wanted.
 
         A prompt of -1 everywhere is the empty prompt of classifier-free guidance: all its cells are empty.
         """
-        x = self.embed_rows(layout.mix_rows(prompt, self.config.pattern, self.config.excerpts))
+        added, summary = (None, None) if self.aligned is None else self.aligned(prompt)
+        if summary is not None and self.config.aligned == "only":
+            x = summary
+        else:
+            x = self.embed_rows(layout.mix_rows(prompt, self.config.pattern, self.config.excerpts))
         if self.segment is not None:
             x = x + self.segment
-        if self.drum is None:
-            return x
-        if drum is None:
-            raise ValueError("a model of several drums needs the drum's number for each request")
-        return torch.cat([self.drum(drum)[:, None], x], dim=1)
-
-    def added(self, prompt: Tensor) -> Tensor | None:
-        """What prompt codes [B, K, P] add where each row is predicted: [B, S, d]; None unless aligned."""
-        return None if self.aligned is None else self.aligned(prompt)
+        if self.drum is not None:
+            if drum is None:
+                raise ValueError("a model of several drums needs the drum's number for each request")
+            x = torch.cat([self.drum(drum)[:, None], x], dim=1)
+        return Prompt(rows=x, added=added)
 
     def positions(self, prompt_rows: int, shot_rows: int) -> Tensor:
         """The position of each row. Aligned excerpts and the one-shot each begin at 0, so that a row of the
         one-shot and the rows of the excerpts that sound at its time have the same."""
         if self.aligned is None:
             return torch.arange(prompt_rows + shot_rows, device=self.head.weight.device)
-        token = int(self.drum is not None)
-        each = torch.arange((prompt_rows - token) // self.config.excerpts).repeat(self.config.excerpts)
-        return torch.cat([torch.zeros(token, dtype=torch.long), each, torch.arange(shot_rows)]).to(
+        first = int(self.drum is not None)
+        excerpts = 1 if self.config.aligned == "only" else self.config.excerpts
+        each = torch.arange((prompt_rows - first) // excerpts).repeat(excerpts)
+        return torch.cat([torch.zeros(first, dtype=torch.long), each, torch.arange(shot_rows)]).to(
             self.head.weight.device
         )
 
@@ -214,12 +229,11 @@ class Dose(nn.Module):
         The default `last` = S gives the logits of the one-shot's S rows: the start row is predicted from the
         prompt's last row, as the authors have it. A larger `last` also gives those of prompt rows.
         """
-        before, after = self.embed_prompt(prompt, drum), self.embed_rows(shot)
-        x, n = torch.cat([before, after], dim=1), shot.shape[1] + 1
-        added = self.added(prompt)
-        if added is not None:
-            x = torch.cat([x[:, :-n], x[:, -n:] + added[:, :n]], dim=1)
-        return self.logits(self.trunk(x, before.shape[1], last or n))
+        seen, n = self.read_prompt(prompt, drum), shot.shape[1] + 1
+        x = torch.cat([seen.rows, self.embed_rows(shot)], dim=1)
+        if seen.added is not None:
+            x = torch.cat([x[:, :-n], x[:, -n:] + seen.added[:, :n]], dim=1)
+        return self.logits(self.trunk(x, seen.rows.shape[1], last or n))
 
     def trunk(self, x: Tensor, prefix: int, last: int) -> Tensor:
         """Embedded rows [B, S, d], of which the first `prefix` are prompt, to the `last` final states."""

@@ -16,11 +16,13 @@ SWITCHES = {
     "free": {"structure": "free"},
     "rotary": {"positions": "rotary"},
     "bidirectional": {"prefix": "bidirectional"},
-    "aligned": {"aligned": True, "excerpts": 3},
-    "aligned-rotary": {"aligned": True, "excerpts": 3, "positions": "rotary"},
-    "aligned-free": {"aligned": True, "excerpts": 3, "structure": "free"},
+    "aligned": {"aligned": "also", "excerpts": 3},
+    "aligned-rotary": {"aligned": "also", "excerpts": 3, "positions": "rotary"},
+    "aligned-free": {"aligned": "also", "excerpts": 3, "structure": "free"},
+    "aligned-only": {"aligned": "only", "excerpts": 3, "positions": "rotary"},
+    "aligned-only-free": {"aligned": "only", "excerpts": 3, "structure": "free"},
     "parallel": {"pattern": "parallel"},
-    "shared": {"drums": ("kick", "snare"), "positions": "rotary", "aligned": True, "excerpts": 3},
+    "shared": {"drums": ("kick", "snare"), "positions": "rotary", "aligned": "also", "excerpts": 3},
 }
 
 
@@ -110,7 +112,7 @@ RULES = [
 
 @pytest.mark.parametrize("structure", ["free", "fixed"])
 def test_a_request_gets_the_same_tokens_whatever_company_it_keeps(structure: str) -> None:
-    model = tiny(structure=structure, aligned=True, excerpts=3)
+    model = tiny(structure=structure, aligned="also", excerpts=3)
     with torch.no_grad():
         model.head.bias.view(4, 31)[:, 0] += 3.0
     prompt = prompts(model, len(RULES))
@@ -170,7 +172,8 @@ def test_lower_precisions_agree_with_full_precision_row_by_row(name: str, precis
 @torch.inference_mode()
 def teacher_forced(engine: Engine, prompt: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     model = engine.model
-    x, added = model.embed_prompt(prompt), model.added(prompt)
+    seen = model.read_prompt(prompt)
+    x, added = seen.rows, seen.added
     cache = engine.cache(len(x), x.shape[1], rows.shape[1])
     logits = [engine.prefill(x, cache, slice(None))]
     for s in range(rows.shape[1] - 1):

@@ -1,0 +1,64 @@
+"""The two cross entropies and the onset region, against their definitions."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dose.model.loss import losses, onset_mask
+from dose.tokens import layout
+
+
+@pytest.mark.parametrize(("codebooks", "frames"), [(9, 87), (9, 173), (4, 12), (9, 5)])
+@pytest.mark.parametrize("pattern", ["delay", "parallel"])
+def test_the_papers_region_is_t_plus_k_up_to_K_plus_1_counted_from_1(codebooks, frames, pattern):
+    rows = layout.shot_length(frames, codebooks, pattern)
+    wanted = torch.zeros(rows, codebooks, dtype=torch.bool)
+    for k in range(1, codebooks + 1):
+        for t in range(1, frames + codebooks):
+            if t + k <= codebooks + 1:
+                row = t + (k - 1 if pattern == "delay" else 0)
+                if row < rows:
+                    wanted[row, k - 1] = True
+    assert torch.equal(onset_mask(rows, codebooks, "paper", pattern), wanted)
+
+
+def test_the_papers_region_has_nine_frames_of_the_first_codebook_and_one_of_the_last():
+    mask = onset_mask(183, 9, "paper")
+    assert mask.sum(dim=0).tolist() == [9, 8, 7, 6, 5, 4, 3, 2, 1]
+    assert not mask[10:].any()
+
+
+def test_the_codes_region_is_the_first_ten_rows_of_all_codebooks():
+    mask = onset_mask(183, 9, "code")
+    assert mask[:10].all()
+    assert not mask[10:].any()
+
+
+@pytest.mark.parametrize("region", ["paper", "code"])
+@pytest.mark.parametrize("weight", [0.0, 1.0, 2.5])
+def test_the_total_is_the_sum_of_two_means(region, weight):
+    torch.manual_seed(0)
+    logits = torch.randn(2, 17, 4, 31, requires_grad=True)
+    rows = torch.randint(31, (2, 17, 4))
+    mask = onset_mask(17, 4, region)
+    full = F.cross_entropy(logits.permute(0, 3, 1, 2), rows)
+    onset = F.cross_entropy(logits[:, mask].flatten(0, 1), rows[:, mask].flatten())
+    got = losses(logits, rows, mask, weight)
+    torch.testing.assert_close(got.full, full.detach())
+    torch.testing.assert_close(got.onset, onset.detach())
+    torch.testing.assert_close(got.total, full + weight * onset)
+    (ours,) = torch.autograd.grad(got.total, logits, retain_graph=True)
+    (theirs,) = torch.autograd.grad(full + weight * onset, logits)
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_each_codebook_has_its_loss_and_its_accuracy_over_cells_with_codes():
+    rows = layout.shot_rows(torch.randint(30, (2, 4, 12)))
+    logits = F.one_hot(rows, 31).float() * 20
+    logits[:, :, 2] = 0  # says nothing of codebook 2
+    logits[..., 2, 0] = 1  # and guesses the empty token
+    got = losses(logits, rows, onset_mask(rows.shape[1], 4, "paper"), 1.0)
+    assert got.accuracy.tolist() == [1, 1, 0, 1]
+    assert got.per_codebook[2] > 1
+    assert got.per_codebook[[0, 1, 3]].max() < 1e-3
+    torch.testing.assert_close(got.per_codebook.mean(), got.full)
