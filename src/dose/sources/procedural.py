@@ -1,7 +1,9 @@
 """Drums from arithmetic: kicks, snares, closed and open hats drawn from measured statistics.
 
-The quantiles are those of 764 presets of a classic drum synthesiser (10, 50 and 90 %), widened towards more
-body and longer decay, because synthetic snares and hats come out brighter and shorter than recorded ones.
+The quantiles are those of 764 presets of a classic drum synthesiser (10, 50 and 90 %). Recorded drums differ
+from those presets: snares have more body, hats ring longer and carry some low bleed, open hats are darker.
+WIDER, the bleed and the levels are set so that decay, centroid and low share have about the medians of the
+recorded clips (docs/sources.md has the comparison), with more spread.
 Clip (seed, drum, split, index) has its own random stream, so any clip can be made alone. All arithmetic is
 float64, so that processors which differ in the last bit still give the same 16-bit samples.
 """
@@ -34,9 +36,14 @@ WIRES_LOW_HZ: Quantiles = (200, 1252, 6000)
 WIRES_HIGH_HZ: Quantiles = (379, 3100, 9000)
 HAT_FIRST_HZ: Quantiles = (350, 600, 1000)
 HAT_SECOND_HZ: Quantiles = (480, 800, 1400)
-HAT_BAND_HZ = {"closed": (3100.0, 7600.0, 10000.0), "open": (5000.0, 9000.0, 16000.0)}
+HAT_BAND_HZ = {"closed": (3100.0, 7600.0, 10000.0), "open": (2500.0, 7000.0, 14000.0)}
 HAT_DECAY_MS = {"closed": (32.0, 54.0, 231.0), "open": (110.0, 186.0, 373.0)}
-WIDER: Quantiles = (1.0, 1.25, 2.2)  # times the decays above
+WIDER: dict[str, Quantiles] = {  # times the decays above
+    "kick": (0.25, 0.5, 1.2),
+    "snare": (0.5, 0.85, 1.8),
+    "closed": (0.8, 1.1, 2.0),
+    "open": (1.2, 2.0, 3.5),
+}
 
 
 def takes(seed: int, counts: dict[str, int]) -> Iterator[Take]:
@@ -89,24 +96,24 @@ def draw(rng: np.random.Generator, quantiles: Quantiles) -> float:
 
 def _kick(rng: np.random.Generator) -> np.ndarray:
     start, end = draw(rng, KICK_START_HZ), draw(rng, KICK_END_HZ)
-    sound = _sweep(max(start, end), end, draw(rng, (4, 18, 60)), rng.uniform(0, np.pi / 2))
-    sound *= _decay(_wide(rng, KICK_DECAY_MS), rng)
+    sound = _sweep(max(start, end), end, draw(rng, (3, 12, 45)), rng.uniform(0, np.pi / 2))
+    sound *= _decay(_wide(rng, KICK_DECAY_MS, "kick"), rng)
     if rng.random() < 0.39:
         pair = _sweep(draw(rng, (50, 150, 450)), draw(rng, (50, 120, 300)), 20, 0.0)
         pair += _sweep(draw(rng, (50, 150, 450)), draw(rng, (50, 120, 300)), 20, 0.0)
-        sound += rng.uniform(0.05, 0.4) * pair * _decay(draw(rng, KICK_DECAY_MS) * 0.6, rng)
+        sound += rng.uniform(0.03, 0.25) * pair * _decay(draw(rng, KICK_DECAY_MS) * 0.6, rng)
     if rng.random() < 0.33:
         click = _noise(rng, draw(rng, (800, 2500, 8000)), rng.uniform(0.8, 2.5))
         sound += rng.uniform(0.05, 0.6) * click * _decay(draw(rng, CLICK_DECAY_MS), rng)
-    if rng.random() < 0.3:  # beater and room of a recorded kick
-        room = _noise(rng, draw(rng, (120, 300, 900)), 1.5)
-        sound += rng.uniform(0.02, 0.15) * room * _decay(draw(rng, (60, 150, 400)), rng)
+    if rng.random() < 0.6:  # beater and room of a recorded kick
+        room = _noise(rng, draw(rng, (120, 500, 4000)), draw(rng, (1, 2, 4)))
+        sound += draw(rng, (0.01, 0.06, 0.2)) * room * _decay(draw(rng, (30, 100, 300)), rng)
     return _finish(sound, rng, drive_share=0.59, attack_ms=draw(rng, (0.2, 0.8, 3)))
 
 
 def _snare(rng: np.random.Generator) -> np.ndarray:
     start, end = draw(rng, SNARE_START_HZ), draw(rng, SNARE_END_HZ)
-    start, decay = max(start, end), _wide(rng, SNARE_DECAY_MS)
+    start, decay = max(start, end), _wide(rng, SNARE_DECAY_MS, "snare")
     body = _sweep(start, end, draw(rng, (4, 15, 50)), rng.uniform(0, np.pi / 2)) * _decay(decay, rng)
     if rng.random() < 0.6:  # a drum head's next mode
         ratio = rng.uniform(1.4, 2.3)
@@ -114,8 +121,8 @@ def _snare(rng: np.random.Generator) -> np.ndarray:
         body += rng.uniform(0.1, 0.7) * mode
     wires = _noise(rng, draw(rng, WIRES_LOW_HZ), rng.uniform(1.5, 3.5))
     wires += rng.uniform(0.2, 1.2) * _noise(rng, draw(rng, WIRES_HIGH_HZ), rng.uniform(1.0, 3.0))
-    wires *= _decay(_wide(rng, WIRES_DECAY_MS), rng)
-    sound = body * rng.uniform(0.25, 1.0) + wires * rng.uniform(0.25, 1.0)
+    wires *= _decay(_wide(rng, WIRES_DECAY_MS, "snare"), rng)
+    sound = body * rng.uniform(0.15, 0.9) + wires * rng.uniform(0.4, 1.2)
     return _finish(sound, rng, drive_share=0.65, attack_ms=draw(rng, (0.1, 0.4, 1.5)))
 
 
@@ -130,13 +137,16 @@ def _hat(rng: np.random.Generator, variant: str) -> np.ndarray:
     air = _noise(rng, min(draw(rng, HAT_BAND_HZ[variant]), 18000), rng.uniform(0.8, 2.5))
     mix = rng.uniform(0.15, 0.9)
     sound = mix * metal / np.abs(metal).max() + (1 - mix) * air
-    sound *= _decay(_wide(rng, HAT_DECAY_MS[variant]), rng)
+    sound *= _decay(_wide(rng, HAT_DECAY_MS[variant], variant), rng)
+    if rng.random() < 0.85:  # what else of the kit reaches the microphone
+        bleed = _noise(rng, draw(rng, (80, 250, 900)), draw(rng, (1, 2, 3)))
+        sound += draw(rng, (0.03, 0.12, 0.4)) * bleed * _decay(draw(rng, (30, 80, 250)), rng)
     drive = {"closed": 0.30, "open": 0.11}[variant]
-    return _finish(sound, rng, drive_share=drive, attack_ms=draw(rng, (0.05, 0.3, 1.5)))
+    return _finish(sound, rng, drive_share=drive, attack_ms=draw(rng, (0.05, 0.5, 4)))
 
 
-def _wide(rng: np.random.Generator, quantiles: Quantiles) -> float:
-    return draw(rng, quantiles) * draw(rng, WIDER)
+def _wide(rng: np.random.Generator, quantiles: Quantiles, kind: str) -> float:
+    return draw(rng, quantiles) * draw(rng, WIDER[kind])
 
 
 def _sweep(start: float, end: float, settle_ms: float, phase: float) -> np.ndarray:
