@@ -56,7 +56,7 @@ def run_show(args: argparse.Namespace) -> None:
     print(f"{bundle.version}  {bundle.folder}  ({size:.1f} MB, made {bundle.created})")
     print(f"  codec  {bundle.codec_id}\n  data   {bundle.data_id}")
     for drum, model in models.items():
-        calibrated = "calibrated" if drum in bundle.calibration.get("drums", {}) else "not calibrated"
+        calibrated = "calibrated" if drum in bundle.calibration else "not calibrated"
         print(f"  {drum:6s} {model.get('steps', '?')} training steps, confidence {calibrated}")
 
 
@@ -65,25 +65,25 @@ def run_calibrate(args: argparse.Namespace) -> None:
 
     from dose import config
     from dose.errors import ConfigError
-    from dose.extract.bundle import default_bundle, recalibrate
-    from dose.extract.calibrate import calibrate, rmod_examples
-    from dose.extract.extractor import Extractor
+    from dose.extract.bundle import default_bundle
+    from dose.extract.calibrate import calibrate_bundle
     from dose.rmod.config import RmodConfig
     from dose.sources.catalogue import Bank
 
     if args.mixes < 2:
         raise ConfigError("--mixes must be at least 2.")
-    folder = args.path or default_bundle()
-    extractor = Extractor.load(folder)
-    bank = Bank.load(args.sources)
-    examples = rmod_examples(config.load("rmod", RmodConfig, args.params), bank, args.mixes, args.start)
+    rmod = config.load("rmod", RmodConfig, args.params)
     with tqdm(total=args.mixes, desc="calibrate", unit="mix") as bar:
-        made = calibrate(
-            extractor, list(examples), drums=extractor.drums, progress=lambda done: bar.update(done - bar.n)
+        bundle = calibrate_bundle(
+            args.path or default_bundle(),
+            rmod,
+            Bank.load(args.sources),
+            args.mixes,
+            start=args.start,
+            progress=lambda done: bar.update(done - bar.n),
         )
-    recalibrate(folder, made)
-    for drum, kinds in made["report"].items():
-        for kind, facts in kinds.items():
+    for drum, made in bundle.calibration.items():
+        for kind, facts in made["report"].items():
             print(
                 f"{drum:6s} {kind:10s} ECE {facts['ece']:.3f}  AUC {facts['auc']:.3f}  "
                 f"base rate {facts['base_rate']:.2f}  n {facts['count']}"

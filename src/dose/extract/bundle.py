@@ -33,7 +33,7 @@ class Bundle:
     data_id: str
     created: str  # ISO 8601, UTC
     metrics: Mapping[str, Any]  # as the caller of `assemble` had them, for people to read
-    calibration: Mapping[str, Any]  # what dose.extract.calibrate gives; empty: uncalibrated
+    calibration: Mapping[str, Any]  # drum -> what dose.extract.calibrate fitted; empty: none
 
     @property
     def codec(self) -> Path:

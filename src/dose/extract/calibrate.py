@@ -7,17 +7,23 @@ than nine in ten of the other mixes' one-shots of that drum are (distance: log s
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dose.audio import RATE
 from dose.drums import DRUMS
 from dose.extract import confidence
+from dose.extract.bundle import Bundle, recalibrate
 from dose.extract.confidence import Calibration
 from dose.extract.extractor import Extractor
 from dose.extract.finish import attack_start
 from dose.extract.spectrum import HOP, bands
+
+if TYPE_CHECKING:
+    from dose.rmod.config import RmodConfig
+    from dose.sources.catalogue import Bank
 
 NEARER_THAN = 0.9  # of the other one-shots
 RIDGE = 1.0
@@ -72,10 +78,10 @@ def calibrate(
     drums: Sequence[str] = DRUMS,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
-    """What bundle.json keeps under `calibration`: the fitted regressions, and how they did out of sample.
+    """What bundle.json keeps under `calibration`: drum -> the fitted regressions, and how they did.
 
-    `report` per drum: expected calibration errors and reliability curves of both probabilities from
-    cross-validation over mixes (a mix is never judged by a regression that saw it), and the counts.
+    `report`: expected calibration errors and reliability curves of both probabilities from cross-validation
+    over mixes (a mix is never judged by a regression that saw it), and the counts.
     """
     gathered = {drum: _Seen(features=[], present=[], right=[], mix=[]) for drum in drums}
     yardsticks = {drum: _yardstick([e.shots[drum] for e in examples]) for drum in drums}
@@ -86,18 +92,35 @@ def calibrate(
                 mix = example.mix if there else example.mix - example.stems[drum]
                 _gather(extractor, gathered[drum], mix, drum, there, truth, limit, i)
         progress(i + 1)
-    fitted, report = {}, {}
-    for drum, seen in gathered.items():
-        if not seen.features:
-            continue
-        table = seen.table()
-        fitted[drum] = _fit(table)
-        report[drum] = _report(table)
-    return {"drums": confidence.to_json(fitted), "report": report, "mixes": len(examples)}
+    return {
+        drum: {
+            **confidence.to_json(_fit(seen.table())),
+            "report": _report(seen.table()),
+            "mixes": len(examples),
+        }
+        for drum, seen in gathered.items()
+        if seen.features
+    }
 
 
-def rmod_examples(config: Any, bank: Any, count: int, start: int = 0) -> Iterable[Example]:
-    """Mixes start..start+count of RMOD's val split; `config` is its RmodConfig, `bank` the opened sources."""
+def calibrate_bundle(
+    folder: Path | str,
+    config: "RmodConfig",
+    bank: "Bank",
+    mixes: int,
+    *,
+    start: int = 0,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Bundle:
+    """Calibrates a bundle in place on `mixes` of RMOD's val split; its weights and version stay."""
+    extractor = Extractor.load(folder)
+    examples = list(rmod_examples(config, bank, mixes, start))
+    made = calibrate(extractor, examples, drums=extractor.drums, progress=progress)
+    return recalibrate(folder, made)
+
+
+def rmod_examples(config: "RmodConfig", bank: "Bank", count: int, start: int = 0) -> Iterable[Example]:
+    """Mixes start..start+count of RMOD's val split."""
     from dose.rmod.dataset import stream
 
     for item in stream(config, bank, "val", start, start + count, stems=True):

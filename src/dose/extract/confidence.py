@@ -86,14 +86,12 @@ def fit(x: np.ndarray, y: np.ndarray, ridge: float = 1.0) -> Logistic:
     )
 
 
-def to_json(calibration: Mapping[str, Calibration]) -> dict[str, Any]:
-    return {
-        drum: {"features": list(FEATURES), **dataclasses.asdict(parts)} for drum, parts in calibration.items()
-    }
+def to_json(calibration: Calibration) -> dict[str, Any]:
+    return {"features": list(FEATURES), **dataclasses.asdict(calibration)}
 
 
 def from_json(value: Mapping[str, Any]) -> dict[str, Calibration]:
-    """The calibrations in bundle.json; those made for other features are left out, as if never made."""
+    """The calibrations in bundle.json, drum by drum; those made for other features are left out."""
     return {
         drum: Calibration(present=_logistic(parts["present"]), right=_logistic(parts["right"]))
         for drum, parts in value.items()

@@ -78,7 +78,7 @@ class Extractor:
 
     def __init__(self, bundle: Bundle, codec: Codec, voices: dict[str, Voice], search: Search) -> None:
         self.bundle, self.codec, self.voices, self.search = bundle, codec, voices, search
-        self.calibration = confidence.from_json(bundle.calibration.get("drums", {}))
+        self.calibration = confidence.from_json(bundle.calibration)
 
     @classmethod
     def load(

@@ -52,14 +52,14 @@ def test_what_tells_is_learnt():
     oracle = Oracle(examples)
     made = calibrate.calibrate(oracle, examples, drums=("kick",))  # type: ignore[arg-type]
     assert oracle.asked == [1.0, 0.0] * 12
-    assert made["mixes"] == 12
-    report = made["report"]["kick"]
+    assert made["kick"]["mixes"] == 12
+    report = made["kick"]["report"]
     assert report["present"]["auc"] == 1.0
     assert report["confidence"]["auc"] == 1.0
     assert report["present"]["base_rate"] == 0.5
     assert report["confidence"]["base_rate"] == 0.25
     assert report["confidence"]["count"] == 48
-    fitted = confidence.from_json(json.loads(json.dumps(made["drums"])))["kick"]
+    fitted = confidence.from_json(json.loads(json.dumps(made)))["kick"]
     x = np.array([[1.0, 0.5, 0.5, 0.5, 1.0, 0.5, 0.5], [1.0, 0.5, 0.5, 0.5, 0.0, 0.5, 0.5]])
     there, absent = fitted.confidence(x)
     assert there > 0.6 > 0.2 > absent
@@ -81,7 +81,7 @@ def test_a_bundle_is_calibrated_in_place(bundle_copy):
         example.stems.update(kick=example.mix * 0.9)
     made = calibrate.calibrate(extractor, examples, drums=("kick",))
     opened = bundle.recalibrate(bundle_copy, made)
-    assert opened.calibration["report"]["kick"]["present"]["count"] > 0
+    assert opened.calibration["kick"]["report"]["present"]["count"] > 0
     again = Extractor.load(bundle_copy)
     assert set(again.calibration) == {"kick"}
     before = extractor.extract(examples[0].mix, RATE, drums=("kick",)).hits["kick"][0]

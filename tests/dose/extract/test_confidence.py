@@ -59,9 +59,9 @@ def test_one_sided_samples_do_not_give_certainty(outcome):
 
 def test_calibration_survives_json_and_other_features_are_ignored():
     model = fit(*_data(100))
-    calibration = {"kick": Calibration(present=model, right=model)}
-    stored = to_json(calibration)
-    assert from_json(stored) == calibration
+    calibration = Calibration(present=model, right=model)
+    stored = {"kick": to_json(calibration)}
+    assert from_json(stored) == {"kick": calibration}
     stored["kick"]["features"] = ["something", "else"]
     assert from_json(stored) == {}
 
