@@ -22,6 +22,7 @@ from dose.codec import frames, quantise
 from dose.codec.codec import CODEBOOKS, ENTRIES, HOP, SILENCE_PEAK, Codec
 
 HEAD = 2  # codebooks for the envelope; the rest are for the waveform
+QUARTERS = 4  # of a frame, 2.9 ms: how finely the level of the noise is followed in time
 BLOCKS, BLOCK = 16, 32  # a frame's level is described in 16 steps of 32 samples, 0.73 ms
 GATE_DB = -48.0  # what lies this far below the coming hit is silenced
 CHUNK = 512  # frames encoded at once, 6 s
@@ -32,15 +33,16 @@ class CompactConfig:
     """How the compact codec sees a frame. Changing anything makes another codec with another id."""
 
     overlap: int = 128  # samples that neighbouring frames share
-    edges: tuple[int, ...] = (0, 3, 6, 10, 15, 21, 28, 37, 48, 64, 86, 114, 152, 202, 268, 340, 420, 512)
-    wave: int = 12  # bands whose waveform is coded; the others get noise
+    edges: tuple[int, ...] = (0, 3, 6, 10, 15, 21, 28, 37, 48, 64, 86, 116, 155, 207, 276, 369, 512)
+    wave: int = 10  # bands whose waveform is coded; the others get noise
     gamma: float = 0.8  # 1 = least squared error, 0 = all bands alike
     range_db: float = 80.0  # bands further below the loudest one count as this far below
-    jump_db: float = 15.0  # smallest rise inside a frame that is described
-    jumps: int = 96  # ways in which the level may rise inside a frame, "not at all" being the first
+    jump_db: float = 12.0  # smallest rise inside a frame that is described
+    jumps: int = 96  # ways in which a hit may begin in a frame: none, at its start, and inside it
     shapes: int = 5  # entries of codebook 1 for each of those ways
-    air: float = 2.0  # weight of a noise band's level against a waveform band's
-    beam: int = 2
+    detail: float = 0.5  # weight of an error in a noise band's detail against one in the waveform
+    air: float = 4.0  # weight of a noise band's level against a waveform band's
+    beam: int = 3
 
     def __post_init__(self) -> None:
         if not (self.edges[0] == 0 and self.edges[-1] == HOP and list(self.edges) == sorted(set(self.edges))):
@@ -67,6 +69,18 @@ class CompactConfig:
         """Coefficients whose waveform is coded."""
         return self.edges[self.wave]
 
+    @property
+    def halves(self) -> tuple[int, ...]:
+        """Edges of the noise bands, each cut in two."""
+        noise = self.edges[self.wave :]
+        cuts = [(a + b) // 2 for a, b in zip(noise, noise[1:], strict=False)]
+        return tuple(sorted((*noise, *cuts)))
+
+    @property
+    def tail(self) -> int:
+        """Numbers that the waveform books describe: coefficients, levels of half bands, levels of quarters."""
+        return self.dims + len(self.halves) - 1 + QUARTERS
+
 
 class CompactCodec(Codec):
     """The fitted tables at work. `tables`: envelope [2, N, bands], jumps [J, BLOCKS], wave
@@ -91,28 +105,30 @@ class CompactCodec(Codec):
 
     def _encode(self, audio: Tensor) -> Tensor:
         total = self.frames(audio.shape[-1])
-        parts = [
-            self._encode_frames(frames.fold(audio[:, 0], self.config.overlap, i, min(i + CHUNK, total)))
-            for i in range(0, total, CHUNK)
-        ]
+        parts = []
+        for start in range(0, total, CHUNK):
+            folded, jump = analyse(
+                audio[:, 0], start, min(start + CHUNK, total), self.tables["jumps"], self._view
+            )
+            parts.append(self._encode_frames(folded, jump))
         return torch.cat(parts, dim=1).transpose(1, 2)
 
-    def _encode_frames(self, folded: Tensor) -> Tensor:
-        """[B, T, HOP] to [B, T, K]."""
+    def _encode_frames(self, folded: Tensor, jump: Tensor) -> Tensor:
+        """[B, T, HOP] and [B, T] to [B, T, K]."""
         flat = folded.reshape(-1, HOP)
         codes = torch.zeros(len(flat), self.K, dtype=torch.long)
         loud = (flat.abs().amax(-1) >= SILENCE_PEAK).nonzero()[:, 0]
         for part in loud.split(quantise.TILE * 4):
-            codes[part] = self._encode_loud(flat[part])
+            codes[part] = self._encode_loud(flat[part], jump.reshape(-1)[part])
         return codes.reshape(*folded.shape[:2], self.K)
 
-    def _encode_loud(self, folded: Tensor) -> Tensor:
+    def _encode_loud(self, folded: Tensor, jump: Tensor) -> Tensor:
         view, tables = self._view, self.tables
-        seen = view.see(folded, tables["jumps"], self._cosines)
+        seen = view.see(folded, jump, tables["jumps"], self._cosines)
         head = search_envelope(seen, tables["envelope"], view)
         band_db = quantise.look_up(head, tables["envelope"].double())
-        wave, weights = view.wave(seen.flat, band_db, self._cosines)
-        tail = quantise.search(wave, tables["wave"], view.weighting, weights, self.config.beam)
+        target, weights = view.tail(seen.flat, band_db, self._cosines)
+        tail = quantise.search(target, tables["wave"], view.weighting, weights, self.config.beam)
         return torch.cat([view.place(head, seen.jump), tail], dim=-1)
 
     def _decode(self, codes: Tensor) -> Tensor:
@@ -122,19 +138,21 @@ class CompactCodec(Codec):
         loud = (rows[:, 0] != 0).nonzero()[:, 0]
         for part in loud.split(4096):
             folded[part] = self._decode_loud(rows[part], part % total)
-        return frames.unfold(folded.reshape(batch, total, HOP), self.config.overlap)[:, None].float()
+        _, jump = self._view.take_apart(rows[:, :HEAD])
+        rises = jump.where(rows[:, 0] != 0, torch.zeros(()).long()).reshape(batch, total) > 0
+        folded = folded.reshape(batch, total, HOP)
+        return frames.unfold(folded, self.config.overlap, hard_boundaries(rises, True))[:, None].float()
 
     def _decode_loud(self, rows: Tensor, index: Tensor) -> Tensor:
         view, tables = self._view, self.tables
         head, jump = view.take_apart(rows[:, :HEAD])
-        wave = quantise.look_up(rows[:, HEAD:], tables["wave"].double())
+        tail = quantise.look_up(rows[:, HEAD:], tables["wave"].double())
         noise = tables["noise"].double()[index % len(tables["noise"])]
-        full = torch.cat([wave, noise[:, self.config.dims :]], dim=-1)
-        full *= view.level(quantise.look_up(head, tables["envelope"].double()))
-        return (full @ self._cosines) * view.gain(tables["jumps"][jump])
+        band_db = quantise.look_up(head, tables["envelope"].double())
+        return view.sound(tail, band_db, noise, self._cosines) * view.gain(tables["jumps"][jump])
 
     def _embed(self, audio: Tensor) -> Tensor:
-        folded = frames.fold(audio[:, 0], self.config.overlap, 0, self.frames(audio.shape[-1]))
+        folded, _ = analyse(audio[:, 0], 0, self.frames(audio.shape[-1]), self.tables["jumps"], self._view)
         seen = compand(folded @ self._cosines) - self.tables["embed_mean"]
         return (seen.float() @ self.tables["embed"]).transpose(1, 2)
 
@@ -157,14 +175,16 @@ class View:
         sizes = torch.tensor(config.edges).diff()
         self.band_of = torch.repeat_interleave(torch.arange(config.bands), sizes)
         self.sizes = sizes.double()
-        self.weighting = quantise.Weighting(bands=self.band_of[: config.dims], count=config.wave)
+        self.halves = torch.tensor(config.halves).diff()
+        self.half_of = torch.repeat_interleave(torch.arange(len(self.halves)), self.halves)
+        own = torch.arange(config.wave, config.wave + config.tail - config.dims)
+        self.weighting = quantise.Weighting(
+            bands=torch.cat([self.band_of[: config.dims], own]), count=config.wave + len(own)
+        )
         self.envelope = quantise.Weighting(bands=torch.arange(config.bands), count=config.bands)
 
-    def see(self, folded: Tensor, jumps: Tensor, cosines: Tensor) -> Seen:
-        """[F, HOP] float64, by the known rises [J, BLOCKS] in dB."""
-        curve = self.curve(folded)
-        jump = torch.cdist(curve, jumps.double()).argmin(-1)
-        jump = jump.where(curve.amin(-1) < 0, torch.zeros(()).long())
+    def see(self, folded: Tensor, jump: Tensor, jumps: Tensor, cosines: Tensor) -> Seen:
+        """[F, HOP] float64 whose rises are [F] of the known ones [J, BLOCKS] in dB."""
         gain = self.gain(jumps[jump])
         flat = (folded / gain).where(gain > 0, torch.zeros(()).double())
         power = torch.zeros(len(flat), self.config.bands, dtype=torch.float64)
@@ -176,15 +196,19 @@ class View:
         db = torch.maximum(db, db.amax(-1, keepdim=True) - self.config.range_db).clamp_min(-100)
         return Seen(jump=jump, flat=flat, band_db=db, weights=weights)
 
-    def curve(self, folded: Tensor) -> Tensor:
-        """[F, HOP] to decibels [F, BLOCKS], 0 = full level: how the level rises inside the frame.
+    def curve(self, inside: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        """How the level rises inside each frame, decibels [..., BLOCKS], 0 = full; and whether it does [...].
 
-        It only rises (running maximum), and a rise smaller than `jump_db` counts as none, so a low note's
-        own swing is left alone.
+        From the samples between the boundaries and those of the frame before, [..., HOP] each. The level
+        only rises (running maximum, which begins with the frame before), and a rise smaller than `jump_db`
+        counts as none, so a low note's own swing is left alone.
         """
-        power = folded.reshape(-1, BLOCKS, BLOCK).square().mean(-1).cummax(-1).values
-        db = (10 * torch.log10(power / power[:, -1:] + 1e-9)).clamp_min(GATE_DB)
-        return db.where(db[:, :1] < -self.config.jump_db, torch.zeros(()).double())
+        power = inside.unflatten(-1, (BLOCKS, BLOCK)).square().mean(-1)
+        past = before.unflatten(-1, (BLOCKS, BLOCK)).square().mean(-1).amax(-1, keepdim=True)
+        running = torch.cat([past, power], dim=-1).cummax(-1).values
+        db = 10 * torch.log10(running / running[..., -1:].clamp_min(1e-12) + 1e-9)
+        rises = (db[..., 0] < -self.config.jump_db) & (running[..., -1] > SILENCE_PEAK**2)
+        return db[..., 1:].clamp_min(GATE_DB).where(rises[..., None], torch.zeros(()).double()), rises
 
     def gain(self, curve: Tensor) -> Tensor:
         """Decibels [F, BLOCKS] to a gain per sample, float64 [F, HOP]; what lies near GATE_DB is shut."""
@@ -208,13 +232,57 @@ class View:
         """Amplitude of each coefficient [F, HOP]."""
         return (10 ** (band_db / 20))[:, self.band_of]
 
-    def wave(self, flat: Tensor, band_db: Tensor, cosines: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised coefficients [F, dims] and the weight of each waveform band [F, wave]."""
-        dims = self.config.dims
-        wave = (flat @ cosines[:, :dims]) / self.level(band_db)[:, :dims]
-        db = band_db[:, : self.config.wave]
-        weights = 10 ** (self.config.gamma * (db - db.amax(-1, keepdim=True)) / 10)
-        return wave, weights
+    def tail(self, flat: Tensor, band_db: Tensor, cosines: Tensor) -> tuple[Tensor, Tensor]:
+        """What books 2 to 8 describe, [F, tail], and its weights, [F, weighting.count].
+
+        The coefficients below the noise bands, over the envelope; how far the level of each half noise band
+        lies from the envelope, and that of the noise in each quarter of the frame from its mean, in nepers.
+        """
+        config = self.config
+        normal = (flat @ cosines) / self.level(band_db)
+        air = normal[:, config.dims :]
+        power = torch.zeros(len(flat), len(self.halves), dtype=torch.float64)
+        power.index_add_(1, self.half_of, air.square())
+        level = (power / self.halves + 1e-6).log() / 2
+        time = (air * self.level(band_db)[:, config.dims :]) @ cosines[config.dims :]
+        energy = time.reshape(-1, QUARTERS, HOP // QUARTERS).square().mean(-1) + 1e-12
+        course = (energy / energy.mean(-1, keepdim=True) + 1e-3).log() / 2
+        wanted = torch.cat([normal[:, : config.dims], level.clamp(-2, 2), course], dim=-1)
+        loud = 10 ** (config.gamma * (band_db - band_db.amax(-1, keepdim=True)) / 10)
+        air_loud = loud[:, config.wave :].repeat_interleave(2, dim=-1) * self.halves * config.detail
+        in_time = (air_loud.sum(-1, keepdim=True) / QUARTERS).expand(-1, QUARTERS)
+        return wanted, torch.cat([loud[:, : config.wave], air_loud, in_time], dim=-1)
+
+    def sound(self, tail: Tensor, band_db: Tensor, noise: Tensor, cosines: Tensor) -> Tensor:
+        """Folded samples [F, HOP] from decoded numbers [F, tail], levels [F, bands] and noise [F, HOP]."""
+        dims, level = self.config.dims, self.level(band_db)
+        air_db, course = tail[:, dims:-QUARTERS].clamp(-3, 3), tail[:, -QUARTERS:].clamp(-4, 2).exp()
+        air = noise[:, dims:] * level[:, dims:] * air_db.exp()[:, self.half_of]
+        course = course / course.square().mean(-1, keepdim=True).sqrt()
+        shaped = (air @ cosines[dims:]) * course.repeat_interleave(HOP // QUARTERS, dim=-1)
+        return (tail[:, :dims] * level[:, :dims]) @ cosines[:dims] + shaped
+
+
+def analyse(audio: Tensor, start: int, stop: int, jumps: Tensor, view: View) -> tuple[Tensor, Tensor]:
+    """Frames `start`..`stop` of [B, N]: folded samples [B, T, HOP] and the rise in each, int64 [B, T].
+
+    Rise 0 is none, 1 is a hit right at the boundary (with the flat curve), the others are inside the frame.
+    """
+    overlap, total = view.config.overlap, -(-audio.shape[-1] // HOP)
+    more = min(stop + 1, total)  # the right neighbour tells whether the last boundary is hard
+    piece = frames.pieces(audio, overlap, start - 1, more)
+    inside = frames.between(piece, overlap)
+    curve, rises = view.curve(inside[:, 1:], inside[:, :-1])
+    piece = piece[:, frames.HOP :]
+    nearest = torch.cdist(curve.reshape(-1, BLOCKS), jumps[1:].double()).argmin(-1) + 1
+    jump = nearest.reshape(rises.shape).where(rises, torch.zeros(()).long())
+    folded = frames.fold(piece, overlap, hard_boundaries(jump > 0, more == total))
+    return folded[:, : stop - start], jump[:, : stop - start]
+
+
+def hard_boundaries(rises: Tensor, end: bool) -> Tensor:
+    """Bool [B, T] to [B, T + 1]: hard before every frame that rises, and at the end of the sound."""
+    return torch.cat([rises, torch.full_like(rises[:, :1], end)], dim=-1)
 
 
 def search_envelope(seen: Seen, books: Tensor, view: View) -> Tensor:
@@ -262,7 +330,7 @@ def describe_tables(config: CompactConfig) -> dict[str, tuple[int | None, ...]]:
     return {
         "envelope": (HEAD, ENTRIES, config.bands),
         "jumps": (config.jumps, BLOCKS),
-        "wave": (CODEBOOKS - HEAD, ENTRIES, config.dims),
+        "wave": (CODEBOOKS - HEAD, ENTRIES, config.tail),
         "noise": (None, HOP),
         "embed_mean": (HOP,),
         "embed": (HOP, None),

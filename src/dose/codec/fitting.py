@@ -1,6 +1,7 @@
 """Fits the compact codec's tables to sounds: k-means stage after stage, each stage saved as it ends."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,7 +14,16 @@ from dose import files
 from dose.codec import frames, quantise
 from dose.codec.codec import CODEBOOKS, ENTRIES, HOP, SILENCE_PEAK
 from dose.codec.compact import (
-    BLOCKS, GATE_DB, HEAD, CompactCodec, CompactConfig, Seen, View, compand, search_envelope,
+    BLOCKS,
+    GATE_DB,
+    HEAD,
+    CompactCodec,
+    CompactConfig,
+    Seen,
+    View,
+    analyse,
+    compand,
+    search_envelope,
 )  # fmt: skip
 
 NOISE_ROWS, EMBED_DIMS = 64, 64
@@ -34,36 +44,56 @@ class FittingConfig:
             raise ValueError(f"rounds must be at least 1, sweeps 0, frames {ENTRIES}")
 
 
-def collect(sounds: Iterable[np.ndarray], config: CompactConfig, limit: int, seed: int) -> Tensor:
-    """Folded frames [F, HOP] float32 of the sounds [N], silence left out, at most `limit`, shuffled."""
-    parts = []
-    for sound in sounds:
-        audio = torch.from_numpy(np.ascontiguousarray(sound, dtype=np.float32))[None]
-        folded = frames.fold(audio, config.overlap, 0, -(-audio.shape[-1] // HOP))[0]
-        parts.append(folded[folded.abs().amax(-1) >= SILENCE_PEAK].float())
-    everything = torch.cat(parts)
-    order = torch.randperm(len(everything), generator=torch.Generator().manual_seed(seed))
-    return everything[order[:limit]]
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Material:
+    """Frames to fit to, silence left out, F of them in random order."""
+
+    folded: Tensor  # float32 [F, HOP]
+    jump: Tensor  # int64 [F]
+    jumps: Tensor  # float32 [J, BLOCKS], the rises that `jump` counts
+
+
+def collect(sounds: Iterable[np.ndarray], config: CompactConfig, how: FittingConfig) -> Material:
+    """Frames of the sounds [N] at 44.1 kHz, at most `how.frames`."""
+    tracks = [torch.from_numpy(np.ascontiguousarray(s, dtype=np.float32))[None] for s in sounds]
+    view = View(config)
+    jumps = _jumps(tracks, view, how)
+    folded, jump = [], []
+    for audio in tracks:
+        frame, rise = analyse(audio, 0, -(-audio.shape[-1] // HOP), jumps, view)
+        loud = frame[0].abs().amax(-1) >= SILENCE_PEAK
+        folded.append(frame[0, loud].float())
+        jump.append(rise[0, loud])
+    order = torch.randperm(sum(map(len, jump)), generator=torch.Generator().manual_seed(how.seed))
+    order = order[: how.frames]
+    return Material(folded=torch.cat(folded)[order], jump=torch.cat(jump)[order], jumps=jumps)
 
 
 def fit(
-    folded: Tensor, config: CompactConfig, how: FittingConfig, state: Path, report: Report = lambda *_: None
+    material: Material,
+    config: CompactConfig,
+    how: FittingConfig,
+    state: Path,
+    report: Report = lambda *_: None,
 ) -> CompactCodec:
-    """The codec fitted to folded frames [F, HOP] from `collect`.
+    """The codec fitted to the frames of `collect`.
 
     `state` is a folder for finished steps: a fit that was killed goes on after the last one and ends with the
     same bytes; a state left by other frames or another configuration is not used. `report` is told the name
     and the mean error of each step.
     """
-    key = files.hash_json([config, how, files.hash_json(folded[:: max(1, len(folded) // 64)].tolist())])
+    folded = material.folded
+    key = files.hash_json([config, how, hashlib.sha256(folded.numpy().tobytes()).hexdigest()])
     steps = _Steps(state, key)
     cosines, view = frames.cosines(), View(config)
     tables = {"noise": _noise(how.seed), **steps.run("embed", lambda: _embedding(folded, cosines))}
-    tables |= steps.run("jumps", lambda: {"jumps": _jumps(folded, view, how)})
-    seen = [view.see(part.double(), tables["jumps"], cosines) for part in folded.split(8192)]
+    tables["jumps"] = material.jumps
+    seen = [
+        view.see(part.double(), jump, material.jumps, cosines)
+        for part, jump in zip(folded.split(8192), material.jump.split(8192), strict=True)
+    ]
     tables |= steps.run("envelope", lambda: {"envelope": _envelope(seen, view, how, report)})
     wave, weights = _waves(seen, tables["envelope"], view, cosines)
-    del seen
     books: list[Tensor] = []
     rest = wave.clone()
     power = float((view.weighting.spread(weights) * wave * wave).sum())
@@ -120,20 +150,22 @@ def _noise(seed: int) -> Tensor:
     return torch.randint(0, 2, (NOISE_ROWS, HOP), generator=draw).float() * 2 - 1
 
 
-def _jumps(folded: Tensor, view: View, how: FittingConfig) -> Tensor:
-    """The ways a level rises inside a frame, [jumps, BLOCKS] in dB, "not at all" first."""
-    curves = torch.cat([view.curve(part.double()) for part in folded.split(8192)]).float()
-    curves = curves[curves.amin(-1) < 0]
+def _jumps(tracks: list[Tensor], view: View, how: FittingConfig) -> Tensor:
+    """The ways a hit begins in a frame, [jumps, BLOCKS] in dB; the first two (none, at the start) are flat."""
+    found = []
+    for audio in tracks:
+        inside = frames.between(frames.pieces(audio, view.config.overlap, -1, -(-audio.shape[-1] // HOP)), view.config.overlap)
+        curves, _ = view.curve(inside[0, 1:], inside[0, :-1])
+        found.append(curves[curves.amin(-1) < 0])
+    curves = torch.cat(found).float()
     # Hits fall anywhere in a frame, so every curve is also seen later in its frame.
     moved = [torch.nn.functional.pad(curves, (n, 0), value=GATE_DB)[:, :BLOCKS] for n in range(BLOCKS)]
-    curves = torch.cat([m for m in moved]).unique(dim=0)
+    curves = torch.cat(moved).unique(dim=0)
     curves = curves[curves[:, -1] > -1]
-    few = view.config.jumps - 1
     one = torch.ones(len(curves), 1)
-    book = quantise.k_means(
-        curves, few, quantise.plain(BLOCKS), one, rounds=how.rounds * 2, seed=how.seed + 50
-    )
-    return torch.cat([torch.zeros(1, BLOCKS), book])
+    few, dims = view.config.jumps - 2, quantise.plain(BLOCKS)
+    book = quantise.k_means(curves, few, dims, one, rounds=how.rounds * 2, seed=how.seed + 50)
+    return torch.cat([torch.zeros(2, BLOCKS), book])
 
 
 def _envelope(seen: list[Seen], view: View, how: FittingConfig, report: Report) -> Tensor:
@@ -160,11 +192,11 @@ def _envelope(seen: list[Seen], view: View, how: FittingConfig, report: Report) 
 
 
 def _waves(seen: list[Seen], books: Tensor, view: View, cosines: Tensor) -> tuple[Tensor, Tensor]:
-    """What the waveform books have to code, float32 [F, dims], and the weights [F, wave]."""
+    """What the waveform books have to code, float32 [F, tail], and their weights."""
     waves, weights = [], []
     for part in seen:
         head = search_envelope(part, books, view)
-        wave, weight = view.wave(part.flat, quantise.look_up(head, books.double()), cosines)
+        wave, weight = view.tail(part.flat, quantise.look_up(head, books.double()), cosines)
         waves.append(wave.float())
         weights.append(weight.float())
     return torch.cat(waves), torch.cat(weights)
