@@ -90,7 +90,7 @@ class Runner:
                 self._current = None
 
     def _finish(self, run: Run) -> None:
-        token = telemetry.request_id.set(run.job.id[:8])
+        telemetry.request_id.set(run.job.id[:8])  # this thread's own context
         state: State = "done"
         error = None
         try:
@@ -109,12 +109,10 @@ class Runner:
         except Exception as e:  # a bug must not end the worker
             telemetry.event("job broke", level=40, error=e)
             state, error = "failed", "The service made a mistake with this song; retry, or send another one."
-        finally:
-            telemetry.request_id.reset(token)
         if self.store.end(run.job, state, error):
             telemetry.JOBS.labels(state).inc()
             seconds = round(time.monotonic() - run.since, 3)
-            telemetry.event("job ended", job=run.job.id[:8], state=state, seconds=seconds, error_text=error)
+            telemetry.event("job ended", state=state, seconds=seconds, why=error)
 
     def _extract(self, run: Run) -> None:
         folder = self.store.path(run.job.id)

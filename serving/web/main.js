@@ -99,7 +99,7 @@ async function showKit(id, only) {
 }
 
 function mark() {
-  const hits = Object.fromEntries(Object.entries(pads).map(([drum, pad]) => [drum, [...new Set(pad.hits.map((h) => h.time))]]));
+  const hits = Object.fromEntries(Object.entries(pads).map(([drum, pad]) => [drum, [...new Set(pad.hits.map((h) => h.time))].sort((a, b) => a - b)]));
   if (wave?.buffer) wave.mark(hits);
   $("legend").replaceChildren(...Object.entries(hits).filter(([, times]) => times.length).map(([drum, times]) => {
     const item = document.createElement("li");
