@@ -14,7 +14,7 @@ OUT = Path("data/sources")
 
 def main() -> None:
     section = config.load("sources", SourcesConfig)
-    bank = build(section, OUT, progress=lambda takes: tqdm(takes, desc="sources", unit="clip", mininterval=0.5))
+    bank = build(section, OUT, progress=lambda t: tqdm(t, desc="sources", unit="clip", mininterval=0.5))
     table = counts(bank)
     for cls in CLASSES:
         print(f"{cls:7}", *(f"{split} {table[cls, split]}" for split in ("train", "val", "test")))
