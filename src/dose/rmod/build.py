@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dose.sources.catalogue import Bank
 
 HARMLESS = ("workers", "shard", "pitch_cache_mb", "train", "val", "test")  # change no item's bytes
+MAKERS = ("streams", "columns", "recipe", "patterns", "draw", "effects", "pitch", "render")
 
 
 def data_id(config: RmodConfig, bank: "Bank") -> str:
@@ -31,27 +32,33 @@ def data_id(config: RmodConfig, bank: "Bank") -> str:
 
 @functools.cache
 def code_version() -> str:
-    """16 hex digits of this package's sources."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()[:16]
+    """16 hex digits of the modules that decide an item's bytes."""
+    folder = Path(__file__).parent
+    return hashlib.sha256(b"".join((folder / f"{m}.py").read_bytes() for m in MAKERS)).hexdigest()[:16]
 
 
 def build(config: RmodConfig, bank: "Bank", root: Path) -> None:
     """Writes data/rmod, or what of it is missing. Raises what drawing and rendering raise."""
     _clear_stale(config, bank, root)
-    size = table.PART
+    tables: list[tuple] = []
+    sounds: list[tuple] = []
     for split, count in counts(config).items():
-        parts = [(split, start, min(start + size, count)) for start in range(0, count, size)]
-        job = functools.partial(_table_shard, config, bank, root)
-        _run(job, [("recipes", *p) for p in parts], root, config.workers, f"{split} recipes")
-    for split, outputs in exports(config, root).items():
-        shards = [
-            (export.out.name, export, start, min(start + config.shard, counts(config)[split]))
-            for export in outputs
-            for start in range(0, counts(config)[split], config.shard)
-        ]
-        job = functools.partial(_audio_shard, config, bank, root)
-        _run(job, shards, root, config.workers, f"{split} audio")
+        tables += [("recipes", split, first, last) for first, last in _spans(count, table.PART)]
+        for export in exports(config, root)[split]:
+            spans = _spans(count, config.shard)
+            sounds += [(export.out.name, export, first, last) for first, last in spans]
+    _run(
+        functools.partial(_table_shard, config, bank, root),
+        tables,
+        root,
+        config.workers if len(tables) > 8 else 1,
+        "recipes",
+    )
+    _run(functools.partial(_audio_shard, config, bank, root), sounds, root, config.workers, "rendering")
+
+
+def _spans(count: int, size: int) -> list[tuple[int, int]]:
+    return [(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def _clear_stale(config: RmodConfig, bank: "Bank", root: Path) -> None:

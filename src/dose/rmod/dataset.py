@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dose import audio, files
 from dose.cluster import map_shards
@@ -142,13 +142,14 @@ def counts(config: RmodConfig) -> dict[str, int]:
 
 
 def exports(config: RmodConfig, root: Path) -> dict[str, tuple[Export, ...]]:
-    """What the stage writes as audio, for each table."""
-    base: dict[str, Any] = {"out": root / "audio"}
+    """What the stage writes as audio from each table."""
+    base = root / "audio"
     return {
-        "val": (Export(out=base["out"] / "val", split="val"),),
+        "train": (),
+        "val": (Export(out=base / "val", split="val"),),
         "test": (
-            Export(out=base["out"] / "test", split="test"),
-            Export(out=base["out"] / "test_drums", split="test", drums_only=True),
+            Export(out=base / "test", split="test"),
+            Export(out=base / "test_drums", split="test", drums_only=True),
         ),
-        "groove": (Export(out=base["out"] / "test_groove", split="groove"),),
+        "groove": (Export(out=base / "test_groove", split="groove"),),
     }

@@ -155,7 +155,7 @@ def _hits(midi: ranges.Midi, name: str, u: _Numbers) -> dict[str, Node]:
 
 
 def _loop(config: RmodConfig, bank: "Bank", split: str, name: str, u: _Numbers) -> Node:
-    clips = _clips(bank, name, split)
+    clips = _clips(bank, name, split, never_used=config.loops.absent == 1)
     code = u.below("clip0", len(clips))
     length = np.array([round(c.seconds * RATE) for c in clips])[code]
     # Pieces of 4 s; a rest of 2 s or more is one too. A shorter clip is one piece, repeated from its start.
@@ -255,8 +255,10 @@ def _master(span: ranges.MasterRange, u: _Numbers) -> Node:
     }
 
 
-def _clips(bank: "Bank", name: str, split: str) -> tuple:
+def _clips(bank: "Bank", name: str, split: str, *, never_used: bool = False) -> tuple:
     clips = bank.select(name, split)
+    if not clips and never_used:
+        return bank.clips[:1]  # gives the columns their types
     if not clips:
         raise MissingInputError(
             f"The bank has no {name} in the split '{split}'; add sources with some (params.yaml: sources)."

@@ -41,25 +41,35 @@ def render(
     tracks = [(name, place(drum, shots[name]), drum.chain) for name, drum in recipe.drums.items()]
     if not drums_only:
         tracks += [(name, _loop(loop, bank, config), loop.chain) for name, loop in recipe.loops.items()]
-    dry = np.zeros((2, MIX), np.float32)
-    sent = np.zeros((2, MIX), np.float32)
+    late = config.master.sends == "after"
+    bus = _Bus(late)
     parts = {}
     for name, x, chain in tracks:
-        own_dry, own_sent = _track(x, chain)
-        dry += own_dry
-        sent += own_sent
+        own = _Bus(late)  # also where no stems are asked for: the order of sums is the same either way
+        _track(x, chain, own)
+        bus.add(own)
         if stems:
-            parts[name] = (own_dry, own_sent)
-    late = config.master.sends == "after"
-    desk = _Master(recipe.master, dry if late else dry + sent)
+            parts[name] = own
+    desk = _Master(recipe.master, bus)
     return Rendered(
-        mix=desk.mix + sent if late else desk.mix,
+        mix=desk.mix,
         shots=shots,
         hits={name: tuple(o / RATE for o in drum.onsets) for name, drum in recipe.drums.items()},
-        stems={n: desk.share(d) + s if late else desk.share(d + s) for n, (d, s) in parts.items()}
-        if stems
-        else None,
+        stems={name: desk.share(part) for name, part in parts.items()} if stems else None,
     )
+
+
+class _Bus:
+    """What is on its way to the master: tracks and their sends, [2, MIX] each; one array where they join."""
+
+    def __init__(self, late_sends: bool):
+        self.dry = np.zeros((2, MIX), np.float32)
+        self.sent = np.zeros((2, MIX), np.float32) if late_sends else self.dry
+
+    def add(self, other: "_Bus") -> None:
+        self.dry += other.dry
+        if self.sent is not self.dry:
+            self.sent += other.sent
 
 
 def shot(drum: Drum, bank: "Bank") -> Array:
@@ -72,7 +82,7 @@ def shot(drum: Drum, bank: "Bank") -> Array:
         mixed *= np.exp(-fall * np.arange(SHOT)).astype(np.float32)
     if drum.tilt_db != 0:
         shelf = effects.high_shelf(drum.tilt_hz, drum.tilt_db, math.sqrt(0.5))
-        mixed = effects.biquads(mixed, shelf[None].astype(np.float32))
+        mixed = effects.biquads(mixed, shelf[None])
     return audio.normalise_peak(audio.fade_out(mixed, FADE))
 
 
@@ -116,52 +126,50 @@ def _cache(limit: int) -> pitch.Cache:
     return pitch.Cache(limit)
 
 
-def _track(x: Array, chain: Chain) -> tuple[Array, Array]:
-    """The track [MIX] as the master hears it: itself [2, MIX] and its sends [2, MIX]."""
-    gain = audio.from_db(chain.gain_db) * (-1 if chain.inverted else 1)
-    x = x * np.float32(gain)
-    level = effects.rms(x)
+def _track(x: Array, chain: Chain, bus: _Bus) -> None:
+    """Adds the track [MIX] and its sends to the bus."""
+    gain = 10 ** (chain.gain_db / 20) * (-1 if chain.inverted else 1)
+    level = effects.rms(x) * abs(gain)
+    x = effects.biquads(x, _sections((chain.shelf, *chain.peaks), shelf=True), gain)
     c = chain.compressor
-    x = _at_level(effects.biquads(x, _sections((chain.shelf, *chain.peaks), shelf=True)), level)
-    x = _at_level(effects.compress(x, c.threshold_db, c.attack_ms, c.release_ms, c.ratio), level)
-    left, right = pan_gains(chain.pan, chain.law)
+    back = _level_return(x, level)
+    x = effects.compress(x, c.threshold_db, c.attack_ms, c.release_ms, c.ratio, back)
+    back = _level_return(x, level)
+    left, right = (back * side for side in pan_gains(chain.pan, chain.law))
     # The limiter is linked over both channels, so that pan stays a pair of numbers.
-    threshold = float(audio.from_db(chain.limiter.threshold_db)) / max(left, right)
-    if audio.peak(x) > threshold:
+    threshold = 10 ** (chain.limiter.threshold_db / 20) / max(left, right, 1e-9)
+    if effects.peak(x) > threshold:
         x *= effects.limiter_gain(np.abs(x), threshold, chain.limiter.release_ms)
-    sides = np.array([[left], [right]], np.float32)
-    return sides * x, _sends(x, chain, sides)
-
-
-def _sends(x: Array, chain: Chain, sides: Array) -> Array:
-    sent = np.zeros((2, MIX), np.float32)
+    effects.mix_in(bus.dry, x, left, right)
     if (d := chain.delay) is not None:
         echo = effects.delay(_band(x, d.highpass_hz, d.lowpass_hz), round(d.seconds * RATE), d.feedback)
-        sent += sides * echo * np.float32(audio.from_db(d.level_db))
+        loudness = 10 ** (d.level_db / 20)
+        effects.mix_in(bus.sent, echo, left * loudness, right * loudness)
     if (r := chain.reverb) is not None:
-        wet = effects.reverb(_band(x, r.highpass_hz, r.lowpass_hz), r.room, r.damping, r.width)
-        # The reverb hears the sum of both channels.
-        sent += wet * (sides.mean() * np.float32(audio.from_db(r.level_db)))
-    return sent
+        # The reverb hears the mean of both channels.
+        loudness = 10 ** (r.level_db / 20) * (left + right) / 2
+        feed = _band(x, r.highpass_hz, r.lowpass_hz)
+        bus.sent += effects.reverb(feed, r.room, r.damping, r.width, loudness)
 
 
 def _band(x: Array, highpass_hz: float, lowpass_hz: float | None) -> Array:
-    sections = [effects.high_pass(highpass_hz)]
+    x = effects.first_order(x, *effects.high_pass(highpass_hz).astype(np.float32))
     if lowpass_hz is not None:
-        sections.append(effects.low_pass(lowpass_hz))
-    return effects.biquads(x, np.array(sections, np.float32))
+        x = effects.first_order(x, *effects.low_pass(lowpass_hz).astype(np.float32))
+    return x
 
 
 def _sections(filters: tuple[Filter, ...], *, shelf: bool) -> Array:
-    """Float32 [K, 5]; with `shelf` the first is a low shelf, the others are peaks."""
+    """Float64 [K, 5]; with `shelf` the first is a low shelf, the others are peaks."""
     kinds = [effects.low_shelf if shelf and i == 0 else effects.peak_filter for i in range(len(filters))]
     rows = [kind(f.hz, f.gain_db, f.q) for kind, f in zip(kinds, filters, strict=True)]
-    return np.array(rows, np.float32).reshape(-1, 5)
+    return np.array(rows).reshape(-1, 5)
 
 
-def _at_level(x: Array, level: float) -> Array:
+def _level_return(x: Array, level: float) -> float:
+    """The gain that brings x back to the RMS `level`; 1 for silence."""
     now = effects.rms(x)
-    return x * np.float32(level / now) if now > effects.RMS_FLOOR else x
+    return level / now if now > effects.RMS_FLOOR else 1.0
 
 
 def pan_gains(pan: float, law: str) -> tuple[float, float]:
@@ -180,20 +188,22 @@ def pan_gains(pan: float, law: str) -> tuple[float, float]:
 class _Master:
     """EQ, gain and limiter over the sum of all tracks; the limiter's gain is kept for the stems."""
 
-    def __init__(self, master: Master, bus: Array):
+    def __init__(self, master: Master, bus: _Bus):
         self._eq = _sections(master.peaks, shelf=False)
-        equalised = self._filter(bus)
-        before, after = effects.rms(bus.ravel()), effects.rms(equalised.ravel())
-        scale = before / after if after > effects.RMS_FLOOR else 1.0
-        self._gain = np.float32(scale * audio.from_db(master.gain_db))
-        loud = equalised * self._gain
-        threshold = float(audio.from_db(master.limiter.threshold_db))
-        self._limit = effects.limiter_gain(np.abs(loud).max(axis=0), threshold, master.limiter.release_ms)
-        self.mix = loud * self._limit
+        loud = self._filter(bus.dry)
+        back = _level_return(loud.ravel(), effects.rms(bus.dry.ravel()))
+        self._gain = np.float32(back * 10 ** (master.gain_db / 20))
+        loud *= self._gain
+        threshold = 10 ** (master.limiter.threshold_db / 20)
+        level = np.maximum(np.abs(loud[0]), np.abs(loud[1]))
+        self._limit = effects.limiter_gain(level, threshold, master.limiter.release_ms)
+        loud *= self._limit
+        self.mix = loud if bus.sent is bus.dry else loud + bus.sent
 
     def _filter(self, stereo: Array) -> Array:
-        return np.stack([effects.biquads(np.ascontiguousarray(side), self._eq) for side in stereo])
+        return np.stack([effects.biquads(side, self._eq) for side in stereo])
 
-    def share(self, part: Array) -> Array:
-        """What `part` [2, MIX] of the bus is in the mix."""
-        return self._filter(part) * self._gain * self._limit
+    def share(self, part: _Bus) -> Array:
+        """What `part` of the bus is in the mix, [2, MIX]."""
+        own = self._filter(part.dry) * self._gain * self._limit
+        return own if part.sent is part.dry else own + part.sent

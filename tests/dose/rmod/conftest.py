@@ -1,20 +1,22 @@
-"""A bank of made sounds, small enough to hold in memory, and the laptop's ranges."""
+"""A bank of made sounds and the laptop's ranges."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dose import audio
 from dose import config as params
 from dose.drums import DRUMS, INSTRUMENTS, SPLITS
 from dose.rmod import RmodConfig
 from dose.sources.catalogue import Bank, Clip, quantise, sound_id
 
-RANGES = Path(__file__).with_name("ranges.yaml")
+LOOP_SECONDS = (1.0, 2.5, 4.5, 9.0)  # shorter than a half, than a piece, than two, and more
 
 
 def _sound(cls: str, j: int, rng: np.random.Generator) -> np.ndarray:
-    n = 20000 if cls in DRUMS else int(44100 * (1.0, 2.5, 4.5, 9.0)[j])
+    n = 20000 if cls in DRUMS else int(44100 * LOOP_SECONDS[j])
     t = np.arange(n) / 44100
     if cls == "kick":
         return 0.9 * np.sin(2 * np.pi * (50 + 10 * j) * t) * np.exp(-8 * t)
@@ -23,22 +25,15 @@ def _sound(cls: str, j: int, rng: np.random.Generator) -> np.ndarray:
     return 0.6 * np.sin(2 * np.pi * 110 * (j + 1) * t) * (1 + 0.4 * np.sin(2 * np.pi * 3 * t))
 
 
-class MemoryBank(Bank):
-    """Keeps its sounds when pickled: there are no files to read them from again."""
-
-    def __getstate__(self):
-        return self.__dict__
-
-
-def memory_bank(classes=DRUMS + INSTRUMENTS) -> MemoryBank:
+def _write_bank(root: Path, classes: Iterable[str], each: int) -> Bank:
     rng = np.random.default_rng(0)
-    clips, sounds = [], {}
+    clips = []
     for split in SPLITS:
         for cls in classes:
-            for j in range(4):
+            for j in range(each):
                 samples = quantise(_sound(cls, j, rng) * (0.9 + 0.02 * SPLITS.index(split)))
                 clip = sound_id(samples)
-                sounds[clip] = samples
+                audio.write(root / "clips" / f"{clip}.flac", samples)
                 clips.append(
                     Clip(
                         id=clip,
@@ -51,27 +46,38 @@ def memory_bank(classes=DRUMS + INSTRUMENTS) -> MemoryBank:
                         version="1",
                         kit=f"kit {j}",
                         author="nobody",
-                        licence=("CC0-1.0", "MIT")[j % 2],
+                        licence="MIT" if j == 1 else "CC0-1.0",
                         attribution="",
                         group=f"{split} {j}",
                         split=split,
-                        file="",
+                        file=f"clips/{clip}.flac",
                         seconds=samples.size / 44100,
                         lead_in_ms=0.0,
                         peak_db=0.0,
                         cluster=clip,
                     )
                 )
-    bank = MemoryBank("made", clips)
-    bank._sounds = sounds
-    return bank
+    return Bank(root, clips)
 
 
 @pytest.fixture(scope="session")
-def bank() -> MemoryBank:
-    return memory_bank()
+def make_bank(tmp_path_factory) -> Callable[..., Bank]:
+    def make(classes: Iterable[str] = DRUMS + INSTRUMENTS, each: int = 4) -> Bank:
+        return _write_bank(tmp_path_factory.mktemp("bank"), classes, each)
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def ranges() -> RmodConfig:
-    return params.load("rmod", RmodConfig, RANGES)
+def bank(make_bank) -> Bank:
+    return make_bank()
+
+
+@pytest.fixture(scope="session")
+def ranges_path() -> Path:
+    return Path(__file__).with_name("ranges.yaml")
+
+
+@pytest.fixture(scope="session")
+def ranges(ranges_path) -> RmodConfig:
+    return params.load("rmod", RmodConfig, ranges_path)

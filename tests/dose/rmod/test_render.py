@@ -8,7 +8,7 @@ from dose.drums import DRUMS
 from dose.errors import MissingInputError
 from dose.rmod import draw, render
 from dose.rmod.draw import draw_many
-from dose.rmod.render import MIX, SHOT, pan_gains, place
+from dose.rmod.render import MIX, SHOT, _level_return, pan_gains, place
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +87,8 @@ def test_drawn_from_the_split_that_is_asked_for(ranges, bank):
         used = [layer.clip for d in recipe.drums.values() for layer in d.layers]
         used += [loop.clip for loop in recipe.loops.values()]
         assert {bank.clip(c).split for c in used} == {split}
+
+
+def test_the_level_return_leaves_silence_alone():
+    assert _level_return(np.zeros(100, np.float32), 0.5) == 1.0
+    assert _level_return(np.full(100, 0.1, np.float32), 0.5) == pytest.approx(5)

@@ -1,0 +1,245 @@
+"""What recipes are made of, against the specification; and that each is a function of its address."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from dose import config as params
+from dose import files
+from dose.drums import DRUMS, INSTRUMENTS
+from dose.errors import ConfigError, MissingInputError
+from dose.rmod import Recipe, RmodConfig, draw
+from dose.rmod.draw import HALF, LAWS, MIX, PARAMETERS, draw_many
+from dose.rmod.streams import NAMED, WIDTH, uniforms
+
+COUNT = 2000
+
+
+@pytest.fixture(scope="module")
+def recipes(ranges, bank):
+    return list(draw_many(ranges, bank, "train", 0, COUNT))
+
+
+def near(share, probability, count):
+    """Within four standard errors."""
+    return abs(share - probability) < 4 * np.sqrt(probability * (1 - probability) / count)
+
+
+def uniform_on(values, low, high):
+    """Inside, and the mean within four standard errors of the middle."""
+    values = np.asarray(values)
+    slack = 1e-4 * max(abs(low), abs(high))
+    inside = values.min() >= low - slack and values.max() <= high + slack
+    return inside and abs(values.mean() - (low + high) / 2) < 4 * (high - low) / np.sqrt(12 * values.size)
+
+
+def test_hits_per_drum(recipes):
+    for drum, (least, most) in {"kick": (2, 4), "snare": (2, 4), "hihat": (14, 18)}.items():
+        counts = [len(r.drums[drum].onsets) for r in recipes]
+        for n in range(least, most + 1):
+            assert near(counts.count(n) / COUNT, 1 / (most - least + 1), COUNT)
+        assert set(counts) == set(range(least, most + 1))
+
+
+def test_onsets_lie_on_the_grid_apart_and_evenly(recipes):
+    onsets = [r.hihat.onsets for r in recipes]
+    points = np.concatenate(onsets) / (MIX / 1920)
+    np.testing.assert_allclose(points, np.rint(points), atol=0.006)  # rounded to a sample
+    assert all(np.diff(o).min() >= 91 for o in onsets)
+    assert uniform_on(points, 0, 1919)
+    quarters = np.histogram(points, 4, (0, 1920))[0] / points.size
+    assert all(near(q, 0.25, points.size) for q in quarters)
+
+
+def test_velocities_are_normal(recipes):
+    v = np.concatenate([r.drums[d].velocities for r in recipes for d in DRUMS]).astype(float)
+    assert v.mean() == pytest.approx(100, abs=4 * 3 / np.sqrt(v.size))
+    assert v.std() == pytest.approx(np.sqrt(9 + 1 / 12), rel=0.02)  # rounding adds 1/12
+    assert near(np.mean(np.abs(v - 100) <= 3), 0.7567, v.size)  # of N(100, 3), rounded: P(|z| < 3.5 / 3)
+
+
+def test_instruments_are_absent_with_the_stated_probability(recipes):
+    for name in INSTRUMENTS:
+        assert near(np.mean([getattr(r, name) is None for r in recipes]), 0.3, COUNT)
+    # And independently of one another.
+    assert near(np.mean([not r.loops for r in recipes]), 0.3**4, COUNT)
+
+
+def test_transpositions_and_slices(recipes):
+    for name in INSTRUMENTS:
+        loops = [r.loops[name] for r in recipes if name in r.loops]
+        low, high = (-6, 2) if name == "bass" else (-12, 12)
+        semitones = [loop.semitones for loop in loops]
+        assert set(semitones) == set(range(low, high + 1))
+        assert abs(np.mean(semitones) - (low + high) / 2) < 4 * (high - low) / np.sqrt(12 * len(loops))
+        assert near(np.mean([loop.length == HALF for loop in loops]), 0.5, len(loops))
+
+
+def test_slices_stay_inside_their_clip(recipes, bank):
+    starts = set()
+    for r in recipes:
+        for loop in r.loops.values():
+            length = bank.audio(loop.clip).size
+            assert loop.start % HALF == 0
+            assert loop.start < length
+            assert length < MIX or loop.start + loop.length <= length or loop.start % MIX == 0
+            starts.add((round(length / 44100, 1), loop.start // HALF))
+    # 9 s: pieces at 0 and 4 s and their halves; 2.5 s: one piece; 1 s: one.
+    assert {s for s in starts if s[0] == 9.0} == {(9.0, k) for k in range(4)}
+    assert {s for s in starts if s[0] == 2.5} == {(2.5, 0)}
+
+
+def test_layering(recipes):
+    for drum in DRUMS:
+        layers = [r.drums[drum].layers for r in recipes]
+        pairs = [tuple(round(x.weight, 6) for x in two) for two in layers if len(two) == 2]
+        assert near(len(pairs) / COUNT, 0.5, COUNT)
+        for weights in ((0.8, 0.2), (0.7, 0.3), (0.6, 0.4)):
+            assert near(pairs.count(weights) / len(pairs), 1 / 3, len(pairs))
+        assert all(one[0].weight == 1 for one in layers if len(one) == 1)
+        assert all(a.clip != b.clip for a, b in (two for two in layers if len(two) == 2))
+
+
+def test_every_chain_parameter_stays_in_its_range(recipes, ranges):
+    for name, track in ranges.tracks.items():
+        chains = [p.chain for r in recipes if (p := getattr(r, name)) is not None]
+        assert uniform_on([c.gain_db for c in chains], *track.gain_db)
+        assert uniform_on([c.pan for c in chains], *track.pan)
+        for field in ("threshold_db", "attack_ms", "release_ms", "ratio"):
+            assert uniform_on(
+                [getattr(c.compressor, field) for c in chains], *getattr(track.compressor, field)
+            )
+        assert all(len(c.peaks) == len(track.peaks) for c in chains)
+        for i, span in enumerate((track.shelf, *track.peaks)):
+            filters = [(c.shelf, *c.peaks)[i] for c in chains]
+            assert uniform_on([f.gain_db for f in filters], *span.gain_db)
+            assert uniform_on([f.hz for f in filters], *span.hz)
+        assert near(np.mean([c.inverted for c in chains]), 0.5, len(chains))
+        assert all(near(np.mean([c.law == law for c in chains]), 1 / 3, len(chains)) for law in LAWS)
+        for send in ("reverb", "delay"):
+            share = np.mean([getattr(c, send) is not None for c in chains])
+            wanted = getattr(track, send)
+            assert near(share, wanted, len(chains)) if wanted else share == 0
+    assert uniform_on([r.master.gain_db for r in recipes], 5, 25)
+
+
+def test_sends(recipes, ranges):
+    reverbs = [p.chain.reverb for r in recipes for p in (r.snare, r.hihat) if p.chain.reverb]
+    delays = [p.chain.delay for r in recipes for p in (r.snare, r.hihat) if p.chain.delay]
+    for field in ("room", "damping", "width", "level_db"):
+        assert uniform_on([getattr(x, field) for x in reverbs], *getattr(ranges.reverb, field))
+    for field in ("seconds", "feedback", "level_db"):
+        assert uniform_on([getattr(x, field) for x in delays], *getattr(ranges.delay, field))
+    both = reverbs + delays
+    assert uniform_on([x.highpass_hz for x in both], 1500, 2500)
+    assert near(np.mean([x.lowpass_hz is not None for x in both]), 0.01, len(both))
+
+
+def test_variation(recipes, ranges):
+    plain = [r.kick for r in recipes if r.kick.decay_seconds is None]
+    varied = [r.kick for r in recipes if r.kick.decay_seconds is not None]
+    assert near(len(varied) / COUNT, ranges.variation.probability, COUNT)
+    assert all(d.tilt_db == 0 and all(x.semitones == 0 for x in d.layers) for d in plain)
+    assert uniform_on(np.log([d.decay_seconds for d in varied]), *np.log(ranges.variation.decay_seconds))
+    assert uniform_on([d.layers[0].semitones for d in varied], *ranges.variation.semitones)
+
+
+def test_a_recipe_is_a_function_of_its_address(recipes, ranges, bank):
+    assert draw(ranges, bank, "train", 777) == recipes[777]
+    assert list(draw_many(ranges, bank, "train", 250, 260)) == recipes[250:260]  # across a block's edge
+    assert draw(ranges, bank, "val", 777) != recipes[777]
+    other = dataclasses.replace(ranges, seed=ranges.seed + 1)
+    assert draw(other, bank, "train", 777).kick.chain != recipes[777].kick.chain
+    assert draw(ranges, bank, "train", 123_456_789).index == 123_456_789
+
+
+def test_numbers_are_addressed_not_drawn_in_sequence():
+    """The numbers are Philox's raw output at counter (., ., index, .) under the key (seed, split)."""
+    u = uniforms(7, "val", 40, 42)
+    raw = np.random.Philox(key=np.array([7, 1], np.uint64), counter=np.array([0, 0, 41, 0], np.uint64))
+    want = (raw.random_raw(WIDTH) >> np.uint64(11)) * 2.0**-53
+    np.testing.assert_array_equal(u[1, 0], want)
+    assert len(np.unique(uniforms(7, "val", 0, 50))) > 0.9999 * 50 * u[0].size
+    assert len(PARAMETERS) == len(set(PARAMETERS)) <= NAMED
+
+
+def test_one_track_does_not_move_another(recipes, ranges, bank):
+    """More hits, other ranges and other clips of one track leave every other track as it was."""
+    kick = dataclasses.replace(ranges.tracks["kick"], gain_db=(0.0, 0.0))
+    midi = dataclasses.replace(ranges.midi, hits={**ranges.midi.hits, "hihat": (1, 1)})
+    changed = dataclasses.replace(ranges, tracks={**ranges.tracks, "kick": kick}, midi=midi)
+    got = draw(changed, bank, "train", 5)
+    assert got.kick.chain.gain_db == 0.0
+    assert (got.snare, got.bass, got.piano, got.master) == (
+        recipes[5].snare,
+        recipes[5].bass,
+        recipes[5].piano,
+        recipes[5].master,
+    )
+
+
+def test_golden(recipes):
+    """Pinned: a change here makes every data set that was ever drawn another one."""
+    assert [files.hash_json(recipes[i].as_dict()) for i in (0, 1, 1999)] == GOLDEN
+
+
+GOLDEN = ["edf1a72b533d56d9", "c20d47114725d0f8", "805128eb2fd622cf"]
+
+
+def test_a_dict_and_back(recipes):
+    for recipe in recipes[:20]:
+        assert Recipe.from_dict(recipe.as_dict()) == recipe
+
+
+def test_a_class_with_no_clips_is_named(ranges, make_bank):
+    with pytest.raises(MissingInputError, match=r"no snare.*'val'"):
+        draw(ranges, make_bank([d for d in DRUMS + INSTRUMENTS if d != "snare"], 1), "val", 0)
+    with pytest.raises(MissingInputError, match="no vocal"):
+        draw(ranges, make_bank([d for d in DRUMS + INSTRUMENTS if d != "vocal"], 1), "val", 0)
+
+
+def test_an_instrument_that_never_plays_needs_no_clips(ranges, make_bank):
+    silent = dataclasses.replace(ranges, loops=dataclasses.replace(ranges.loops, absent=1.0))
+    assert draw(silent, make_bank(DRUMS), "val", 0).loops == {}
+
+
+def test_one_clip_of_a_class_is_never_layered_with_itself(ranges, make_bank):
+    lonely = make_bank(each=1)
+    always = dataclasses.replace(ranges, layering=dataclasses.replace(ranges.layering, probability=1.0))
+    recipe = draw(always, lonely, "train", 0)
+    assert all(len(d.layers) == 1 and d.layers[0].weight == 1 for d in recipe.drums.values())
+
+
+def test_coinciding_hits_are_allowed_without_a_gap(ranges, bank):
+    tight = dataclasses.replace(ranges.midi, grid=20, gap=0)
+    onsets = [
+        r.hihat.onsets for r in draw_many(dataclasses.replace(ranges, midi=tight), bank, "train", 0, 20)
+    ]
+    assert any(len(set(o)) < len(o) for o in onsets)
+    full = dataclasses.replace(ranges.midi, grid=18, gap=1)
+    for r in draw_many(dataclasses.replace(ranges, midi=full), bank, "train", 0, 20):
+        assert len(set(r.hihat.onsets)) == len(r.hihat.onsets)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("loops", "absent"), 1.5, "probability"),
+        (("midi", "hits"), {"kick": [2, 4]}, "must name exactly"),
+        (("midi", "grid"), 10, "fit the grid"),
+        (("master", "gain_db"), [25, 5], r"low <= high"),
+        (("layering", "weights"), [], "at least one pair"),
+        (("tracks",), {}, "tracks"),
+        (("seed",), -1, "seed"),
+        (("pitch",), "slow", "must be one of"),
+    ],
+)
+def test_a_wrong_range_is_named(path, value, words, ranges_path):
+    section = params.read_section("rmod", ranges_path)
+    inner = section
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    with pytest.raises(ConfigError, match=words):
+        params.parse(RmodConfig, section, "params.yaml: rmod")

@@ -1,0 +1,74 @@
+import pytest
+import soundfile
+import yaml
+
+from dose import cli, files
+from dose.drums import DRUMS
+from dose.sources import catalogue
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, make_bank, ranges_path):
+    """A folder with params.yaml and data/sources, as after the first stage."""
+    bank = make_bank(each=2)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "sources").symlink_to(bank.root)
+    catalogue.write_catalogue(bank.clips, bank.root / catalogue.CATALOGUE)
+    files.write_manifest(bank.root)
+    (tmp_path / "params.yaml").write_text(ranges_path.read_text())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_export_twice_gives_the_same_bytes(project, capsys):
+    for out in ("a", "b"):
+        assert cli.main(["rmod", "export", "--split", "test", "--count", "2", "--out", out]) == 0
+    names = sorted(p.relative_to(project / "a") for p in (project / "a").rglob("*.*"))
+    assert [str(n) for n in names[:5]] == [
+        f"000000/{n}" for n in ("hihat.wav", "hits.json", "kick.wav", "mix.wav", "snare.wav")
+    ]
+    assert all((project / "a" / n).read_bytes() == (project / "b" / n).read_bytes() for n in names)
+    info = soundfile.info(project / "a" / "000001" / "mix.wav")
+    assert (info.samplerate, info.channels, info.frames, info.subtype) == (44100, 2, 176400, "PCM_16")
+
+
+def test_stems_and_data_sets(project):
+    line = "rmod export --dataset rmod_drums --count 1 --start 3 --out d --stems"
+    assert cli.main(line.split()) == 0
+    assert {p.stem for p in (project / "d" / "000003" / "stems").iterdir()} == set(DRUMS)
+
+
+def test_show_prints_the_recipe_and_writes_everything(project, capsys):
+    assert cli.main(["rmod", "show", "--split", "train", "--index", "123456", "--out", "shown"]) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert (shown["split"], shown["index"]) == ("train", 123456)
+    assert len(shown["hihat"]["onsets"]) >= 14
+    names = {p.name for p in (project / "shown").iterdir()}
+    assert names == {
+        "mix.wav",
+        "kick.wav",
+        "snare.wav",
+        "hihat.wav",
+        "hits.json",
+        "recipe.json",
+        "drums.mid",
+        "stems",
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("rmod export --split test --count 0 --out x", "at least 1"),
+        ("rmod export --split test --dataset groove --count 1 --out x", "not both"),
+        ("rmod show --split train --index -1", "at least 0"),
+        ("rmod query bass", "dvc repro"),
+        ("rmod show --split train --index 1 --sources nowhere", "nowhere"),
+        ("rmod show --split train --index 1 --params nowhere.yaml", "nowhere.yaml"),
+    ],
+)
+def test_mistakes_are_one_sentence(project, capsys, line, words):
+    assert cli.main(line.split()) == 1
+    error = capsys.readouterr().err
+    assert words in error
+    assert len(error.strip().splitlines()) == 1

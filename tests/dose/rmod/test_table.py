@@ -1,0 +1,63 @@
+import pytest
+
+from dose.drums import DRUMS
+from dose.errors import DoseError, MissingInputError
+from dose.rmod import table
+from dose.rmod.draw import draw_many
+
+COUNT = 120
+
+
+@pytest.fixture(scope="module")
+def written(ranges, bank, tmp_path_factory):
+    root = tmp_path_factory.mktemp("table")
+    for split in ("train", "val"):
+        table.write_part(ranges, bank, split, 0, COUNT, table.part_path(root, split, 0))
+    return root
+
+
+@pytest.fixture(scope="module")
+def recipes(ranges, bank):
+    return list(draw_many(ranges, bank, "train", 0, COUNT))
+
+
+def test_rows_are_the_recipes_exactly(written, recipes):
+    assert [table.read_recipe(written, "train", i) for i in range(COUNT)] == recipes
+
+
+@pytest.mark.parametrize(
+    ("where", "holds"),
+    [
+        ("bass IS NULL", lambda r: r.bass is None),
+        ("list_contains(instruments, 'vocal')", lambda r: r.vocal is not None),
+        ("len(instruments) = 0", lambda r: not r.loops),
+        ("kick.layers[1].kit = 'kit 2'", lambda r: r.kick.layers[0].kit == "kit 2"),
+        ("len(snare.layers) = 2", lambda r: len(r.snare.layers) == 2),
+        ("piano.semitones > 6", lambda r: r.piano is not None and r.piano.semitones > 6),
+        ("list_contains(licences, 'MIT')", lambda r: "MIT" in _gather(r, "licence")),
+        ("list_contains(kits, 'kit 3')", lambda r: "kit 3" in _gather(r, "kit")),
+        ("hihat.chain.reverb.room > 0.5", lambda r: r.hihat.chain.reverb and r.hihat.chain.reverb.room > 0.5),
+        ("len(hihat.onsets) = 18", lambda r: len(r.hihat.onsets) == 18),
+    ],
+)
+def test_queries_find_what_holds(written, recipes, where, holds):
+    found = table.query(written, f"split = 'train' AND {where}", limit=1000)
+    assert sorted(found["index"]) == [r.index for r in recipes if holds(r)]
+    assert 0 < len(found) < COUNT
+
+
+def _gather(recipe, field):
+    drums = [getattr(layer, field) for d in DRUMS for layer in recipe.drums[d].layers]
+    return {*drums, *(getattr(loop, field) for loop in recipe.loops.values())}
+
+
+def test_clips_are_listed(written, recipes):
+    found = table.query(written, "split = 'train' AND index = 7", columns="clips").clips[0]
+    assert set(found) == _gather(recipes[7], "clip")
+
+
+def test_a_wrong_query_is_one_sentence(written, tmp_path):
+    with pytest.raises(DoseError, match="does not run"):
+        table.query(written, "kick.colour = 'red'")
+    with pytest.raises(MissingInputError, match="no recipes"):
+        table.query(tmp_path, "true")
