@@ -1,0 +1,101 @@
+"""The Python client against the application: what it sends, saves, waits for and raises."""
+
+import contextlib
+import io
+import threading
+import time
+
+import pytest
+import uvicorn
+from fake_extractor import FakeExtractor
+from server import free_port
+
+from dose import audio
+from dose.client import Client, ServiceError
+from dose.errors import AudioError
+
+
+@pytest.fixture
+def connect(served):
+    """A client of the application, which runs on a real port in a thread of this process."""
+    with contextlib.ExitStack() as stack:
+
+        def make(extractor=None, key=None, patience=20.0, **changes) -> Client:
+            app = served(extractor, **changes).app
+            port = free_port()
+            server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None))
+            thread = threading.Thread(target=server.run)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(setattr, server, "should_exit", True)
+            while not server.started:
+                time.sleep(0.01)
+            return stack.enter_context(Client(f"http://127.0.0.1:{port}", key=key, patience=patience))
+
+        yield make
+
+
+def test_a_loop_becomes_a_folder_of_wavs(connect, loop, tmp_path):
+    (tmp_path / "loop.wav").write_bytes(loop)
+    kit = connect().extract(tmp_path / "loop.wav", drums=["kick", "snare"], candidates=2, tail=0.2)
+    assert list(kit.hits) == ["kick", "snare"]
+    best = kit.hits["kick"][0]
+    assert (best.seed, best.present, best.file) == (0, True, "kick_01_0.90.wav")
+    assert len(audio.read(io.BytesIO(best.wav))) == pytest.approx(0.2 * audio.RATE, abs=2)
+    files = kit.save(tmp_path / "kit")
+    assert [f.name for f in files][:2] == ["kick_01_0.90.wav", "kick_02_0.80.wav"]
+    assert files[0].read_bytes() == best.wav
+
+
+def test_a_song_goes_through_a_job_with_progress(connect, loop, tmp_path):
+    seen = []
+    client = connect(FakeExtractor(seconds=0.6))
+    kit = client.extract_song(loop, progress=lambda fraction, stage: seen.append((fraction, stage)))
+    assert seen[-1] == (1.0, "done")
+    assert len(seen) > 1
+    assert {f.suffix for f in kit.save(tmp_path, format="sfz")} == {".wav", ".sfz"}
+
+
+def test_giving_up_cancels_the_job(connect, loop):
+    client = connect(FakeExtractor(seconds=5))
+
+    def stop(fraction, stage):
+        raise KeyboardInterrupt
+
+    jobs = []
+    submit = client.submit
+    client.submit = lambda *a, **k: jobs.append(submit(*a, **k)) or jobs[0]
+    with pytest.raises(KeyboardInterrupt):
+        client.extract_song(loop, progress=stop)
+    with pytest.raises(ServiceError, match="cancelled"):
+        client.wait(jobs[0])
+
+
+def test_what_the_service_says_is_what_is_raised(connect):
+    client = connect()
+    with pytest.raises(ServiceError, match="not a sound file") as refused:
+        client.extract(b"no sound at all")
+    assert refused.value.status == 400
+    assert refused.value.request_id
+    with pytest.raises(AudioError, match="does not exist"):
+        client.extract("/no/such/file.wav")
+
+
+def test_it_waits_when_told_to_and_not_for_ever(connect, loop):
+    client = connect(burst=1, rate_per_minute=60)
+    assert client.extract(loop).hits
+    assert client.extract(loop).hits
+    client.patience = 0.1
+    with pytest.raises(ServiceError, match="Too many requests"):
+        for _ in range(3):
+            client.extract(loop)
+
+
+def test_the_key_is_sent(connect, loop, monkeypatch):
+    monkeypatch.setenv("DOSE_API_KEY", "k")
+    assert connect().extract(loop).hits
+
+
+def test_a_service_that_is_not_there_is_named():
+    with pytest.raises(ServiceError, match="does not answer"):
+        Client("http://127.0.0.1:9", timeout=2).state()
