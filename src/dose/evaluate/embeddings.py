@@ -49,7 +49,8 @@ def embed_cached(embedder: Embedder, shots: np.ndarray, cache: Path | None, *, b
 
     Raises DoseError when the network yields values that are not finite.
     """
-    digest = hashlib.sha256(np.ascontiguousarray(shots, dtype=np.float32).tobytes()).hexdigest()[:24]
+    shots = np.ascontiguousarray(shots, dtype=np.float32)
+    digest = hashlib.sha256(shots.tobytes()).hexdigest()[:24]
     path = (
         None if cache is None else cache / f"{embedder.name}-{files.hash_json(embedder.id)}" / f"{digest}.npy"
     )

@@ -1,6 +1,7 @@
 """Seeded synthetic one-shots and mixes, for every test of this room."""
 
 import numpy as np
+import torch
 
 from dose import audio
 from dose.drums import DRUMS
@@ -52,3 +53,22 @@ def write_items(root, count: int, seed: int = 0) -> list[Item]:
             audio.write(folder / f"{drum}.wav", drums[drum])
         items.append(Item(index=i, mix=folder / "mix.wav", shots={d: folder / f"{d}.wav" for d in DRUMS}))
     return items
+
+
+class CoarseCodec:
+    """A stand-in codec with the real one's interface: 9 means a frame, in 1024 steps."""
+
+    id, rate, K, N, hop = "coarse", RATE, 9, 1024, 512
+
+    def encode(self, sound):
+        return ((self.embed(sound) + 1) / 2 * 1023).round().long().clamp(0, 1023)
+
+    def decode(self, codes):
+        levels = codes.float() / 1023 * 2 - 1
+        parts = levels.repeat_interleave(57, dim=1)[:, : self.hop]
+        return parts.transpose(1, 2).reshape(len(codes), 1, -1)
+
+    def embed(self, sound):
+        padded = torch.nn.functional.pad(sound[:, 0], (0, -sound.shape[-1] % self.hop))
+        frames = padded.reshape(len(sound), -1, self.hop)
+        return torch.stack([part.mean(dim=-1) for part in frames.tensor_split(self.K, dim=-1)], dim=1)

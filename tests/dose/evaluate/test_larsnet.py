@@ -1,0 +1,167 @@
+"""LarsNet's shapes and masks as in its paper, the authors' file, and training on a toy task."""
+
+import numpy as np
+import pytest
+import torch
+
+from dose.errors import DoseError, IntegrityError, MissingInputError
+from dose.evaluate import larsnet
+from dose.evaluate.larsnet import LarsNet, UNet, UNetConfig, masks, spectrum, waveform
+from dose.evaluate.larsnet_train import LarsNetConfig, sdr, si_sdr, train
+
+SMALL = UNetConfig(bins=128, frames=64, base=2, dropout=0.0)
+
+
+def _audio(samples: int = 40000, seed: int = 0) -> torch.Tensor:
+    return torch.randn(2, samples, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.slow
+def test_the_papers_network_has_its_published_shape():
+    net = UNet(UNetConfig())
+    shapes = {name: tuple(p.shape) for name, p in net.state_dict().items()}
+    assert shapes["input_norm.weight"] == (2048,)
+    assert [shapes[f"enc{i}.conv.weight"][0] for i in range(1, 7)] == [16, 32, 64, 128, 256, 512]
+    assert [shapes[f"dec{i}.conv_trans.weight"][:2] for i in range(1, 7)] == [
+        (512, 256), (512, 128), (256, 64), (128, 32), (64, 16), (32, 2),
+    ]  # fmt: skip
+    assert shapes["mask_layer.0.weight"] == (2, 2, 4, 4)
+    assert sum(p.numel() for p in net.parameters()) == pytest.approx(9.8e6, rel=0.02)
+    with torch.inference_mode():
+        mask = net.eval()(torch.rand(1, 2, 2048, 512))
+    assert mask.shape == (1, 2, 2048, 512)
+    assert 0 < mask.min() < mask.max() < 1
+
+
+def test_masks_cover_any_length_chunk_by_chunk_and_nothing_above_the_networks_bins():
+    torch.manual_seed(0)
+    net = UNet(SMALL).eval()
+    magnitude = torch.rand(1, 2, 2049, 150)
+    mask = masks(net, magnitude)
+    assert mask.shape == magnitude.shape
+    assert (mask[:, :, 128:] == 0).all()
+    assert torch.allclose(mask[:, :, :128, :64], net(magnitude[:, :, :128, :64]))
+    assert torch.allclose(masks(net, magnitude[..., :64])[..., :64], mask[..., :64])
+
+
+@pytest.mark.parametrize("samples", [4096, 40000, 176400])
+def test_the_transform_is_undone(samples):
+    audio = _audio(samples)
+    assert torch.allclose(waveform(spectrum(audio), samples), audio, atol=1e-4)
+
+
+def test_a_mask_of_ones_gives_the_mix_and_of_zeros_silence():
+    mix = _audio().numpy()
+    for level, expected in ((50.0, mix.mean(axis=0)), (-50.0, np.zeros(mix.shape[1]))):
+        net = UNet(UNetConfig(bins=2048, frames=64, base=1, dropout=0.0)).eval()
+        with torch.no_grad():
+            net.mask_layer[0].weight.zero_()
+            net.mask_layer[0].bias.fill_(level)
+        stem = LarsNet({"kick": net}, "key").separate(mix)["kick"]
+        assert stem == pytest.approx(expected, abs=0.15)  # the bin at 22.05 kHz is never passed
+
+
+@pytest.mark.slow
+def test_the_authors_checkpoints_load_by_their_names_and_others_are_refused(tmp_path):
+    net = UNet(UNetConfig())
+    folder = tmp_path / "pretrained_larsnet_models" / "kick"
+    folder.mkdir(parents=True)
+    torch.save({"model_state_dict": net.state_dict()}, folder / "pretrained_kick_unet.pth")
+    bank = larsnet.load(tmp_path)
+    assert list(bank.nets) == ["kick"]
+    assert torch.equal(bank.nets["kick"].enc1.conv.weight, net.enc1.conv.weight)
+    torch.save({"model_state_dict": {"other": torch.zeros(1)}}, folder / "pretrained_kick_unet.pth")
+    with pytest.raises(IntegrityError, match="not a LarsNet checkpoint"):
+        larsnet.load(tmp_path)
+
+
+def test_no_networks_is_one_sentence(tmp_path):
+    with pytest.raises(MissingInputError, match=r"pretrained_<stem>_unet\.pth"):
+        larsnet.load(tmp_path / "nowhere")
+
+
+def _toy(split: str, start: int, stop: int):
+    """The kick is the low band, the rest the high band."""
+    for i in range(start, stop):
+        rng = np.random.default_rng([split == "val", i])
+        t = np.arange(30000) / 44100
+        kick = np.sin(2 * np.pi * rng.uniform(60, 120) * t)
+        rest = 3 * np.sin(2 * np.pi * rng.uniform(600, 1000) * t)
+        stems = {
+            "kick": np.stack([kick] * 2).astype(np.float32),
+            "rest": np.stack([rest] * 2).astype(np.float32),
+        }
+        yield stems["kick"] + stems["rest"], stems
+
+
+CONFIG = LarsNetConfig(
+    unet=SMALL, stems=("kick",), steps=30, batch=2, lr=0.01, seed=0, held_out=3, save_every=10
+)
+
+
+def test_training_separates_a_toy_task_and_saves_what_it_measured(tmp_path):
+    scores = train(CONFIG, _toy, tmp_path, "data")["kick"]
+    assert scores["sdr_gain"] > 6
+    bank = larsnet.load(tmp_path)
+    mix, stems = next(_toy("val", 0, 1))
+    estimate = bank.separate(mix)["kick"]
+    truth = stems["kick"].mean(axis=0)
+    assert sdr(estimate, truth) > sdr(mix.mean(axis=0), truth) + 6
+
+
+def test_a_killed_training_ends_in_the_same_weights(tmp_path):
+    whole = train(CONFIG, _toy, tmp_path / "whole", "data")
+
+    class Killed(Exception):
+        pass
+
+    def kill(step, _):
+        if step == 17:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(CONFIG, _toy, tmp_path / "parts", "data", kill)
+    seen = []
+    parts = train(CONFIG, _toy, tmp_path / "parts", "data", lambda step, _: seen.append(step))
+    assert seen == list(range(11, 31))  # from the state saved at 10
+    assert parts["kick"]["sdr"] == pytest.approx(whole["kick"]["sdr"], abs=1e-3)
+
+
+def test_another_config_or_data_does_not_go_on_from_a_stale_state(tmp_path):
+    train(CONFIG, _toy, tmp_path, "data")
+    seen = []
+    train(CONFIG, _toy, tmp_path, "other data", lambda step, _: seen.append(step))
+    assert seen[0] == 1
+
+
+def test_changed_weights_are_refused(tmp_path):
+    train(CONFIG, _toy, tmp_path, "data")
+    path = tmp_path / "kick" / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(IntegrityError, match="not the file"):
+        larsnet.load(tmp_path)
+
+
+def test_sdr_is_what_its_definition_says():
+    truth = np.random.default_rng(0).standard_normal((2, 1000))
+    assert sdr(0.9 * truth, truth) == pytest.approx(20.0)
+    assert si_sdr(0.5 * truth, truth) > 100
+    noise = np.random.default_rng(1).standard_normal((2, 1000))
+    assert si_sdr(3 * (truth + noise), truth) == pytest.approx(si_sdr(truth + noise, truth))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"bins": 100}, {"frames": 65}, {"bins": 4096}, {"dropout": 1.0}, {"base": 0}]
+)
+def test_sizes_that_do_not_fit_are_refused(wrong):
+    with pytest.raises(ValueError):
+        UNetConfig(**wrong)
+
+
+def test_a_held_out_set_without_the_stem_is_refused(tmp_path):
+    def silent(split, start, stop):
+        for mix, stems in _toy(split, start, stop):
+            yield mix, {"kick": 0 * stems["kick"]}
+
+    with pytest.raises(DoseError, match="held_out"):
+        train(CONFIG, silent, tmp_path, "data")

@@ -1,0 +1,283 @@
+"""The whole way from systems to a filled folder, and everything that may be wrong with what is scored."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from evaluate_sounds import CoarseCodec, shot, write_items
+
+from dose import audio
+from dose.drums import DRUMS
+from dose.errors import AudioError, DoseError, MissingInputError
+from dose.evaluate import output, report, session, table
+from dose.evaluate.config import EvaluateConfig
+from dose.evaluate.embeddings import CodecEmbedder, embed_cached
+from dose.evaluate.items import check_outputs, read_outputs
+from dose.evaluate.judges import ClassCheck, CopyCheck, features
+from dose.evaluate.results import Entry
+from dose.evaluate.run import evaluate
+from dose.evaluate.shots import prepare
+from dose.evaluate.systems import Reconstruction, generate, hpss
+
+CONFIG = EvaluateConfig(items=10, datasets=("rmod",), bootstrap=100, bootstrap_sets=20, recordings=False)
+COUNT = 10
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Ten items, two rows generated, scored and written once for all tests that only read."""
+    root = tmp_path_factory.mktemp("evaluate")
+    items = write_items(root / "data", COUNT)
+    datasets = {"rmod": items}
+    systems = [Reconstruction(codec=CoarseCodec()), hpss()]
+    entries = session.generate_all(systems, datasets, root / "cache")
+    sounds = {d: features(np.stack([shot(d, 500 + i) for i in range(8)])) for d in DRUMS}
+    labels = np.repeat(DRUMS, 8)
+    judges = [ClassCheck(np.concatenate([sounds[d] for d in DRUMS]), labels), CopyCheck(sounds)]
+    demo = dataclasses.replace(items[0], shots={}, name="a recording")
+    rows = [Entry(name="Separation (HPSS)", folder=entries["rmod"][1].folder)]
+    results = session.score_all(
+        CONFIG, datasets, entries, CoarseCodec(), judges, root / "out", cache=root / "cache",
+        lacking={"LarsNet": "no weights: put them there."}, recordings=([demo], rows),
+    )  # fmt: skip
+    return root, items, entries, results
+
+
+def test_metrics_json_has_every_cell_with_its_number_of_items_and_interval(project):
+    root, *_ = project
+    metrics = json.loads((root / "out" / "metrics.json").read_text())
+    assert set(metrics["rmod"]) == {"Truth", "Reconstruction", "Separation (HPSS)"}
+    for row in ("Reconstruction", "Separation (HPSS)"):
+        for drum in DRUMS:
+            cell = metrics["rmod"][row][drum]
+            assert {"mss", "mss_log", "fad_codec", "fad_inf_codec", "kad_codec", "lsd_db", "envelope_db",
+                    "attack_ms", "class_check", "copy_db", "silent"} <= set(cell)  # fmt: skip
+            for estimate in cell.values():
+                assert estimate["n"] == COUNT
+                assert estimate["low"] <= estimate["value"] <= estimate["high"]
+    assert metrics["rmod"]["Reconstruction"]["snare"]["class_check"]["value"] >= 0
+
+
+def test_the_ceiling_is_better_than_the_baseline_and_the_difference_says_so(project):
+    root, *_ = project
+    found = json.loads((root / "out" / "comparisons.json").read_text())["differences"]["rmod"]
+    kick = found["Separation (HPSS) - Reconstruction"]["kick"]
+    assert 0 < kick["mss"]["low"] < kick["mss"]["value"]
+    assert set(kick) >= {"mss", "fad_codec", "kad_codec", "lsd_db", "attack_ms"}
+
+
+def test_tables_show_the_papers_figures_as_the_papers_and_missing_weights_as_missing(project):
+    root, *_ = project
+    text = (root / "out" / "table.md").read_text()
+    assert "paper's, on its own data: LarsNet" in text
+    assert "no weights" in text
+    assert "| 5.153 |" in text
+    assert "LarsNet: no weights: put them there." in text
+    latex = (root / "out" / "table.tex").read_text()
+    assert latex.count(r"\\") >= 8
+    assert r"\textit{paper: DOSE}" in latex
+
+
+def test_the_listening_page_needs_no_network_and_holds_every_case(project):
+    root, _, _, results = project
+    page = (root / "out" / "listening.html").read_text()
+    assert len(page) < report.MAX_BYTES
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert page.count('class="card truth"') == 9  # best, median and worst of three drums
+    for kind in ("best", "median", "worst"):
+        assert f"kick, {kind} (item" in page
+    assert "a recording" in page
+    cases = report.pick_cases(results.items["rmod", "Separation (HPSS)", "kick"]["mss"])
+    assert list(cases) == ["best", "median", "worst"]
+
+
+def test_cases_are_picked_by_score_and_never_twice():
+    assert report.pick_cases(np.array([3.0, 1.0, 2.0])) == {"best": 1, "median": 2, "worst": 0}
+    assert report.pick_cases(np.array([np.nan, 5.0])) == {"best": 1}
+    assert report.pick_cases(np.array([np.nan])) == {}
+
+
+def test_plots_and_items_are_written_for_dvc(project):
+    root, *_ = project
+    assert (root / "out" / "plots" / "mss.png").stat().st_size > 1000
+    head, *lines = (root / "out" / "plots" / "scores.csv").read_text().splitlines()
+    assert head == "dataset,row,drum,metric,value,low,high,n"
+    assert len(lines) > 50
+    items = (root / "out" / "items" / "rmod" / "kick-separation-hpss.csv").read_text().splitlines()
+    assert len(items) == 1 + COUNT
+    assert items[0].startswith("index,mss,")
+
+
+def test_a_second_generation_makes_nothing_again(project):
+    _, items, entries, _ = project
+
+    class Never:
+        name, key = "Separation (HPSS)", "x"
+
+        def kits(self, items):
+            raise AssertionError("made again")
+
+    assert list(generate(Never(), items, entries["rmod"][1].folder)) == [COUNT]
+
+
+def test_a_killed_generation_goes_on_where_it_was(tmp_path):
+    items = write_items(tmp_path / "data", 4)
+    asked = []
+
+    class Slow:
+        name, key = "slow", "1"
+
+        def kits(self, part):
+            asked.append([i.index for i in part])
+            if len(asked) == 2:
+                raise KeyboardInterrupt
+            return [{"kick": np.ones(44100, np.float32)} for _ in part]
+
+    with pytest.raises(KeyboardInterrupt):
+        list(generate(Slow(), items, tmp_path / "out", batch=2))
+    assert list(generate(Slow(), items, tmp_path / "out", batch=2)) == [2, 4]
+    assert asked == [[0, 1], [2, 3], [2, 3]]
+
+
+@pytest.fixture
+def external(tmp_path):
+    """Items, and a folder of another system's outputs: the truth with a little noise."""
+    items = write_items(tmp_path / "data", COUNT)
+    rng = np.random.default_rng(0)
+    for item in items:
+        for drum in DRUMS:
+            noisy = 0.3 * item.read_truth(drum) + 0.001 * rng.standard_normal(44100).astype(np.float32)
+            audio.write(tmp_path / "theirs" / str(item.index) / f"{drum}.wav", noisy)
+    return items, tmp_path / "theirs"
+
+
+def _score(items, folder):
+    rows = {"rmod": [Entry(name="theirs", folder=folder)]}
+    return evaluate(CONFIG, {"rmod": items}, rows, [CodecEmbedder(CoarseCodec())])
+
+
+def test_what_cannot_be_scored_is_excluded_counted_and_never_nan(external):
+    items, folder = external
+    (folder / "0" / "kick.wav").unlink()
+    (folder / "1" / "kick.wav").write_bytes(b"")
+    (folder / "2" / "kick.wav").write_text("this is text")
+    audio.write(folder / "3" / "kick.wav", np.full(44100, np.nan, np.float32), subtype="FLOAT")
+    audio.write(folder / "4" / "kick.wav", np.ones(10, np.float32))
+    audio.write(items[5].shots["kick"], np.zeros(44100, np.float32))
+    results = _score(items, folder)
+    cell = results.cells["rmod"]["theirs"]["kick"]
+    assert cell["mss"].n == 4
+    assert all(np.isfinite([e.value, e.low, e.high]).all() for e in cell.values())
+    assert "fad_codec" not in cell  # fewer than 8 left
+    assert any("too few" in w for w in results.warnings)
+    assert results.cells["rmod"]["theirs"]["snare"]["mss"].n == COUNT
+    found = {e.index: e for e in results.excluded}
+    assert sorted(found) == [0, 1, 2, 3, 4, 5]
+    assert found[5].row == "Truth"
+    text = table.markdown(results)
+    assert "excluded: 1 x rmod, theirs, kick: missing" in text
+    assert "excluded: 1 x rmod, Truth, kick: silent" in text
+    json.dumps(output.metrics(results), allow_nan=False)
+
+
+def test_silence_is_scored_as_silence(external):
+    items, folder = external
+    before = _score(items, folder).cells["rmod"]["theirs"]["kick"]
+    for i in range(5):
+        audio.write(folder / str(i) / "kick.wav", np.zeros(44100, np.float32))
+    after = _score(items, folder).cells["rmod"]["theirs"]["kick"]
+    assert (after["mss"].n, after["silent"].value) == (COUNT, 0.5)
+    assert after["mss"].value > before["mss"].value
+    assert after["attack_ms"].n == 5
+
+
+def test_another_rate_more_channels_and_another_level_score_the_same(external):
+    items, folder = external
+    before = _score(items[:2], folder).cells["rmod"]["theirs"]["kick"]["mss"].value
+    for i in range(2):
+        sound = audio.read(folder / str(i) / "kick.wav")
+        other = audio.resample(np.stack([sound, sound]) * 0.5, 44100, 96000)
+        audio.write(folder / str(i) / "kick.wav", other, rate=96000, subtype="FLOAT")
+    after = _score(items[:2], folder).cells["rmod"]["theirs"]["kick"]["mss"].value
+    assert after == pytest.approx(before, abs=0.1)  # another kick is 1 to 2 away
+
+
+def test_fewer_embeddings_than_dimensions_are_warned_of(external):
+    items, folder = external
+
+    class Wide:
+        name, id = "wide", "w"
+
+        def embed(self, shots):
+            return np.random.default_rng(0).standard_normal((len(shots), 1, 64)).astype(np.float32)
+
+    rows = {"rmod": [Entry(name="theirs", folder=folder)]}
+    results = evaluate(CONFIG, {"rmod": items}, rows, [Wide()])
+    assert "fad_wide" in results.cells["rmod"]["theirs"]["kick"]
+    assert any("64 dimensions" in w and "read fad_inf" in w for w in results.warnings)
+
+
+def test_a_folder_without_one_shots_is_refused_with_an_example(tmp_path, external):
+    items, folder = external
+    check_outputs(folder, items)
+    with pytest.raises(MissingInputError, match=r"000000/kick\.wav"):
+        check_outputs(tmp_path, items)
+    with pytest.raises(MissingInputError, match="not a folder"):
+        check_outputs(tmp_path / "nowhere", items)
+
+
+def test_one_item_is_too_few(external):
+    items, folder = external
+    with pytest.raises(DoseError, match="at least 2"):
+        _score(items[:1], folder)
+
+
+@pytest.mark.parametrize("bad", [np.zeros(10), np.full(100, np.inf), np.zeros((2, 3, 100))])
+def test_a_shot_that_cannot_be_prepared_is_named(bad):
+    with pytest.raises(AudioError, match="the kick"):
+        prepare(bad, "the kick")
+
+
+def test_preparing_sets_length_peak_and_channels():
+    out = prepare(np.stack([np.full(100, 0.2), np.full(100, 0.4)]))
+    assert out.shape == (44100,)
+    assert out[:100] == pytest.approx(1.0)
+    assert out[100:].max() == 0.0
+    assert prepare(np.full(100, 1e-6)).max() == 0.0
+
+
+def test_an_embedding_is_cached_by_sound_and_weights_and_never_holds_nan(tmp_path):
+    calls = []
+
+    class Counting(CodecEmbedder):
+        def embed(self, shots):
+            calls.append(len(shots))
+            return super().embed(shots)
+
+    sounds = np.stack([shot("kick", i) for i in range(3)])
+    embedder = Counting(CoarseCodec())
+    first = embed_cached(embedder, sounds, tmp_path)
+    assert np.array_equal(embed_cached(embedder, sounds, tmp_path), first)
+    assert calls == [3]
+    embedder.id = "other weights"
+    embed_cached(embedder, sounds, tmp_path)
+    embed_cached(embedder, sounds[::-1], tmp_path)
+    assert calls == [3, 3, 3]
+
+    class Broken(Counting):
+        name = "broken"
+
+        def embed(self, shots):
+            return np.full((len(shots), 1, 2), np.nan)
+
+    with pytest.raises(DoseError, match="broken"):
+        embed_cached(Broken(CoarseCodec()), sounds, tmp_path)
+
+
+def test_outputs_are_found_with_and_without_leading_zeros(tmp_path):
+    items = write_items(tmp_path / "data", 2)
+    audio.write(tmp_path / "a" / "000000" / "kick.flac", shot("kick", 0))
+    audio.write(tmp_path / "a" / "1" / "kick.wav", shot("kick", 1))
+    found = read_outputs(tmp_path / "a", items, "kick")
+    assert all(isinstance(f, np.ndarray) for f in found)
