@@ -8,15 +8,15 @@ with a notice is taken; every file is cleaned as any clip is, and written with i
 import argparse
 import csv
 import dataclasses
-import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dose import audio
-from dose.errors import MissingInputError
+from dose import audio, files
+from dose.errors import DoseError, MissingInputError
 from dose.sources import bundled, hydrogen, sonicpi, soundfont, splits
 from dose.sources.catalogue import quantise, sound_id
 from dose.sources.cleaning import Cleaned, Reject, clean, read
@@ -49,7 +49,7 @@ NOTICES = {
 }
 CHANGES = (
     "Changes made here: silence in front cut, mixed to mono, brought to 44.1 kHz, cropped (one-shots to 1 s, "
-    "loops to 4 s) with a fade, peak-normalised, stored as 16-bit FLAC."
+    "loops to 4 s) with a fade, peak-normalised, stored as FLAC (one-shots 16 bit, loops 11 bit)."
 )
 
 
@@ -115,29 +115,39 @@ def _fluid(path: Path, version: str) -> Iterator[Take]:
             )
 
 
+def make(packs: Path, bank: Path, demo: Path) -> list[dict[str, str]]:
+    """Writes the two folders anew, each whole or not at all; the rows of bank.csv.
+
+    Raises MissingInputError when a package is not below `packs`.
+    """
+    with files.atomic(bank) as folder:
+        folder.mkdir()
+        rows = _write(packs, folder)
+        with open(folder / "bank.csv", "w", newline="", encoding="utf-8") as f:
+            writer = csv.DictWriter(f, bundled.COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        for licence in sorted({r["licence"] for r in rows}):
+            text = _notice(licence, [r for r in rows if r["licence"] == licence], packs)
+            (folder / f"NOTICE-{licence}.md").write_text(text, encoding="utf-8")
+    with files.atomic(demo) as folder:
+        folder.mkdir()
+        _demo(packs, folder)
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Makes the bundled bank from fetched packages.")
     parser.add_argument("packs", type=Path, help="folder of unpacked packages")
-    packs = parser.parse_args().packs
-    _empty(bundled.BANK)
-    rows = _write(packs)
-    with open(bundled.BANK / "bank.csv", "w", newline="", encoding="utf-8") as f:
-        writer = csv.DictWriter(f, bundled.COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    for licence in sorted({r["licence"] for r in rows}):
-        _notice(licence, [r for r in rows if r["licence"] == licence], packs)
-    _demo(packs)
+    try:
+        rows = make(parser.parse_args().packs, bundled.BANK, bundled.DEMO)
+    except DoseError as e:
+        sys.exit(f"dose.sources.bundle: {e}")
     size = sum(p.stat().st_size for p in bundled.BANK.iterdir())
     print(f"{len(rows)} clips, {size / 1e6:.2f} MB in {bundled.BANK}")
 
 
-def _empty(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-
-
-def _write(packs: Path) -> list[dict[str, str]]:
+def _write(packs: Path, folder: Path) -> list[dict[str, str]]:
     """Cleans and writes every take that repeats no earlier one; the rows of bank.csv."""
     kept: list[tuple[Take, Cleaned, np.ndarray]] = []
     for take in takes(packs):
@@ -149,7 +159,7 @@ def _write(packs: Path) -> list[dict[str, str]]:
         samples = quantise(cleaned.sound) if take.kind == "oneshot" else _coarse(cleaned.sound)
         kept.append((take, cleaned, samples))
     leaders = clusters([samples for _, _, samples in kept], DUPLICATE)
-    return [_row(*k) for i, k in enumerate(kept) if leaders[i] == i]
+    return [_row(*k, folder) for i, k in enumerate(kept) if leaders[i] == i]
 
 
 def _coarse(sound: np.ndarray) -> np.ndarray:
@@ -160,9 +170,9 @@ def _coarse(sound: np.ndarray) -> np.ndarray:
     )
 
 
-def _row(take: Take, cleaned: Cleaned, samples: np.ndarray) -> dict[str, str]:
+def _row(take: Take, cleaned: Cleaned, samples: np.ndarray, folder: Path) -> dict[str, str]:
     file = f"{_slug(take)}.flac"
-    audio.write(bundled.BANK / file, samples)
+    audio.write(folder / file, samples)
     values = {
         **dataclasses.asdict(take),
         "file": file,
@@ -181,7 +191,7 @@ def _slug(take: Take) -> str:
     return "-".join("".join(c if c.isalnum() or c == "_" else " " for c in text).split())
 
 
-def _notice(licence: str, rows: list[dict[str, str]], packs: Path) -> None:
+def _notice(licence: str, rows: list[dict[str, str]], packs: Path) -> str:
     credits = sorted({r["attribution"] for r in rows})
     lines = [
         f"# {licence}",
@@ -197,12 +207,11 @@ def _notice(licence: str, rows: list[dict[str, str]], packs: Path) -> None:
     if licence == "MIT":
         text = next(_pack(packs, "fluid-soundfont-gm").rglob("doc/*/copyright")).read_text(encoding="utf-8")
         lines += ["", "## The licence's text", "", *(f"> {line}".rstrip() for line in text.splitlines())]
-    (bundled.BANK / f"NOTICE-{licence}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join(lines) + "\n"
 
 
-def _demo(packs: Path) -> None:
+def _demo(packs: Path, folder: Path) -> None:
     """Whole loops, mono, otherwise as they are."""
-    _empty(bundled.DEMO)
     root = _pack(packs, "sonic-pi-samples")
     authors = sonicpi.cc0(root)
     lines = [
@@ -216,9 +225,9 @@ def _demo(packs: Path) -> None:
     for name in DEMOS:
         path = next(root.rglob(f"samples/{name}.flac"))
         author = authors[path.name]
-        audio.write(bundled.DEMO / path.name, quantise(audio.read(path)))
+        audio.write(folder / path.name, quantise(audio.read(path)))
         lines.append(f"- {path.name}: {author} (CC0 1.0)")
-    (bundled.DEMO / "NOTICE.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "NOTICE.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import pytest
 
 from dose import audio
 from dose.drums import SPLITS
-from dose.errors import IntegrityError
-from dose.sources import bundled
+from dose.errors import IntegrityError, MissingInputError
+from dose.sources import bundle, bundled
 from dose.sources.catalogue import CLASSES, quantise, sound_id
 
 ROWS = bundled.rows()
@@ -72,3 +72,13 @@ def test_the_demo_recordings_are_whole_loops_with_a_notice():
         assert path.name in notice
         assert 0.5 < audio.probe(path).seconds < 12
     assert sum(p.stat().st_size for p in bundled.DEMO.iterdir()) < 2_000_000
+
+
+def test_making_the_bank_without_its_packages_names_one_and_leaves_the_bank(tmp_path):
+    bank = tmp_path / "bank"
+    bank.mkdir()
+    (bank / "bank.csv").write_text("as it was")
+    with pytest.raises(MissingInputError, match="sonic-pi-samples"):
+        bundle.make(tmp_path, bank, tmp_path / "demo")
+    assert [p.name for p in tmp_path.iterdir()] == ["bank"]
+    assert (bank / "bank.csv").read_text() == "as it was"
