@@ -1,10 +1,11 @@
-"""Stage rmod: recipes of every split, audio of val and test."""
+"""Stage rmod: recipes of every split, audio of val and test, and the data card."""
 
 from pathlib import Path
 
 from dose import config, files
 from dose.rmod import RmodConfig
-from dose.rmod.build import build, summary
+from dose.rmod.build import build
+from dose.rmod.card import write_card
 from dose.sources.catalogue import Bank
 from pipelines.stage import run_stage
 
@@ -15,11 +16,10 @@ def main() -> None:
     ranges = config.load("rmod", RmodConfig)
     bank = Bank.load("data/sources")
     build(ranges, bank, OUT)
-    files.write_json(OUT / "summary.json", summary(ranges, bank))
+    card = write_card(ranges, bank, OUT)
     files.write_manifest(OUT)
-    print(
-        f"rmod: {', '.join(f'{n} {s}' for s, n in summary(ranges, bank)['items'].items())} recipes in {OUT}"
-    )
+    counts = ", ".join(f"{n} {split}" for split, n in card["items"].items())
+    print(f"rmod: {counts} recipes in {OUT}; groove is {card['groove']}; see {OUT / 'card.html'}")
 
 
 if __name__ == "__main__":

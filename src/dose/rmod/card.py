@@ -1,0 +1,205 @@
+"""The data card: what the data are made of, with pictures, as one page that needs nothing else."""
+
+import base64
+import html
+import io
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dose import audio, files
+from dose.drums import DRUMS, INSTRUMENTS, MIX_SECONDS
+from dose.rmod.build import summary
+from dose.rmod.config import RmodConfig
+from dose.rmod.dataset import DATASETS, items
+from dose.rmod.draw import draw_many
+
+if TYPE_CHECKING:
+    from dose.sources.catalogue import Bank
+
+SAMPLE = 200  # items whose sound is measured
+SETS = {"val": "val", "rmod": "test", "rmod_drums": "test, drums only", "groove": "groove"}
+
+
+def write_card(config: RmodConfig, bank: "Bank", root: Path) -> dict[str, Any]:
+    """Writes card.json and card.html beside the data that `build` made; gives what card.json holds."""
+    card = {
+        **summary(config, bank),
+        "clips": _clips(bank),
+        "recipes": _recipes(config, bank),
+        "sound": {name: _sound(root, name) for name in SETS},
+        "schema": _schema(root),
+    }
+    files.write_json(root / "card.json", card)
+    with files.atomic(root / "card.html") as beside:
+        beside.write_text(_page(card, bank))
+    return card
+
+
+def _clips(bank: "Bank") -> dict[str, Any]:
+    """Counts of clips by class and split, licence and kit."""
+    table = Counter((c.cls, c.split) for c in bank.clips)
+    return {
+        "class": {
+            cls: {split: table[cls, split] for split in ("train", "val", "test")}
+            for cls in DRUMS + INSTRUMENTS
+        },
+        "licence": dict(sorted(Counter(c.licence for c in bank.clips).items())),
+        "kit": dict(sorted(Counter(f"{c.kit} ({c.split})" for c in bank.clips).items())),
+    }
+
+
+def _recipes(config: RmodConfig, bank: "Bank") -> dict[str, Any]:
+    """Histograms over the first recipes of the test split, or of train where there is no test."""
+    split = "test" if config.test else "train"
+    count = min(getattr(config, split), 2000)
+    recipes = list(draw_many(config, bank, split, 0, count))
+    onsets = {d: [o / audio.RATE for r in recipes for o in r.drums[d].onsets] for d in DRUMS}
+    return {
+        "split": split,
+        "count": count,
+        "hits_per_mix": {d: _count(len(r.drums[d].onsets) for r in recipes) for d in DRUMS},
+        "tracks_per_mix": _count(3 + len(r.loops) for r in recipes),
+        "playing": {i: sum(i in r.loops for r in recipes) for i in INSTRUMENTS},
+        "layered": {d: sum(len(r.drums[d].layers) == 2 for r in recipes) for d in DRUMS},
+        "onsets_per_quarter_second": {
+            d: np.histogram(onsets[d], 16, (0, MIX_SECONDS))[0].tolist() for d in DRUMS
+        },
+        "sounding_at_once": _count(n for r in recipes for n in _polyphony(r)),
+    }
+
+
+def _count(values) -> dict[str, int]:
+    return {str(k): v for k, v in sorted(Counter(values).items())}
+
+
+def _polyphony(recipe) -> list[int]:
+    """Tracks that sound at each tenth of a second; a hit sounds for its second, or until the next."""
+    times = np.arange(0, MIX_SECONDS, 0.1)
+    total = np.full(times.size, len(recipe.loops))
+    for drum in recipe.drums.values():
+        starts = np.array(drum.onsets) / audio.RATE
+        total += ((times[:, None] >= starts) & (times[:, None] < starts + 1)).any(axis=1)
+    return total.tolist()
+
+
+def _sound(root: Path, dataset: str) -> dict[str, Any]:
+    """Level (dBFS, RMS) and spectral centroid (Hz) of mixes and one-shots; up to SAMPLE items."""
+    found: dict[str, list[float]] = {}
+    written = (root / "audio" / DATASETS[dataset]).is_dir()  # a set of no items leaves no folder
+    chosen = items(root, dataset)[:SAMPLE] if written else []
+    for item in chosen:
+        for name, path in (("mix", item.mix_path), *item.shots.items()):
+            x = audio.read(path)
+            found.setdefault(f"{name} level dBFS", []).append(float(audio.db(np.sqrt(np.mean(x**2)))))
+            found.setdefault(f"{name} centroid Hz", []).append(_centroid(x))
+    rounded = {name: [round(v, 1) for v in values] for name, values in found.items()}
+    return {"items": len(chosen), **rounded}
+
+
+def _centroid(x: np.ndarray) -> float:
+    power = np.abs(np.fft.rfft(x)) ** 2
+    return float(np.sum(power * np.fft.rfftfreq(x.size, 1 / audio.RATE)) / max(power.sum(), 1e-20))
+
+
+def _schema(root: Path) -> str:
+    import pyarrow.parquet as pq
+
+    path = next(iter(sorted((root / "recipes").glob("*/*.parquet"))), None)
+    return pq.read_schema(path).to_string(show_field_metadata=False) if path else ""
+
+
+def _page(card: dict[str, Any], bank: "Bank") -> str:
+    counts = card["clips"]
+    credit = sorted({c.attribution for c in bank.clips if c.attribution})
+    facts = {
+        "data id": card["data_id"],
+        "bank id": card["bank"],
+        "code version": card["code"],
+        "seed": card["seed"],
+        "items": ", ".join(f"{n} {split}" for split, n in card["items"].items()),
+        "groove test set": card["groove"],
+    }
+    parts = [
+        "<!doctype html><meta charset=utf-8><title>RMOD data card</title><style>"
+        "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
+        "table{border-collapse:collapse;margin:1rem 0}td,th{padding:.15rem .8rem;text-align:left;"
+        "border-bottom:1px solid #ddd}img{width:100%}pre{overflow:auto;background:#f6f6f6;padding:1rem}"
+        "</style><h1>RMOD data card</h1>",
+        "<p>Pairs of a four-second mix and the kick, snare and hi-hat one-shots in it, drawn from a seed. "
+        "The clips are our own bank, not the paper's.</p>",
+        _table(("", ""), facts.items()),
+        "<h2>Clips</h2>",
+        _table(
+            ("class", "train", "val", "test"),
+            ((c, *n.values()) for c, n in counts["class"].items()),
+        ),
+        _table(("licence", "clips"), counts["licence"].items()),
+        f"<h2>Recipes</h2><p>The first {card['recipes']['count']} of {card['recipes']['split']}.</p>",
+        f'<img alt="histograms of recipes" src="{_recipe_picture(card["recipes"])}">',
+        f"<h2>Sound</h2><p>Up to {SAMPLE} items of each written set.</p>",
+        f'<img alt="histograms of sound" src="{_sound_picture(card["sound"])}">',
+        "<h2>Kits</h2>",
+        _table(("kit (split)", "clips"), counts["kit"].items()),
+        "<h2>Credits</h2><ul>" + "".join(f"<li>{html.escape(line)}" for line in credit) + "</ul>",
+        "<h2>Recipe schema</h2><pre>" + html.escape(card["schema"]) + "</pre>",
+    ]
+    return "\n".join(parts)
+
+
+def _table(head, rows) -> str:
+    def line(cells, tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(str(c))}</{tag}>" for c in cells) + "</tr>"
+
+    return "<table>" + line(head, "th") + "".join(line(r, "td") for r in rows) + "</table>"
+
+
+def _recipe_picture(recipes: dict[str, Any]) -> str:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 6), layout="constrained")
+    axes = figure.subplots(2, 3).ravel()
+    for drum in DRUMS:
+        hits = recipes["hits_per_mix"][drum]
+        axes[0].bar([int(k) for k in hits], hits.values(), label=drum, alpha=0.6)
+        axes[1].step(np.arange(16) / 4, recipes["onsets_per_quarter_second"][drum], where="post", label=drum)
+    axes[0].set(title="hits per mix", xlabel="hits", ylabel="mixes")
+    axes[1].set(title="onsets", xlabel="s", ylabel="hits per quarter second", ylim=(0, None))
+    for axis, key, title in (
+        (axes[2], "tracks_per_mix", "tracks per mix"),
+        (axes[3], "sounding_at_once", ""),
+    ):
+        axis.bar(recipes[key].keys(), recipes[key].values())
+        axis.set(title=title or "polyphony: tracks sounding at once")
+    axes[4].bar(recipes["playing"].keys(), recipes["playing"].values())
+    axes[4].set(title="mixes in which an instrument plays")
+    axes[5].bar(recipes["layered"].keys(), recipes["layered"].values())
+    axes[5].set(title="mixes in which a drum is layered")
+    axes[0].legend()
+    axes[1].legend()
+    return _png(figure)
+
+
+def _sound_picture(sound: dict[str, Any]) -> str:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 6), layout="constrained")
+    axes = figure.subplots(2, 4)
+    for row, measure in enumerate(("level dBFS", "centroid Hz")):
+        for column, name in enumerate(("mix", *DRUMS)):
+            for dataset, label in SETS.items():
+                values = sound[dataset].get(f"{name} {measure}")
+                if values:
+                    axes[row, column].hist(values, 20, histtype="step", label=label)
+            axes[row, column].set(title=name, xlabel=measure)
+    if axes[0, 0].get_legend_handles_labels()[1]:
+        axes[0, 0].legend()
+    return _png(figure)
+
+
+def _png(figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=90)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

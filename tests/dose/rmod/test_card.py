@@ -1,0 +1,50 @@
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from dose import audio, files
+from dose.rmod import build, card
+from dose.rmod.dataset import items
+
+
+@pytest.fixture(scope="module")
+def made(ranges, bank, tmp_path_factory):
+    root = tmp_path_factory.mktemp("carded")
+    groove = dataclasses.replace(ranges.groove, items=1)
+    small = dataclasses.replace(ranges, train=10, val=0, test=2, groove=groove, workers=1)
+    build.build(small, bank, root)
+    return root, card.write_card(small, bank, root), small
+
+
+def test_the_numbers_are_those_of_the_data(made, bank):
+    root, told, config = made
+    assert told == files.read_json(root / "card.json")
+    assert told["items"] == {"train": 10, "val": 0, "test": 2, "groove": 1}
+    assert told["groove"] == "groove-like, not GMD"
+    assert told["clips"]["class"]["kick"] == {"train": 4, "val": 4, "test": 4}
+    assert sum(told["clips"]["licence"].values()) == len(bank.clips)
+    assert sum(told["clips"]["kit"].values()) == len(bank.clips)
+    assert sum(told["recipes"]["hits_per_mix"]["kick"].values()) == 2
+    assert sum(told["recipes"]["sounding_at_once"].values()) == 2 * 40
+    assert told["sound"]["val"] == {"items": 0}
+    mix = audio.read(items(root, "rmod")[1].mix_path)
+    assert told["sound"]["rmod"]["mix level dBFS"][1] == pytest.approx(
+        20 * np.log10(np.sqrt(np.mean(mix**2))), abs=0.1
+    )
+    assert build.data_id(config, bank) == told["data_id"]
+
+
+def test_the_centroid_of_a_tone_is_its_frequency():
+    tone = np.sin(2 * np.pi * 1000 * np.arange(44100) / 44100)
+    assert card._centroid(tone) == pytest.approx(1000, abs=1)
+    assert card._centroid(np.zeros(100)) == 0
+
+
+def test_the_page_stands_alone(made):
+    page = (made[0] / "card.html").read_text()
+    assert page.count("data:image/png;base64,") == 2
+    assert not re.search(r"https?://", page)
+    for word in ("kit 3", "CC0-1.0", "hihat", "groove-like, not GMD", made[1]["data_id"], "onsets: list"):
+        assert word in page
