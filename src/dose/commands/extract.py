@@ -186,7 +186,7 @@ class _Job:
                 ]
         if not takes:
             return []
-        origin = build.Origin(source=path.name, version=kit.version, data_id=kit.data_id)
+        origin = build.Origin(source=path.name, version=kit.version, data_id=kit.data_id, seed=kit.seed)
         drum_kit = build.build(
             path.stem,
             takes,

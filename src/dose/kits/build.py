@@ -36,6 +36,7 @@ class Origin:
     source: str  # the mix's name
     version: str  # of the models
     data_id: str  # of the data they were trained on
+    seed: int = 0  # of the whole extraction; with it and the source the kit can be made again
 
 
 def build(
@@ -71,7 +72,7 @@ def _sound(drum: str, rank: int, count: int, take: Take, origin: Origin, rate: i
     tags = Tags(
         title=f"{TITLES[drum]} {rank}" if count > 1 else TITLES[drum],
         comment=(
-            f"confidence {hit.confidence:.2f}; seed {hit.seed}; from {hit.time:.3f} s; "
+            f"confidence {hit.confidence:.2f}; seed {origin.seed} (draw {hit.seed}); from {hit.time:.3f} s; "
             f"data {origin.data_id}; models {origin.version}"
         ),
         software="DOSE",
