@@ -187,6 +187,28 @@ class Dose(nn.Module):
             if isinstance(m, nn.Linear | nn.Conv1d) and m.bias is not None:
                 nn.init.zeros_(m.bias)
 
+    @torch.no_grad()
+    def adopt(self, vectors: Tensor, seed: int = 0) -> None:
+        """Starts embeddings and head from what the codes sound like: vectors [K, N, D], zero-padded in D.
+
+        Codes with similar vectors get similar embeddings and similar logits, by one random projection per
+        codebook and table, so that nothing about the codec's geometry has to be learnt from tokens alone.
+        Half of the variance stays random, which keeps every code apart from its neighbours. The empty token
+        is left as it is. This only changes where training starts.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        tables = [self.embed.weight, self.head.weight]
+        if self.aligned is not None:
+            tables.append(self.aligned.embed.weight)
+        centred = vectors - vectors.mean(dim=1, keepdim=True)
+        centred = centred / centred.square().sum(dim=2).mean(dim=1).sqrt()[:, None, None].clamp(min=1e-9)
+        for table in tables:
+            books = table.view(self.config.codebooks, self.config.vocabulary, -1)
+            for book, vector in zip(books, centred, strict=True):
+                spread = book.std()
+                projection = torch.randn(vector.shape[1], book.shape[1], generator=generator)
+                book[1:] = (book[1:] + spread * (vector @ projection).to(book)) / math.sqrt(2)
+
     def embed_rows(self, rows: Tensor) -> Tensor:
         """Token rows [B, S, K] to [B, S, d]: the sum of one embedding per codebook, codebook 0 twice."""
         return embed(rows, self.embed.weight, twice=True)

@@ -18,6 +18,7 @@ from dose.rmod.dataset import stream
 from dose.sources.catalogue import Bank
 from dose.tokens import shards
 from dose.tokens.prompt import PromptConfig, prompts_of_all
+from dose.tokens.vectors import code_vectors
 
 SPLITS = ("train", "val")
 # What of the rmod section says how much is made and by whom, not what an item sounds like.
@@ -72,7 +73,8 @@ def build(config: TokensConfig, rmod: RmodConfig, bank: Path, codec: Path, out: 
     if config.train > rmod.train or config.val > rmod.val:
         raise ConfigError("tokens.train and tokens.val may not exceed rmod.train and rmod.val.")
     data_id = files.hash_json([Bank.load(bank).id, sound_of(rmod)])
-    codec_id = load_codec(codec).id
+    opened = load_codec(codec)
+    codec_id = opened.id
     for split in SPLITS:
         made_from = {"codec": codec_id, "data": data_id, "tokens": _recipe(config), "split": split}
         jobs = [
@@ -99,6 +101,16 @@ def build(config: TokensConfig, rmod: RmodConfig, bank: Path, codec: Path, out: 
         )
         _remove_others(out / split, {str(e["name"]) for e in entries})
         shards.write_index(out / split, index)
+    _write_vectors(out, code_vectors(opened))
+
+
+def _write_vectors(out: Path, vectors: np.ndarray | None) -> None:
+    """What the codes sound like, beside the tokens, so that training needs no codec."""
+    if vectors is None:
+        (out / shards.VECTORS).unlink(missing_ok=True)
+        return
+    with files.atomic(out / shards.VECTORS) as beside, open(beside, "wb") as f:
+        np.save(f, vectors.astype(np.float16))
 
 
 def sound_of(rmod: RmodConfig) -> dict[str, object]:

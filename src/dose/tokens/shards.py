@@ -2,7 +2,8 @@
 
 A split is a folder: `shard-00000/NAME.npy` (uint16 [n, K, T]) for each array NAME, and `index.json` with the
 ids of what the tokens were made from and the SHA-256 of every file. Names: "mix" (the whole 4 s), "kick",
-"snare", "hihat" (the one-shots) and "prompt_kick", ... (excerpts of the mix at that drum's hits).
+"snare", "hihat" (the one-shots) and "prompt_kick", ... (excerpts of the mix at that drum's hits). Beside the
+splits, `vectors.npy` (float16 [K, N, D]) says what each code sounds like.
 """
 
 import dataclasses
@@ -16,6 +17,7 @@ from dose import files
 from dose.errors import IntegrityError, MissingInputError
 
 INDEX = "index.json"
+VECTORS = "vectors.npy"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,6 +113,12 @@ def read_index(folder: Path | str) -> Index:
     if not isinstance(raw, dict) or set(raw) != fields:
         raise IntegrityError(f"{path} does not have the keys {', '.join(sorted(fields))}; make it again.")
     return Index(**{**raw, "shards": tuple(raw["shards"])})
+
+
+def read_vectors(root: Path | str) -> np.ndarray | None:
+    """What the codes sound like, float32 [K, N, D], or None where the codec has nothing to show."""
+    path = Path(root) / VECTORS
+    return np.load(path).astype(np.float32) if path.is_file() else None
 
 
 class Tokens:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dose.errors import IntegrityError
-from dose.tokens.shards import Codes, Tokens
+from dose.tokens.shards import Codes, Tokens, read_vectors
 
 PromptKind = Literal["mix", "hits"]
 
@@ -61,6 +61,7 @@ class FitData:
     codec_id: str
     data_id: str
     prompt: dict[str, Any]  # kind, hits, seconds, ...: what the extractor must do again
+    vectors: np.ndarray | None = None  # [K, N, D], what the codes sound like
 
 
 def open_data(tokens: Path | str, drums: tuple[str, ...], prompt: PromptKind) -> FitData:
@@ -82,6 +83,7 @@ def open_data(tokens: Path | str, drums: tuple[str, ...], prompt: PromptKind) ->
         codec_id=train.codec_id,
         data_id=train.data_id,
         prompt={**train.prompt, "kind": prompt},
+        vectors=read_vectors(tokens),
     )
 
 

@@ -49,6 +49,7 @@ class FitConfig:
     onset_weight: float = 1.0
     onset_region: Region = "paper"
     prompt_dropout: float = 0.0  # part of the pairs trained with an empty prompt, for guidance
+    from_vectors: bool = False  # start embeddings and head from what the codec's codes sound like
     precision: Literal["fp32", "bf16"] = "bf16"
     compile: bool = False
     evaluate_every: int = 250  # steps; also the distance between saved states
@@ -118,7 +119,11 @@ class _Run:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         torch.manual_seed(config.seed)
-        self.model = Dose(config.model).to(self.device)
+        self.model = Dose(config.model)
+        if config.from_vectors:
+            assert data.vectors is not None  # checked above
+            self.model.adopt(torch.from_numpy(data.vectors), config.seed)
+        self.model.to(self.device)
         self.optimiser = optim.adamw(self.model, config.lr, config.weight_decay)
         self.average = optim.Average(self.model, config.ema) if config.ema else None
         self.params = params_hash(config, data)
@@ -304,5 +309,7 @@ def _check_fit(config: FitConfig, data: FitData) -> None:
     drums = len(data.train.prompts)
     if drums != max(1, len(m.drums)):
         raise ValueError(f"the data hold {drums} drums, the model {max(1, len(m.drums))}")
+    if config.from_vectors and data.vectors is None:
+        raise ValueError("from_vectors needs tokens with vectors.npy, which this codec does not give")
     if len(data.val) < 2:
         raise ValueError("at least two validation pairs are needed to see whether the model listens")
