@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import importlib.util
 import json
 import os
 import pkgutil
@@ -11,18 +10,17 @@ from collections.abc import Sequence
 
 from dose.errors import DoseError
 
-# In the order of `dose --help`, which is the way of the data. Each is a module of dose.commands with a
-# `register(subparsers)`; they import their heavy parts when run, so that help appears at once.
+# All modules of dose.commands, in the order of `dose --help`, which is the way of the data. Each has a
+# `register(subparsers)` and imports its heavy parts when run, so that help appears at once.
 COMMANDS = (
     "sources",
     "rmod",
-    "codec",
-    "tokens",
     "model",
+    "sweep",
     "evaluate",
+    "registry",
     "bundle",
     "extract",
-    "registry",
 )
 
 EXAMPLE = """example:
@@ -60,8 +58,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in COMMANDS:
-        if importlib.util.find_spec(f"dose.commands.{name}") is None:
-            continue  # that room is still being built
         importlib.import_module(f"dose.commands.{name}").register(subparsers)
     subparsers.add_parser("bench", help="measure speed, memory or quality (`dose bench --help` lists what)")
     return parser

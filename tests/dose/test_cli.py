@@ -1,6 +1,7 @@
 """The dispatcher: light to start, complete, and honest in its exit codes."""
 
 import json
+import pkgutil
 import subprocess
 import sys
 import types
@@ -8,6 +9,7 @@ import types
 import pytest
 
 import dose.benchmarks
+import dose.commands
 from dose import cli
 from dose.errors import DoseError
 
@@ -20,7 +22,6 @@ def _fake_command(monkeypatch, run):
     module.register = register  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "dose.commands.fake", module)
     monkeypatch.setattr(cli, "COMMANDS", ("fake",))
-    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: module)
 
 
 def test_help_imports_nothing_heavy():
@@ -34,6 +35,27 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "extract" in done.stdout
     assert done.stderr == ""
+
+
+def test_every_command_module_is_listed():
+    found = {module.name for module in pkgutil.iter_modules(dose.commands.__path__)}
+    assert set(cli.COMMANDS) == found
+    assert len(cli.COMMANDS) == len(found)
+
+
+def test_every_command_has_help_with_an_example(capsys):
+    """Also of the commands under commands, without running any."""
+
+    def walk(parser):
+        for action in parser._actions:
+            for name, child in (action.choices or {}).items() if hasattr(action, "add_parser") else ():
+                yield name, child
+                yield from walk(child)
+
+    commands = dict(walk(cli.build_parser()))
+    assert {"extract", "bundle", "show"} <= commands.keys()
+    missing = [name for name, p in commands.items() if name != "bench" and "dose " not in (p.epilog or "")]
+    assert missing == []
 
 
 def test_a_user_mistake_is_one_sentence_and_exit_1(monkeypatch, capsys):
