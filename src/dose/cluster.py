@@ -27,6 +27,11 @@ R = TypeVar("R")
 
 TRIES = 2  # a shard whose worker died is given to another worker once
 OBJECT_STORE_BYTES = 100 * 2**20
+# They warn of what is meant to be so: a token in use, no result files of Tune's own.
+CHATTY = (
+    "ray._private.authentication.authentication_token_setup",
+    "ray.tune.analysis.experiment_analysis",
+)
 
 
 def map_shards(fn: Callable[[S], R], shards: Sequence[S], *, workers: int, describe: str) -> Iterator[R]:
@@ -189,8 +194,8 @@ def _on_ray(fn: Callable[[S], R], shards: Sequence[S], count: int) -> Iterator[R
         yield result
 
 
-def start_ray(*, cpus: float | None = None, gpus: float | None = None) -> None:
-    """Connects to the cluster that RAY_ADDRESS names, else starts an embedded one; once per process.
+def start_ray(*, cpus: float | None = None, gpus: float | None = None) -> bool:
+    """Connects to the cluster that RAY_ADDRESS names, else starts an embedded one; False if that was done.
 
     The embedded one listens on loopback with a token of its own, has no dashboard and a small object store
     (nothing large goes through it), and dies with this process. A cluster needs RAY_AUTH_TOKEN or
@@ -204,10 +209,12 @@ def start_ray(*, cpus: float | None = None, gpus: float | None = None) -> None:
         if not address:
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's way to say: loopback only
+    for chatty in CHATTY:
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     import ray
 
     if ray.is_initialized():
-        return
+        return False
     if address:
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
@@ -216,7 +223,7 @@ def start_ray(*, cpus: float | None = None, gpus: float | None = None) -> None:
                 f"No Ray cluster answers at RAY_ADDRESS={address} ({' '.join(str(e).split())[:200]}); "
                 "start it, mend the address or its token, or unset RAY_ADDRESS to run on this machine."
             ) from e
-        return
+        return True
     ray.init(
         address="local",
         num_cpus=cpus,  # type: ignore[arg-type]
@@ -226,6 +233,7 @@ def start_ray(*, cpus: float | None = None, gpus: float | None = None) -> None:
         log_to_driver=False,
         logging_level=logging.WARNING,
     )
+    return True
 
 
 def stop_ray() -> None:

@@ -50,9 +50,9 @@ def print_table(about, trials) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from dose.sweep.table import SHOWN
+    from dose.sweep.table import SHOWN, varied
 
-    searched = list(dict.fromkeys(name for t in trials for name in t.hyper))
+    searched = varied(trials)
     table = Table(title=f"{about['drum']}: trials by {about['select']}, lowest first", title_justify="left")
     for column in ("", *searched, "steps", "ended", *SHOWN, "kept as"):
         table.add_column(column, justify="left" if column in ("ended", "kept as") else "right")

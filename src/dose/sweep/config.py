@@ -112,5 +112,10 @@ class SweepConfig:
         return strict.parse(SweepConfig, {**values, "drums": {}}, f"sweep for {drum}")
 
     @property
+    def varied(self) -> list[str]:
+        """The keys of `space` that can take more than one value."""
+        return [name for name, values in self.space.items() if isinstance(values, dict) or len(values) > 1]
+
+    @property
     def most_trials(self) -> int:
         return len(self.grid()) if self.search == "grid" else self.trials

@@ -54,7 +54,7 @@ class Recorder:
             self._write(name, hyper=hyper, status="RUNNING", stopped="", error="")
         self.outbox.open(
             self._key(name),
-            trial_name(hyper),
+            trial_name(hyper, self.config.varied),
             parent=self.sweep_id,
             tags={**self.tags, "dose.kind": "trial", "dose.trial": name},
             params=hyper,
@@ -101,7 +101,9 @@ class Recorder:
         said = (
             error.splitlines()[-1] if error else f"{self.config.select} {score:.4g}" if score else "no result"
         )
-        tqdm.write(f"{self.drum} {trial_name(dict(trial.config))}: {stopped} at step {steps}, {said}")
+        tqdm.write(
+            f"{self.drum} {trial_name(dict(trial.config), self.config.varied)}: {stopped} at {steps}, {said}"
+        )
 
     def _keep_best(self, checkpoint: Any, name: str) -> None:
         place, key = self.folder / name, self._key(name)

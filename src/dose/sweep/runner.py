@@ -112,15 +112,18 @@ class _Sweep:
                 raise
             finally:
                 recorder.close()
-                cluster.stop_ray()
         self._end_strays(tracker)
         return trials
 
     def _search_and_write(self, recorder: "Recorder", out: Path) -> list[Trial]:
-        cluster.start_ray()
-        self._search(recorder, "search")
-        best = self._winner(recorder)
-        twin = self._twin(recorder, best)
+        ours = cluster.start_ray()
+        try:
+            self._search(recorder, "search")
+            best = self._winner(recorder)
+            twin = self._twin(recorder, best)
+        finally:
+            if ours:
+                cluster.stop_ray()
         trials = ranking(recorder.trials())
         labels = {"best": best, "ablation": twin}
         with files.atomic(out) as beside:

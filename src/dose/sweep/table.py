@@ -28,14 +28,17 @@ class Trial:
     score: float | None  # None: never evaluated, or not a finite number
     metrics: dict[str, float]
 
-    @property
-    def name(self) -> str:
-        return trial_name(self.hyper)
+
+def trial_name(hyper: dict[str, Any], varied: Sequence[str]) -> str:
+    """For example "onset_weight=1 layers=4": only what sets the trials apart."""
+    shown = {k: v for k, v in hyper.items() if k in varied} or hyper
+    return " ".join(f"{k}={_text(v)}" for k, v in shown.items())
 
 
-def trial_name(hyper: dict[str, Any]) -> str:
-    """For example "onset_weight=1 layers=4 lr=0.001"."""
-    return " ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in hyper.items())
+def varied(trials: Sequence[Trial]) -> list[str]:
+    """The searched keys in which the trials differ; all where there is only one trial."""
+    names = list(dict.fromkeys(name for t in trials for name in t.hyper))
+    return [n for n in names if len({str(t.hyper.get(n)) for t in trials}) > 1] or names
 
 
 def best_row(rows: Sequence[dict[str, float]], select: str) -> dict[str, float]:
@@ -67,14 +70,17 @@ def write_tables(
             metrics = [t.metrics.get(m, "") for m in SHOWN]
             values = [t.hyper.get(n, "") for n in names]
             writer.writerow([rank, t.id, *values, t.status, t.stopped, t.steps, *metrics])
+    labels = {t.id: trial_name(t.hyper, varied(ranked)) for t in ranked}
     with files.atomic(out / "learning.csv") as beside, beside.open("w", newline="") as f:
         writer = csv.writer(f, lineterminator="\n")
         writer.writerow(["trial", "step", "train/loss", *SHOWN])
         for t in ranked:
             for row in curves.get(t.id, []):
-                writer.writerow([t.name, row["step"], *(row.get(m, "") for m in ("train/loss", *SHOWN))])
+                writer.writerow(
+                    [labels[t.id], row["step"], *(row.get(m, "") for m in ("train/loss", *SHOWN))]
+                )
     draw_parallel(out / "parallel.png", ranked, str(about["select"]))
-    draw_curves(out / "learning.png", {t.name: curves.get(t.id, []) for t in ranked})
+    draw_curves(out / "learning.png", {labels[t.id]: curves.get(t.id, []) for t in ranked})
 
 
 def _plain(trial: Trial) -> dict[str, Any]:
@@ -97,7 +103,7 @@ def draw_parallel(path: Path, trials: Sequence[Trial], select: str) -> None:
     from matplotlib.figure import Figure
 
     scored = [t for t in trials if t.score is not None]
-    names = list(dict.fromkeys(name for t in scored for name in t.hyper))
+    names = varied(scored)
     figure = Figure(figsize=(2.2 * (len(names) + 1) + 1, 4), layout="constrained")
     axes = figure.subplots()
     columns = [[t.hyper.get(n) for t in scored] for n in names] + [[t.score for t in scored]]

@@ -22,7 +22,7 @@ def project(empty_store, tmp_path, monkeypatch):
     shutil.copy(empty_store / "mlflow.db", tmp_path / "mlflow.db")
     for split in ("train", "val"):
         folder = tmp_path / "data" / "tokens" / split
-        entry = write_shard(folder, 0, {"kick": np.zeros((2, 9, 87), np.int64)})
+        entry = write_shard(folder, 0, {"kick": np.zeros((2, 9, 87), np.int64)}, "key")
         prompt = {"kind": "hits", "hits": 3, "seconds": 0.35}
         write_index(folder, Index(codec_id="codec-x", data_id="data-x", prompt=prompt, shards=(entry,)))
     (tmp_path / "data" / "codec").mkdir()
