@@ -23,7 +23,7 @@ def register(subparsers) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--bundle", action="append", default=[], metavar="PATH", help="kit bundle (repeatable)"
+        "--bundle", action="append", default=[], metavar="PATH", help="kit bundle, or alias (repeatable)"
     )
     parser.add_argument(
         "--external", action="append", default=[], metavar="DIR", help="folder of one-shots (repeatable)"
@@ -95,13 +95,37 @@ def _systems(args: argparse.Namespace):
     from dose.evaluate.systems import Dose, Reconstruction, hpss
     from dose.extract.bundle import default_bundle
 
-    bundles = [Path(b) for b in args.bundle]
+    bundles = [_folder(b) for b in args.bundle]
     if not bundles and not args.external:
         bundles = [default_bundle()]
     rows = [Dose.load("DOSE" if len(bundles) == 1 else f"DOSE ({b.name})", b) for b in bundles]
     codec = load_codec(bundles[0] / "codec") if bundles else bundled_codec()
     baselines = [Reconstruction(codec=codec), hpss()] if args.baselines else []
     return codec, [*baselines, *rows]
+
+
+def _folder(bundle: str) -> Path:
+    """A bundle's folder; a name that is none is an alias in the registry, such as champion or challenger."""
+    if Path(bundle).is_dir() or "/" in bundle:
+        return Path(bundle)
+    from dose.drums import DRUMS
+    from dose.errors import MissingInputError
+    from dose.extract.bundle import assemble
+    from dose.registry import Registry
+
+    registry = Registry()
+    versions = {drum: registry.aliases(drum).get(bundle) for drum in DRUMS}
+    found = {drum: registry.fetch(drum, v) for drum, v in versions.items() if v is not None}
+    if not found:
+        raise MissingInputError(f"'{bundle}' is neither a folder nor an alias of any registered model.")
+    name = "-".join(f"{drum}{versions[drum]}" for drum in found)
+    out = Path("data/cache/evaluate/bundles") / f"{bundle}-{name}"
+    assemble(
+        out,
+        codec=next(iter(found.values())).codec,
+        checkpoints={drum: b.checkpoint(drum) for drum, b in found.items()},
+    )
+    return out
 
 
 def _add_external(args: argparse.Namespace, datasets, entries) -> None:

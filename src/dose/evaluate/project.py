@@ -1,22 +1,55 @@
-"""What the project's own table is made of: its rows, its judges, its real recordings."""
+"""The project's own table: its rows, its judges, its real recordings, from its folders to data/evaluate."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 from dose import files
 from dose.drums import DRUMS
 from dose.errors import MissingInputError
+from dose.evaluate import session
 from dose.evaluate.config import EvaluateConfig
 from dose.evaluate.items import Item
+from dose.evaluate.record import record
+from dose.evaluate.results import Results
 from dose.evaluate.scoring import Judge
 from dose.evaluate.systems import Dose, Reconstruction, System, hpss, larsnet
 
 SWEPT = {"DOSE without onset loss": "ablation", "DOSE": "best"}  # row -> folder in each drum's sweep
 
 
-def systems(
-    config: EvaluateConfig, *, codec, codec_folder: Path, sweep: Path, cache: Path
-) -> tuple[list[System], dict[str, str]]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Folders:
+    """Where the project keeps what an evaluation reads, and what it may keep between runs."""
+
+    sources: Path = Path("data/sources")
+    rmod: Path = Path("data/rmod")
+    codec: Path = Path("data/codec")
+    sweep: Path = Path("data/sweep")
+    cache: Path = Path("data/cache/evaluate")
+
+
+def evaluate_project(
+    config: EvaluateConfig, folders: Folders, out: Path, progress: session.Progress = lambda *_: None
+) -> Results:
+    """Fills `out` and records a run per bundle in MLflow. What was generated or embedded before is reused."""
+    from dose.codec import load_codec
+
+    codec = load_codec(folders.codec)
+    datasets = session.load_datasets(config, folders.rmod)
+    rows, lacking = systems(config, codec, folders)
+    shown = recordings() if config.recordings else []
+    entries = session.generate_all(rows, {**datasets, "recordings": shown}, folders.cache, progress)
+    of_recordings = entries.pop("recordings", [])
+    results = session.score_all(
+        config, datasets, entries, codec, judges(folders.sources), out,
+        cache=folders.cache, lacking=lacking, recordings=(shown, of_recordings), progress=progress,
+    )  # fmt: skip
+    record(results, {row.name: row.key for row in rows if isinstance(row, Dose)}, config, out)
+    return results
+
+
+def systems(config: EvaluateConfig, codec, folders: Folders) -> tuple[list[System], dict[str, str]]:
     """The rows in the table's order, and for those that cannot be had the reason why.
 
     Reconstruction, the separators, both DOSE rows from the sweep, then `config.bundles`.
@@ -28,24 +61,25 @@ def systems(
     except MissingInputError as e:
         lacking["LarsNet"] = str(e)
     for name, kind in SWEPT.items():
-        folders = {d: sweep / d / kind for d in DRUMS if (sweep / d / kind / "model.json").is_file()}
-        if folders:
-            rows.append(Dose.load(name, swept_bundle(kind, folders, codec_folder, cache)))
+        found = {d: folders.sweep / d / kind for d in DRUMS}
+        found = {d: folder for d, folder in found.items() if (folder / "model.json").is_file()}
+        if found:
+            rows.append(Dose.load(name, swept_bundle(kind, found, folders)))
         else:
-            lacking[name] = f"no models: {sweep}/<drum>/{kind} is missing; run `dvc repro sweep`."
+            lacking[name] = f"no models: {folders.sweep}/<drum>/{kind} is missing; run `dvc repro sweep`."
     rows += [Dose.load(f"DOSE ({Path(folder).name})", Path(folder)) for folder in config.bundles]
     return rows, lacking
 
 
-def swept_bundle(kind: str, folders: dict[str, Path], codec: Path, cache: Path) -> Path:
+def swept_bundle(kind: str, checkpoints: dict[str, Path], folders: Folders) -> Path:
     """A bundle in the cache of the sweep's checkpoints; made once for the same ones."""
     from dose.extract.bundle import assemble
 
-    parts = [codec, *folders.values()]
+    parts = [folders.codec, *checkpoints.values()]
     digests = [files.sha256(p) for part in parts for p in sorted(part.rglob("*")) if p.is_file()]
-    bundle = cache / "bundles" / f"{kind}-{files.hash_json(digests)}"
+    bundle = folders.cache / "bundles" / f"{kind}-{files.hash_json(digests)}"
     if not bundle.is_dir():
-        assemble(bundle, codec=codec, checkpoints=folders)
+        assemble(bundle, codec=folders.codec, checkpoints=checkpoints)
     return bundle
 
 

@@ -91,8 +91,9 @@ class Dose:
     def load(cls, name: str, bundle: Path) -> "Dose":
         from dose.extract import Extractor
 
+        extractor = Extractor.load(bundle)  # checks the bundle, and says in one sentence what is wrong with it
         key = files.hash_json(["dose", files.sha256(bundle / files.MANIFEST), code_hash()])
-        return cls(name=name, extractor=Extractor.load(bundle), key=key)
+        return cls(name=name, extractor=extractor, key=key)
 
     def kits(self, items: Sequence[Item]) -> list[Kit]:
         mixes = [item.read_mix() for item in items]

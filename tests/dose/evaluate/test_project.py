@@ -1,0 +1,158 @@
+"""The project's rows from its folders, the MLflow record, the command line, the config."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from evaluate_sounds import CoarseCodec, write_items
+
+from dose import audio, cli, config
+from dose.drums import DRUMS
+from dose.errors import ConfigError
+from dose.evaluate import project, systems
+from dose.evaluate.config import EvaluateConfig
+from dose.evaluate.record import metrics_of, record
+from dose.evaluate.results import Results
+from dose.evaluate.statistics import mean_estimate, resamples
+from dose.evaluate.systems import Dose
+
+
+def _results(row: str = "DOSE") -> Results:
+    estimate = mean_estimate(np.arange(4.0), resamples(4, 50, 0))
+    cells = {"rmod": {row: {drum: {"mss": estimate, "fad_codec": estimate} for drum in DRUMS}}}
+    return Results(cells=cells)
+
+
+@pytest.mark.slow
+def test_a_bundles_run_in_mlflow_has_the_figures_and_the_page_and_is_one_run_however_often(tmp_path):
+    from dose.tracking import Tracker
+
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("table.md", "metrics.json", "comparisons.json", "listening.html"):
+        (out / name).write_text("x")
+    settings = EvaluateConfig(items=4)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    first = record(_results(), {"DOSE": "abc", "absent": "d"}, settings, out, root=tmp_path, uri=uri)
+    again = record(_results(), {"DOSE": "abc"}, settings, out, root=tmp_path, uri=uri)
+    assert len(first) == 1
+    assert again == first
+    tracker = Tracker("dose", uri, tmp_path)
+    [run] = tracker.runs({"dose.kind": "evaluation"})
+    assert run.metrics["rmod/kick/mss"] == 1.5
+    assert run.metrics["rmod/kick/mss_low"] <= 1.5 <= run.metrics["rmod/hihat/fad_codec_high"]
+    assert run.tags["dose.row"] == "DOSE"
+    assert run.status == "FINISHED"
+    other = record(_results(), {"DOSE": "other"}, settings, out, root=tmp_path, uri=uri)
+    assert other != first
+
+
+def test_metrics_of_an_absent_row_are_none():
+    assert metrics_of(_results(), "LarsNet") == {}
+
+
+class FakeExtractor:
+    """What `Dose` uses of an extractor: short mixes in a batch, longer ones by the whole extraction."""
+
+    drums = ("kick",)
+
+    def __init__(self):
+        self.asked = []
+
+    def extract_batch(self, mixes, drum):
+        self.asked.append([m.shape for m in mixes])
+        return np.stack([np.full(44100, 0.5, np.float32) for _ in mixes])
+
+    def extract(self, mix, rate, *, drums):
+        from types import SimpleNamespace
+
+        hit = SimpleNamespace(raw=np.full(44100, 0.25, np.float32))
+        return SimpleNamespace(best=lambda drum: hit if drum == "kick" else None)
+
+
+def test_test_mixes_go_through_in_one_pass_and_recordings_through_the_whole_extraction(tmp_path):
+    items = write_items(tmp_path, 2)
+    long = tmp_path / "long.wav"
+    audio.write(long, np.random.default_rng(0).standard_normal((2, 6 * 44100)).astype(np.float32) * 0.1)
+    recording = dataclasses.replace(items[0], mix=long, shots={})
+    extractor = FakeExtractor()
+    kits = Dose(name="DOSE", extractor=extractor, key="k").kits([*items, recording])
+    assert [k["kick"][0] for k in kits] == [0.5, 0.5, 0.25]
+    assert extractor.asked == [[(2, 176400), (2, 176400)]]
+
+
+def test_rows_that_cannot_be_had_say_why_and_the_others_keep_their_order(tmp_path, monkeypatch):
+    folders = project.Folders(sweep=tmp_path / "sweep", codec=tmp_path / "codec", cache=tmp_path / "cache")
+    settings = EvaluateConfig(larsnet=str(tmp_path / "larsnet"))
+    rows, lacking = project.systems(settings, CoarseCodec(), folders)
+    assert [row.name for row in rows] == ["Reconstruction", "Separation (HPSS)"]
+    assert set(lacking) == {"LarsNet", "DOSE without onset loss", "DOSE"}
+    assert "dvc repro sweep" in lacking["DOSE"]
+    (tmp_path / "sweep" / "kick" / "best").mkdir(parents=True)
+    (tmp_path / "sweep" / "kick" / "best" / "model.json").write_text("{}")
+    made = []
+
+    def assemble(out, *, codec, checkpoints):
+        out.mkdir(parents=True)
+        (out / "manifest.json").write_text("{}")
+        made.append(checkpoints)
+
+    monkeypatch.setattr("dose.extract.bundle.assemble", assemble)
+    monkeypatch.setattr("dose.extract.extractor.Extractor.load", lambda folder: FakeExtractor())
+    for _ in range(2):
+        rows, _ = project.systems(settings, CoarseCodec(), folders)
+        assert [row.name for row in rows] == ["Reconstruction", "Separation (HPSS)", "DOSE"]
+    assert made == [{"kick": tmp_path / "sweep" / "kick" / "best"}]
+
+
+def test_the_key_of_a_system_changes_with_the_code_that_makes_its_sound(monkeypatch):
+    before = systems.hpss().key
+    assert systems.hpss().key == before
+    monkeypatch.setattr(systems, "code_hash", lambda: "other")
+    assert systems.hpss().key != before
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with a test set, another system's outputs for it, and the command run in it."""
+    monkeypatch.chdir(tmp_path)
+    for i, item in enumerate(write_items(tmp_path / "data/rmod/audio/test", 3)):
+        (item.mix.parent / "hits.json").write_text(json.dumps({drum: [0.0] for drum in DRUMS}))
+        for drum in DRUMS:
+            audio.write(tmp_path / "theirs" / str(i) / f"{drum}.wav", 0.5 * item.read_truth(drum))
+    monkeypatch.setattr("dose.codec.bundled_codec", CoarseCodec)
+    return tmp_path
+
+
+def test_another_systems_folder_is_scored_outside_of_the_pipeline(here, capsys):
+    assert cli.main(["evaluate", "--external", "theirs", "--name", "Theirs", "--n", "3", "--json"]) == 0
+    printed = capsys.readouterr().out
+    metrics = json.loads(printed[printed.index("{") :])
+    assert metrics["rmod"]["Theirs"]["kick"]["mss"]["n"] == 3
+    assert metrics["rmod"]["Theirs"]["kick"]["mss"]["value"] < 0.01
+    assert (here / "data" / "scores" / "listening.html").is_file()
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["--external", "nowhere"], "not a folder"),
+    (["--external", "theirs", "--data", "rmod,gmd"], "--data must name"),
+    (["--external", "theirs", "--n", "1"], "--n must be"),
+    (["--external", "theirs", "--name", "a", "--name", "b"], "more --name"),
+    (["--external", "theirs", "--data", "groove"], "dvc repro rmod"),
+    (["--bundle", "some/where"], "some/where"),
+])  # fmt: skip
+def test_mistakes_are_told_in_one_sentence(here, capsys, arguments, sentence):
+    assert cli.main(["evaluate", *arguments]) == 1
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert told.startswith("dose: ")
+    assert sentence in told
+
+
+def test_the_config_refuses_contradictions():
+    plain = dataclasses.asdict(EvaluateConfig())
+    assert config.parse(EvaluateConfig, plain, "evaluate") == EvaluateConfig()
+    for wrong in ({"items": 1}, {"datasets": []}, {"datasets": ["rmod", "rmod"]}, {"embeddings": ["vggish"]},
+                  {"bootstrap": 3}, {"datasets": ["gmd"]}):  # fmt: skip
+        with pytest.raises(ConfigError):
+            config.parse(EvaluateConfig, plain | wrong, "evaluate")
