@@ -16,7 +16,7 @@ from dose.errors import ConfigError
 from dose.rmod.config import RmodConfig
 from dose.rmod.dataset import stream
 from dose.sources.catalogue import Bank
-from dose.tokens import shards
+from dose.tokens import onsets, shards
 from dose.tokens.prompt import PromptConfig, prompts_of_all
 from dose.tokens.vectors import code_vectors
 
@@ -76,7 +76,13 @@ def build(config: TokensConfig, rmod: RmodConfig, bank: Path, codec: Path, out: 
     opened = load_codec(codec)
     codec_id = opened.id
     for split in SPLITS:
-        made_from = {"codec": codec_id, "data": data_id, "tokens": _recipe(config), "split": split}
+        made_from = {
+            "codec": codec_id,
+            "data": data_id,
+            "tokens": _recipe(config),
+            "split": split,
+            "detector": files.sha256(onsets.WEIGHTS),
+        }
         jobs = [
             Job(
                 config=config,
