@@ -1,0 +1,71 @@
+"""The whole DAG at the tiny scale: it fills the table, does nothing when repeated, and survives SIGKILL."""
+
+import json
+import time
+
+import pytest
+from dag import Project, wait_for
+
+from dose.drums import DRUMS
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+
+# Their bytes depend on params alone; a sweep's folder also holds times, so its weights are compared instead.
+EXACT = ("data/sources", "data/rmod", "data/codec", "data/tokens")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory) -> Project:
+    project = Project(tmp_path_factory.mktemp("dag"))
+    project.repro()
+    return project
+
+
+def test_the_table_is_full(done):
+    metrics = json.loads((done.folder / "data/evaluate/metrics.json").read_text())
+    rows = metrics["rmod"]
+    assert len(rows) >= 4
+    for row in ("Reconstruction", "DOSE", "DOSE without onset loss"):
+        for drum in DRUMS:
+            for metric in ("mss", "fad_codec"):
+                cell = rows[row][drum][metric]
+                assert cell["n"] > 0
+                assert cell["value"] >= 0
+    assert (done.folder / "data/evaluate/listening.html").stat().st_size > 10_000
+    assert (done.folder / "data/package/bundle/bundle.json").is_file()
+
+
+def test_a_second_repro_runs_no_stage(done):
+    began = time.monotonic()
+    said = done.repro()
+    assert "Running stage" not in said
+    assert "up to date" in said
+    print(f"no-op repro: {time.monotonic() - began:.1f} s")
+
+
+def test_a_missing_output_and_a_broken_one_are_named(done):
+    shard = next((done.folder / "data/tokens/train").glob("*.npy"))
+    content = shard.read_bytes()
+    shard.write_bytes(content[:-8] + bytes(8))
+    with pytest.raises(AssertionError, match=shard.name):
+        done.run("python", "-m", "pipelines.sweep", "--drum", "kick")
+    shard.write_bytes(content)
+
+
+@pytest.mark.parametrize("stage", ["sources", "rmod", "tokens", "sweep@kick"])
+def test_sigkill_in_a_stage_leaves_no_orphan_and_the_next_run_ends_the_same(done, tmp_path, stage):
+    project = Project(tmp_path)
+    killed = project.start(stage)
+    log = project.folder / "repro.log"
+    wait_for(lambda: f"Running stage '{stage}'" in log.read_text(), 300, f"stage {stage} begins")
+    time.sleep(8 if "sweep" in stage else 3)  # imports done, the work begun
+    killed.kill()
+    killed.wait()
+    wait_for(lambda: not project.alive(), 20, "every process of the killed run ends")
+    project.repro(stage)
+    for path, digest in project.hashes().items():
+        if path in EXACT:
+            assert digest == done.hashes()[path], path
+    if stage == "sweep@kick":
+        best = "data/sweep/kick/best/model.safetensors"
+        assert (project.folder / best).read_bytes() == (done.folder / best).read_bytes()
