@@ -1,0 +1,55 @@
+"""Every section of params.yaml, at every scale, parses into the dataclass its stage uses; a slip is an error."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+import yaml
+
+from dose import config
+from dose.codec.config import CodecConfig
+from dose.errors import ConfigError
+from dose.evaluate.config import EvaluateConfig
+from dose.evaluate.larsnet_train import LarsNetConfig
+from dose.rmod import RmodConfig
+from dose.sources.build import SourcesConfig
+from dose.sweep import SweepConfig
+from dose.tokens.build import TokensConfig
+from pipelines import scale
+from pipelines.package import PackageConfig
+from serving.settings import ServingConfig
+
+ROOT = scale.SCALES.parent.parent
+SECTIONS: dict[str, Any] = {
+    "sources": SourcesConfig,
+    "rmod": RmodConfig,
+    "codec": CodecConfig,
+    "tokens": TokensConfig,
+    "sweep": SweepConfig,
+    "evaluate": EvaluateConfig,
+    "larsnet": LarsNetConfig,
+    "package": PackageConfig,
+    "serving": ServingConfig,
+}
+BASE = yaml.safe_load((ROOT / "params.yaml").read_text())
+SCALES = {"laptop": {}} | {p.stem: yaml.safe_load(p.read_text()) for p in scale.SCALES.glob("*.yaml")}
+
+
+@pytest.mark.parametrize("name", sorted(SCALES))
+@pytest.mark.parametrize("section", sorted(SECTIONS))
+def test_every_scale_parses_into_the_same_dataclasses(section, name):
+    values = scale.overlay(BASE, SCALES[name])[section]
+    assert dataclasses.is_dataclass(config.parse(SECTIONS[section], values, f"{name}: {section}"))
+
+
+@pytest.mark.parametrize("section", sorted(SECTIONS))
+def test_one_key_too_many_or_too_few_is_an_error(section):
+    with pytest.raises(ConfigError, match="unknown keys: typo"):
+        config.parse(SECTIONS[section], BASE[section] | {"typo": 1}, section)
+    gone = next(iter(BASE[section]))
+    with pytest.raises(ConfigError, match=f"lacks keys: {gone}"):
+        config.parse(SECTIONS[section], {k: v for k, v in BASE[section].items() if k != gone}, section)
+
+
+def test_no_section_stands_without_a_reader():
+    assert set(BASE) == set(SECTIONS)
