@@ -5,21 +5,28 @@ The shipped compact codec, the official DAC, or a compact codec fitted here to t
 """
 
 import argparse
+import dataclasses
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
-from dose import config, files
+from dose import audio, config, files
 from dose.codec import Codec, bundled_codec
+from dose.codec.compact import CompactCodec
 from dose.codec.config import CodecConfig, MaterialConfig
 from dose.codec.fitting import collect, fit
 from dose.codec.store import BUNDLED
+from dose.drums import DRUMS
 from dose.rmod import RmodConfig
 from dose.rmod.dataset import stream
 from dose.sources.catalogue import Bank
+from dose.tracking.lineage import hardware, lineage_tags
+from dose.tracking.store import Tracker
 from pipelines.stage import run_stage
 
 OUT, STATE = Path("data/codec"), Path("data/.codec-fit")
@@ -40,17 +47,62 @@ def material(ranges: RmodConfig, bank: Bank, what: MaterialConfig) -> Iterator[n
                 yield track.mean(axis=0)
 
 
-def train(section: CodecConfig, ranges: RmodConfig, bank: Bank) -> Codec:
+def train(section: CodecConfig, ranges: RmodConfig, bank: Bank) -> CompactCodec:
     """Fits the compact codec; goes on after the last finished step when it was cut off."""
     began = time.monotonic()
-    sounds = tqdm(material(ranges, bank, section.material), desc="codec: sounds", unit="sound")
+    sounds = tqdm(material(ranges, bank, section.material), desc="codec: sounds", unit="sound", mininterval=2)
     found = collect(sounds, section.compact, section.fitting)
     print(f"codec: {len(found.jump)} frames; fitting")
+    errors: dict[str, float] = {}
 
     def report(step: str, error: float) -> None:
+        errors[step] = error
         print(f"codec: {step:10} {error:8.4f}  ({time.monotonic() - began:.0f} s)", flush=True)
 
-    return fit(found, section.compact, section.fitting, STATE, report)
+    codec = fit(found, section.compact, section.fitting, STATE, report)
+    codec.made = made(section, bank, len(found.jump), time.monotonic() - began)
+    if section.log:
+        log(section, codec, bank, errors)
+    return codec
+
+
+def made(section: CodecConfig, bank: Bank, frames: int, seconds: float) -> dict[str, str]:
+    """How a codec came about, in words for its card."""
+    clips = [c for c in bank.clips if c.split == "train"]
+    recorded = sum(c.source != "procedural" for c in clips)
+    what, how = section.material, section.fitting
+    return {
+        "material": f"{frames} frames of 11.6 ms, drawn evenly from {recorded} recorded or rendered clips of "
+        f"the train split (bank {bank.id}) and from RMOD's train split, which is made of those and of "
+        f"{len(clips) - recorded} synthetic drums: the one-shots of {what.shots} items, the mixes "
+        f"of {what.mixes}, the single tracks of {what.stems}.",
+        "how": f"Weighted k-means, {how.rounds} rounds per codebook, then {how.sweeps} sweeps over all "
+        f"waveform codebooks together; {seconds:.0f} s (less where a fit was resumed) on {hardware()}. Command: "
+        "`python -m pipelines.codec --ship`, then `dose bench codec --card`.",
+    }
+
+
+def log(section: CodecConfig, codec: Codec, bank: Bank, errors: dict[str, float]) -> None:
+    """One MLflow run: parameters, the error after each step, and drums before and after the round trip."""
+    tracker = Tracker("dose-codec")
+    tracker.ensure_store()
+    run = tracker.open_run(f"codec-{codec.id}", f"codec {codec.id}")
+    tracker.set_tags(run, lineage_tags() | {"codec_id": codec.id, "hardware": hardware()})
+    parts = {"material": section.material, "fitting": section.fitting, "compact": section.compact}
+    tracker.log_params(
+        run, {f"{k}.{n}": v for k, part in parts.items() for n, v in dataclasses.asdict(part).items()}
+    )
+    now = int(time.time() * 1000)
+    tracker.log_metrics(run, [(i, now, {f"error/{name}": e}) for i, (name, e) in enumerate(errors.items())])
+    with tempfile.TemporaryDirectory() as folder:
+        for drum in DRUMS:
+            for clip in bank.select(drum, "val")[:3]:
+                sound = bank.audio(clip.id)
+                back = codec.decode(codec.encode(torch.from_numpy(sound)[None, None]))[0, 0].numpy()
+                audio.write(Path(folder) / f"{drum}-{clip.id}-true.wav", sound)
+                audio.write(Path(folder) / f"{drum}-{clip.id}-codec.wav", back[: len(sound)])
+        tracker.log_artifacts(run, folder, "listen")
+    tracker.end_run(run, "FINISHED")
 
 
 def make(section: CodecConfig) -> Codec:

@@ -11,6 +11,7 @@ every codebook and decodes to exact zeros.
 
 import dataclasses
 import hashlib
+import itertools
 from pathlib import Path
 
 import torch
@@ -47,8 +48,8 @@ class CompactConfig:
     def __post_init__(self) -> None:
         if not (self.edges[0] == 0 and self.edges[-1] == HOP and list(self.edges) == sorted(set(self.edges))):
             raise ValueError(f"edges must rise from 0 to {HOP}")
-        if not 0 < self.wave < len(self.edges) or self.edges[self.wave] > HOP:
-            raise ValueError("wave and envelope must leave something to both parts")
+        if not 0 < self.wave < self.bands:
+            raise ValueError("wave must leave bands to the waveform and to the noise")
         if self.overlap % 2 or not 2 <= self.overlap <= HOP:
             raise ValueError(f"overlap must be an even number from 2 to {HOP}")
 
@@ -73,12 +74,12 @@ class CompactConfig:
     def halves(self) -> tuple[int, ...]:
         """Edges of the noise bands, each cut in two."""
         noise = self.edges[self.wave :]
-        cuts = [(a + b) // 2 for a, b in zip(noise, noise[1:], strict=False)]
+        cuts = [(a + b) // 2 for a, b in itertools.pairwise(noise)]
         return tuple(sorted((*noise, *cuts)))
 
     @property
     def tail(self) -> int:
-        """Numbers that the waveform books describe: coefficients, levels of half bands, levels of quarters."""
+        """Numbers that the waveform books describe: coefficients, levels of half bands and of quarters."""
         return self.dims + len(self.halves) - 1 + QUARTERS
 
 
@@ -90,6 +91,7 @@ class CompactCodec(Codec):
 
     def __init__(self, config: CompactConfig, tables: dict[str, Tensor]) -> None:
         self.config, self.tables = config, tables
+        self.made: dict[str, str] | None = None  # for the card: material and method, in words
         self.id = _hash(config, tables)
         self._cosines = frames.cosines()
         self._view = View(config)
@@ -100,7 +102,12 @@ class CompactCodec(Codec):
             save_file(self.tables, beside)
         files.write_json(
             folder / "codec.json",
-            self.describe() | {"weights": "weights.safetensors", "config": dataclasses.asdict(self.config)},
+            self.describe()
+            | {
+                "weights": "weights.safetensors",
+                "config": dataclasses.asdict(self.config),
+                "made": self.made,
+            },
         )
 
     def _encode(self, audio: Tensor) -> Tensor:

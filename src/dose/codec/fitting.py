@@ -1,6 +1,7 @@
 """Fits the compact codec's tables to sounds: k-means stage after stage, each stage saved as it ends."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -94,27 +95,11 @@ def fit(
     ]
     tables |= steps.run("envelope", lambda: {"envelope": _envelope(seen, view, how, report)})
     wave, weights = _waves(seen, tables["envelope"], view, cosines)
-    books: list[Tensor] = []
-    rest = wave.clone()
-    power = float((view.weighting.spread(weights) * wave * wave).sum())
-    for stage in range(CODEBOOKS - HEAD):
-
-        def book(seed: int = how.seed + 100 + stage) -> dict[str, Tensor]:
-            return {
-                "book": quantise.k_means(rest, ENTRIES, view.weighting, weights, rounds=how.rounds, seed=seed)
-            }
-
-        books.append(steps.run(f"wave{stage}", book)["book"])
-        codes, errors = quantise.assign(rest, books[-1], view.weighting, weights)
-        rest -= books[-1][codes]
-        report(f"wave{stage}", float(errors.sum()) / power)
-    tables["wave"] = torch.stack(books)
+    tables["wave"] = _books(wave, weights, view, how, steps, report)
     for sweep in range(how.sweeps):
-
-        def again() -> dict[str, Tensor]:
-            return {"wave": _sweep(wave, tables["wave"], view, weights, config.beam, report)}
-
-        tables |= steps.run(f"sweep{sweep}", again)
+        start = tables["wave"]
+        better = functools.partial(_sweep, wave, start, view, weights, config.beam, report)
+        tables |= steps.run(f"sweep{sweep}", lambda better=better: {"wave": better()})  # type: ignore[misc]
     return CompactCodec(config, {name: table.contiguous() for name, table in tables.items()})
 
 
@@ -151,10 +136,12 @@ def _noise(seed: int) -> Tensor:
 
 
 def _jumps(tracks: list[Tensor], view: View, how: FittingConfig) -> Tensor:
-    """The ways a hit begins in a frame, [jumps, BLOCKS] in dB; the first two (none, at the start) are flat."""
+    """The ways a hit begins in a frame, [jumps, BLOCKS] in dB; two (none, at its start) are flat."""
     found = []
     for audio in tracks:
-        inside = frames.between(frames.pieces(audio, view.config.overlap, -1, -(-audio.shape[-1] // HOP)), view.config.overlap)
+        inside = frames.between(
+            frames.pieces(audio, view.config.overlap, -1, -(-audio.shape[-1] // HOP)), view.config.overlap
+        )
         curves, _ = view.curve(inside[0, 1:], inside[0, :-1])
         found.append(curves[curves.amin(-1) < 0])
     curves = torch.cat(found).float()
@@ -200,6 +187,26 @@ def _waves(seen: list[Seen], books: Tensor, view: View, cosines: Tensor) -> tupl
         waves.append(wave.float())
         weights.append(weight.float())
     return torch.cat(waves), torch.cat(weights)
+
+
+def _books(
+    wave: Tensor, weights: Tensor, view: View, how: FittingConfig, steps: "_Steps", report: Report
+) -> Tensor:
+    """Books [7, N, tail], each fitted to what those before it leave."""
+    books: list[Tensor] = []
+    rest = wave.clone()
+    power = float((view.weighting.spread(weights) * wave * wave).sum())
+    for stage in range(CODEBOOKS - HEAD):
+        made = functools.partial(
+            quantise.k_means, rest, ENTRIES, view.weighting, weights, rounds=how.rounds,
+            seed=how.seed + 100 + stage,
+        )  # fmt: skip
+        found = steps.run(f"wave{stage}", lambda made=made: {"book": made()})  # type: ignore[misc]
+        books.append(found["book"])
+        codes, errors = quantise.assign(rest, books[-1], view.weighting, weights)
+        rest = rest - books[-1][codes]
+        report(f"wave{stage}", float(errors.sum()) / power)
+    return torch.stack(books)
 
 
 def _sweep(wave: Tensor, books: Tensor, view: View, weights: Tensor, beam: int, report: Report) -> Tensor:

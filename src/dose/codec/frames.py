@@ -4,8 +4,8 @@ A long overlap would smear a drum's attack over two frames before it is even qua
 frames share `overlap` samples around each boundary, so a frame holds almost exactly its own 11.6 ms. The
 grid is shifted left by half the overlap: the first boundary falls into the silence before sample 0, so a
 one-shot that starts on its attack loses nothing. Where a hit begins, the boundary before it is made hard: no
-overlap at all, so nothing of the hit leaks to what came before. (Low-overlap windows: Vorbis, CELT; the fold as rotations:
-Malvar, "Signal Processing with Lapped Transforms", 1992.)
+overlap at all, so nothing of the hit leaks to what came before. (Low-overlap windows: Vorbis, CELT; the fold
+as rotations: Malvar, "Signal Processing with Lapped Transforms", 1992.)
 
 Everything is float64, so that rounding can never make the same sound give two different codes.
 """

@@ -65,23 +65,24 @@ def _load_compact(folder: Path, meta: dict[str, Any]) -> CompactCodec:
         if not torch.isfinite(tables[name]).all():
             raise IntegrityError(f"{path}: table {name} holds numbers that are not finite; fetch it again.")
     codec = CompactCodec(config, tables)
+    codec.made = meta.get("made")
     check_same(meta["id"], codec.id, f"The weights in {path}")
     return codec
 
 
-def read_tables(path: Path) -> dict[str, Tensor]:
+def read_tables(path: Path, limit: int = MAX_BYTES) -> dict[str, Tensor]:
     """The tensors of a safetensors file. Raises as `load_codec` does; never runs code from the file."""
     if not path.is_file():
         raise MissingInputError(
             f"{path} is missing; run the codec stage (`dvc repro codec`) or fetch it again."
         )
-    if path.stat().st_size > MAX_BYTES:
-        raise IntegrityError(f"{path} is larger than any compact codec ({MAX_BYTES >> 20} MiB).")
+    if path.stat().st_size > limit:
+        raise IntegrityError(f"{path} is larger than such a codec can be ({limit >> 20} MiB).")
     with open(path, "rb") as f:
         start = f.read(2)
     if start in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         raise IntegrityError(
-            f"{path} is a pickle, which can run code when opened; codec weights are read from safetensors only."
+            f"{path} is a pickle, which can run code when opened; codec weights must be safetensors."
         )
     try:
         return load_file(path)
