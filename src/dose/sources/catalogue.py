@@ -6,6 +6,7 @@ data/sources holds `catalogue.parquet` (one row per clip, in a stable order), `c
 
 import dataclasses
 import hashlib
+from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from dose.errors import IntegrityError, MissingInputError
 CLASSES = DRUMS + INSTRUMENTS
 CATALOGUE = "catalogue.parquet"
 CLIPS = "clips"
+CACHE_MB = 400.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,10 +90,11 @@ def read_catalogue(path: Path) -> tuple[Clip, ...]:
 class Bank:
     """The clips of data/sources, opened. Cheap to pickle: sounds are read again where they are needed.
 
-    Sounds are kept in memory as 16 bit once read (half of what float32 takes).
+    Sounds are kept in memory as 16 bit once read (half of what float32 takes), the latest used up to
+    `cache_mb`; a full-width bank would not fit beside the rest of a worker.
     """
 
-    def __init__(self, root: Path | str, clips: Iterable[Clip]):
+    def __init__(self, root: Path | str, clips: Iterable[Clip], cache_mb: float = CACHE_MB):
         self.root = Path(root)
         self.clips = tuple(clips)
         self._by_id = {c.id: c for c in self.clips}
@@ -99,11 +102,13 @@ class Bank:
         for clip in self.clips:
             key = (clip.cls, clip.split)
             self._select[key] = (*self._select.get(key, ()), clip)
-        self._sounds: dict[str, np.ndarray] = {}
+        self._sounds: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._room = cache_mb * 1e6  # bytes that are free
+        self._cache_mb = cache_mb
         self._id: str | None = None
 
     @classmethod
-    def load(cls, root: Path | str, *, check: bool = True) -> "Bank":
+    def load(cls, root: Path | str, *, check: bool = True, cache_mb: float = CACHE_MB) -> "Bank":
         """Opens data/sources. With `check`, every file is held against the manifest first.
 
         Raises MissingInputError when the stage has not run, IntegrityError when a file was changed.
@@ -112,7 +117,7 @@ class Bank:
         clips = read_catalogue(root / CATALOGUE)
         if check:
             files.check_manifest(root)
-        return cls(root, clips)
+        return cls(root, clips, cache_mb)
 
     @property
     def id(self) -> str:
@@ -141,15 +146,27 @@ class Bank:
         """Samples start..stop of a clip, float32 [N], mono, 44.1 kHz; a fresh array each time."""
         sound = self._sounds.get(clip_id)
         if sound is None:
-            clip = self.clip(clip_id)
-            path = self.root / clip.file
-            if not path.is_file():
-                raise MissingInputError(f"{path} has gone; run `dvc repro sources` to make it again.")
-            sound = quantise(audio.read(path))
-            if sound_id(sound) != clip_id:
-                raise IntegrityError(f"{path} was changed after it was made; run `dvc repro sources`.")
-            self._sounds[clip_id] = sound
+            sound = self._read(self.clip(clip_id))
+            self._keep(clip_id, sound)
+        else:
+            self._sounds.move_to_end(clip_id)
         return sound[start:stop] * np.float32(1 / 32768)
 
+    def _read(self, clip: Clip) -> np.ndarray:
+        path = self.root / clip.file
+        if not path.is_file():
+            raise MissingInputError(f"{path} has gone; run `dvc repro sources` to make it again.")
+        sound = quantise(audio.read(path))
+        if sound_id(sound) != clip.id:
+            raise IntegrityError(f"{path} was changed after it was made; run `dvc repro sources`.")
+        return sound
+
+    def _keep(self, clip_id: str, sound: np.ndarray) -> None:
+        self._sounds[clip_id] = sound
+        self._room -= sound.nbytes
+        while self._room < 0:
+            _, oldest = self._sounds.popitem(last=False)
+            self._room += oldest.nbytes
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_sounds": {}}
+        return {**self.__dict__, "_sounds": OrderedDict(), "_room": self._cache_mb * 1e6}

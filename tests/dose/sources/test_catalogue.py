@@ -94,3 +94,21 @@ def test_a_parquet_of_something_else_is_refused(copy):
 def test_an_unknown_class_is_a_bug(root):
     with pytest.raises(ValueError):
         Bank.load(root).select("cowbell", "train")
+
+
+def test_memory_is_bounded_and_the_sounds_are_the_same(root, monkeypatch):
+    whole, narrow = Bank.load(root), Bank.load(root, cache_mb=0.3)
+    for clip in (*whole.clips[:12], *whole.clips[:12]):
+        assert np.array_equal(whole.audio(clip.id), narrow.audio(clip.id))
+        assert sum(s.nbytes for s in narrow._sounds.values()) <= 300_000
+    last = narrow.clips[11].id
+    monkeypatch.setattr(audio, "read", None)  # the latest is still there
+    assert narrow.audio(last).any()
+    with pytest.raises(TypeError):
+        narrow.audio(narrow.clips[0].id)
+
+
+def test_a_bank_without_memory_still_reads(root):
+    bank = Bank.load(root, cache_mb=0)
+    assert bank.audio(bank.clips[0].id).any()
+    assert not bank._sounds
