@@ -9,8 +9,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "fit-onsets",
         help="fit the detector that finds a drum's hits in a mix",
         description=(
-            "Fits the onset detector on RMOD's train split, whose hits are known, and prints which part of the\n"
-            "hits that it picks in val mixes is right. Tokens made with another detector are made anew."
+            "Fits the onset detector on RMOD's train split, whose hits are known, and prints which part\n"
+            "of the hits that it picks in val mixes is right. Tokens of another detector are made anew."
         ),
         epilog="example:\n  dose fit-onsets --mixes 4500 --epochs 25 --out onsets.safetensors",
         formatter_class=argparse.RawDescriptionHelpFormatter,

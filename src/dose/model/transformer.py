@@ -192,22 +192,23 @@ class Dose(nn.Module):
         """Starts embeddings and head from what the codes sound like: vectors [K, N, D], zero-padded in D.
 
         Codes with similar vectors get similar embeddings and similar logits, by one random projection per
-        codebook and table, so that nothing about the codec's geometry has to be learnt from tokens alone.
-        Half of the variance stays random, which keeps every code apart from its neighbours. The empty token
-        is left as it is. This only changes where training starts.
+        codebook, so that nothing about the codec's geometry has to be learnt from tokens alone. Half of the
+        variance stays random, which keeps every code apart from its neighbours; the empty token is left as it
+        is. Excerpts and head share their projections and the path between them starts as an identity: an
+        aligned model starts by leaning towards saying what it hears. This only changes where training starts.
         """
         generator = torch.Generator().manual_seed(seed)
-        tables = [self.embed.weight, self.head.weight]
-        if self.aligned is not None:
-            tables.append(self.aligned.embed.weight)
         centred = vectors - vectors.mean(dim=1, keepdim=True)
         centred = centred / centred.square().sum(dim=2).mean(dim=1).sqrt()[:, None, None].clamp(min=1e-9)
-        for table in tables:
-            books = table.view(self.config.codebooks, self.config.vocabulary, -1)
-            for book, vector in zip(books, centred, strict=True):
-                spread = book.std()
-                projection = torch.randn(vector.shape[1], book.shape[1], generator=generator)
-                book[1:] = (book[1:] + spread * (vector @ projection).to(book)) / math.sqrt(2)
+        said = [self.head.weight] + ([self.aligned.embed.weight] if self.aligned is not None else [])
+        for tables in ([self.embed.weight], said):
+            for k, vector in enumerate(centred):
+                projected = vector @ torch.randn(vector.shape[1], self.config.width, generator=generator)
+                for table in tables:
+                    book = table.view(self.config.codebooks, self.config.vocabulary, -1)[k]
+                    book[1:] = (book[1:] + book.std() * projected.to(book)) / math.sqrt(2)
+        if self.aligned is not None:
+            nn.init.eye_(self.aligned.cells.weight)
 
     def embed_rows(self, rows: Tensor) -> Tensor:
         """Token rows [B, S, K] to [B, S, d]: the sum of one embedding per codebook, codebook 0 twice."""

@@ -1,0 +1,191 @@
+"""Generation at the authors' size: our cached ways against theirs, in one run, on the same random weights.
+
+Their way runs the whole sequence again for every row; a few rows are timed and the rest follows from a
+quadratic in the row's number. That the cached tokens equal theirs at every row is checked by one pass of
+theirs over the finished sequence. Agreement of a lower precision is teacher-forced: it is led along the fp32
+rows, so that one slip counts once.
+"""
+
+import argparse
+import platform
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dose.model import reference
+from dose.model.decode import generate
+from dose.model.engine import Engine, Precision
+from dose.model.transformer import Dose, ModelConfig, parameter_count
+from dose.tokens import layout
+
+MIX_FRAMES = 345
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--layers", type=int, default=10)
+    parser.add_argument("--width", type=int, default=1024)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--batches", default="1,8", help="requests decoded together, e.g. 1,3,8")
+    parser.add_argument("--repeat", type=int, default=2, help="the best of so many runs counts")
+    parser.add_argument("--no-kit", action="store_true", help="skip the kit with a codec of official size")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(args.threads)
+    try:
+        return _run(args)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _run(args: argparse.Namespace) -> dict[str, Any]:
+    model = random_model(args.layers, args.width).to(args.device)
+    prompt = random_prompt(model, 1)
+    figures: dict[str, Any] = {
+        "machine": f"{platform.machine()}, {args.threads} threads, torch {torch.__version__}",
+        "device": torch.cuda.get_device_name() if args.device == "cuda" else "cpu",
+        "parameters": parameter_count(model),
+        "rows": model.config.rows,
+    }
+    figures["authors_s"] = authors_seconds(model, prompt)
+    precisions: tuple[Precision, ...] = (
+        ("fp32", "bf16") if args.device == "cuda" else ("fp32", "bf16", "int8")
+    )
+    engines = {p: Engine(model, p) for p in precisions}
+    rows = generate(engines["fp32"], prompt)
+    figures["tokens_equal_authors"] = authors_agree(model, prompt, rows)
+    for precision, engine in engines.items():
+        figures[precision] = measure(engine, prompt, rows, args, figures["authors_s"])
+    if not args.no_kit:
+        figures["kit"] = kit(engines, figures["authors_s"], args)
+    print(table(figures))
+    return figures
+
+
+def random_model(layers: int, width: int) -> Dose:
+    """Random weights with the spread that the authors' own initialisation gives."""
+    torch.manual_seed(0)
+    config = ModelConfig(layers=layers, width=width, heads=width // 64, frames=173, structure="free")
+    model = Dose(config).eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Embedding):
+            module.reset_parameters()
+    return model.requires_grad_(False)
+
+
+def random_prompt(model: Dose, batch: int) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(1024, (batch, model.config.codebooks, MIX_FRAMES), generator=generator)
+
+
+def authors_seconds(model: Dose, prompt: Tensor) -> float:
+    """Their time for all rows: rows 0, middle and last are timed, a quadratic through them summed."""
+    n = model.config.rows
+    mix = layout.mix_rows(prompt).to(model.head.weight.device)
+    places = [0, n // 2, n - 1]
+    took = []
+    for place in places:
+        rows = torch.cat([mix, mix[:, : place or 0]], dim=1)[:, : mix.shape[1] + place]
+        took.append(best(lambda r=rows: reference.next_row(model, r), 2))  # type: ignore[misc]
+    return float(np.polyval(np.polyfit(places, took, 2), np.arange(n)).sum())
+
+
+@torch.inference_mode()
+def authors_agree(model: Dose, prompt: Tensor, rows: Tensor) -> float:
+    """The part of the generated tokens that their pass over the finished sequence would say too."""
+    mix, made = layout.mix_rows(prompt), rows[:, : layout.stop_row(rows[0]) + 1]
+    logits = reference.forward(model, torch.cat([mix, made[:, :-1]], dim=1).to(model.head.weight.device))
+    said = logits[:, mix.shape[1] - 1 :].view(*made.shape, -1).argmax(-1).cpu()
+    return float((said == made).float().mean())
+
+
+def measure(engine: Engine, prompt: Tensor, rows: Tensor, args: Any, authors: float) -> dict[str, float]:
+    out: dict[str, float] = {}
+    for batch in map(int, args.batches.split(",")):
+        prompts = random_prompt(engine.model, batch)
+        out[f"batch_{batch}_s"] = best(lambda p=prompts: generate(engine, p), args.repeat)  # type: ignore[misc]
+    first = next(iter(out.values()))
+    out["times_faster"] = authors / first
+    if "batch_8_s" in out and "batch_1_s" in out:
+        out["batch_8_over_1"] = out["batch_8_s"] / out["batch_1_s"]
+    out["agreement"] = agreement(engine, prompt, rows)
+    return out
+
+
+@torch.inference_mode()
+def agreement(engine: Engine, prompt: Tensor, rows: Tensor) -> float:
+    """Led along `rows` (fp32's): the part of the cells where this engine's first choice is the same."""
+    seen = engine.model.read_prompt(prompt.to(engine.device))
+    cache = engine.cache(1, seen.rows.shape[1], rows.shape[1])
+    logits = engine.prefill(seen.rows, cache, slice(None))
+    same = []
+    for s in range(rows.shape[1]):
+        same.append((logits.argmax(-1).cpu() == rows[:, s]).float().mean())
+        if s + 1 < rows.shape[1]:
+            logits = engine.step(engine.model.embed_rows(rows[:, s : s + 1].to(engine.device)), cache)
+    return float(torch.stack(same).mean())
+
+
+def kit(engines: dict[Any, Engine], authors: float, args: Any) -> dict[str, float]:
+    """Three drums from 4 s of mix with a codec of official size: encode once, say three shots, decode them.
+
+    Theirs encodes and decodes with upstream's code and says the shots one after the other; ours decodes the
+    three drums' models, here three times the same weights, one after the other too: each drum has its own.
+    """
+    from dose.codec.dac import dac_random, with_path
+
+    plain = dac_random(0, path="plain")
+    ours = with_path(plain, "bf16")
+    audio = 0.1 * torch.randn(1, 1, 176400, generator=torch.Generator().manual_seed(0))
+    shot = torch.randint(1024, (1, 9, 173))
+    theirs = best(lambda: plain.encode(audio), 1) + 3 * (authors + best(lambda: plain.decode(shot), 1))
+    fastest = engines.get("int8") or engines["bf16"]
+    encode, decode = best(lambda: ours.encode(audio), 1), best(lambda: ours.decode(shot), 1)
+    prompt = random_prompt(fastest.model, 1)
+    say = best(lambda: generate(fastest, prompt), args.repeat)
+    total = encode + 3 * (say + decode)
+    return {
+        "authors_s": theirs, "ours_s": total, "times_faster": theirs / total,
+        "encode_s": encode, "decode_each_s": decode, "say_each_s": say,
+    }  # fmt: skip
+
+
+def best(work: Callable[[], Any], times: int) -> float:
+    """Seconds of the fastest of `times` runs, after one to warm up where that is cheap."""
+    took = []
+    for _ in range(times + 1):
+        began = time.perf_counter()
+        work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        took.append(time.perf_counter() - began)
+        if took[0] > 20:
+            return took[0]
+    return min(took[1:])
+
+
+def table(figures: dict[str, Any]) -> str:
+    lines = [f"{figures['parameters'] / 1e6:.1f} M parameters, {figures['rows']} rows, {figures['machine']}"]
+    lines.append(f"{'authors, no cache':20s} {figures['authors_s']:8.2f} s (from timed rows)")
+    for name in ("fp32", "bf16", "int8"):
+        if name in figures:
+            f = figures[name]
+            seconds = ", ".join(
+                f"{k[6:-2]}: {v:.2f} s" for k, v in f.items() if k.startswith("batch_") and k.endswith("_s")
+            )
+            lines.append(
+                f"{'cached ' + name:20s} {seconds}; {f['times_faster']:.1f} x; agreement {f['agreement']:.1%}"
+            )
+    lines.append(f"tokens as the authors' way says them: {figures['tokens_equal_authors']:.2%}")
+    if "kit" in figures:
+        k = figures["kit"]
+        lines.append(
+            f"kit of 3: {k['ours_s']:.2f} s against {k['authors_s']:.1f} s, {k['times_faster']:.1f} x"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,131 @@
+"""One training step: ours against a restatement of the authors', on the same data and sizes.
+
+Both train on a 4 s mix (353 rows) and a one-shot of 2 s (183 rows). Theirs: fp32 (their fp16 needs a GPU), a
+head over all rows, three cross entropies, Adam. Ours: bf16, head and last block on the one-shot's rows, one
+weighted cross entropy, fused AdamW, clipping. FLOPs are counted by torch's counter on our step.
+"""
+
+import argparse
+import platform
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from dose.model import reference
+from dose.model.loss import losses, onset_mask
+from dose.model.transformer import Dose, ModelConfig, parameter_count
+from dose.tokens import layout
+from dose.train import optim
+
+# Dense bf16 peaks, FLOP/s, from the vendor's data sheets; for the MFU.
+PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--steps", type=int, default=3, help="steps timed; the fastest counts")
+    parser.add_argument("--compile", action="store_true", help="torch.compile our step")
+    parser.add_argument("--no-authors", action="store_true", help="time our step only")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(args.threads)
+    try:
+        figures = _run(args)
+    finally:
+        torch.set_num_threads(before)
+    print(table(figures))
+    return figures
+
+
+def _run(args: argparse.Namespace) -> dict[str, Any]:
+    torch.manual_seed(0)
+    config = ModelConfig(layers=args.layers, width=args.width, heads=max(1, args.width // 64), frames=173)
+    model = Dose(config).to(args.device).train()
+    mix = torch.randint(1024, (args.batch, 9, 345), device=args.device)
+    shot = torch.randint(1024, (args.batch, 9, 173), device=args.device)
+    ours = our_step(model, mix, shot, args.compile)
+    with FlopCounterMode(display=False) as counter:
+        our_step(model, mix, shot, False)()
+    flops = counter.get_total_flops()
+    seconds = fastest(ours, args.steps)
+    rows = args.batch * (353 + config.rows - 1)
+    figures: dict[str, Any] = {
+        "machine": f"{platform.machine()}, {args.threads} threads, torch {torch.__version__}",
+        "device": torch.cuda.get_device_name() if args.device == "cuda" else "cpu",
+        "parameters": parameter_count(model),
+        "batch": args.batch,
+        "ours_s": seconds,
+        "rows_per_s": rows / seconds,
+        "tokens_per_s": 9 * rows / seconds,
+        "pairs_per_s": args.batch / seconds,
+        "gflop_per_step": flops / 1e9,
+        "gflop_per_s": flops / 1e9 / seconds,
+    }
+    if not args.no_authors:
+        figures["authors_s"] = fastest(authors_step(model, mix, shot), args.steps)
+        figures["times_faster"] = figures["authors_s"] / seconds
+    peak = next((p for name, p in PEAKS.items() if name in figures["device"]), None)
+    if peak:
+        figures["mfu"] = flops / seconds / peak
+    return figures
+
+
+def our_step(model: Dose, mix: torch.Tensor, shot: torch.Tensor, compiled: bool) -> Callable[[], None]:
+    optimiser = optim.adamw(model, 1e-4, 0.01)
+    mask = onset_mask(model.config.rows, 9, "code").to(mix.device)
+    forward = torch.compile(model) if compiled else model
+
+    def step() -> None:
+        rows = layout.shot_rows(shot)
+        with torch.autocast(mix.device.type, torch.bfloat16):
+            logits = forward(mix, rows[:, :-1])
+        losses(logits, rows, mask, 1.0).total.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+
+    return step
+
+
+def authors_step(model: Dose, mix: torch.Tensor, shot: torch.Tensor) -> Callable[[], None]:
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
+
+    def step() -> None:
+        reference.training_loss(model, layout.mix_rows(mix), layout.shot_rows(shot)).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+    return step
+
+
+def fastest(step: Callable[[], None], times: int) -> float:
+    took = []
+    for _ in range(times + 1):
+        began = time.perf_counter()
+        step()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        took.append(time.perf_counter() - began)
+    return min(took[1:])
+
+
+def table(figures: dict[str, Any]) -> str:
+    lines = [
+        f"{figures['parameters'] / 1e6:.1f} M parameters, batch {figures['batch']}, {figures['machine']}",
+        f"ours     {figures['ours_s']:8.3f} s a step, {figures['pairs_per_s']:.1f} pairs/s, "
+        f"{figures['tokens_per_s']:.0f} tokens/s",
+        f"counted  {figures['gflop_per_step']:8.1f} GFLOP a step, {figures['gflop_per_s']:.0f} GFLOP/s"
+        + (f", MFU {figures['mfu']:.1%}" if "mfu" in figures else ""),
+    ]
+    if "authors_s" in figures:
+        lines.append(f"authors  {figures['authors_s']:8.3f} s a step: {figures['times_faster']:.2f} x")
+    return "\n".join(lines)
