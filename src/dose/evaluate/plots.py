@@ -12,7 +12,7 @@ PICTURES = ("mss", "mss_log", "lsd_db", "attack_ms", "fad_codec", "kad_codec")
 
 
 def write(results: Results, folder: Path) -> None:
-    """scores.csv (one line per cell and metric) and one PNG per metric."""
+    """scores.csv (a line per cell and metric), sample_size.csv, and one PNG per metric."""
     lines = [
         [dataset, row, drum, metric, e.value, e.low, e.high, e.n]
         for dataset, rows in results.cells.items()
@@ -21,6 +21,8 @@ def write(results: Results, folder: Path) -> None:
         for metric, e in cell.items()
     ]
     write_csv(folder / "scores.csv", ["dataset", "row", "drum", "metric", "value", "low", "high", "n"], lines)
+    curves = [list(line) for line in results.curves]
+    write_csv(folder / "sample_size.csv", ["dataset", "row", "drum", "metric", "items", "value"], curves)
     head = columns(results)
     for metric in PICTURES:
         if metric in head:

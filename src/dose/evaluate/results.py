@@ -36,13 +36,17 @@ class Exclusion:
 
 @dataclasses.dataclass(kw_only=True)
 class Results:
-    """`items`: (data set, row, drum) -> per-item scores {metric: [n]}, in the order of `indices`."""
+    """`items`: (data set, row, drum) -> per-item scores {metric: [n]}, in the order of `indices`.
+
+    `curves`: (data set, row, drum, metric, items, value), distances between sets of fewer items.
+    """
 
     cells: Tree = dataclasses.field(default_factory=dict)
     differences: Tree = dataclasses.field(default_factory=dict)
     gaps: Tree = dataclasses.field(default_factory=dict)
     items: dict[tuple[str, str, str], dict[str, np.ndarray]] = dataclasses.field(default_factory=dict)
     indices: dict[str, list[int]] = dataclasses.field(default_factory=dict)
+    curves: list[tuple[str, str, str, str, int, float]] = dataclasses.field(default_factory=list)
     excluded: list[Exclusion] = dataclasses.field(default_factory=list)
     lacking: dict[str, str] = dataclasses.field(default_factory=dict)  # embedding -> why it has no column
     warnings: list[str] = dataclasses.field(default_factory=list)

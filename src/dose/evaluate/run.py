@@ -101,9 +101,15 @@ class _Cells:
             return
         scores = {m: _spread(v, valid) for m, v in item_scores(generated[valid], truth[valid]).items()}
         scores |= self._judged(generated, valid)
-        sets, warnings = set_scores(generated, truth, valid, self.embedders, self.sampling, self.cache)
-        self.results.warnings += [f"{self.dataset}, {entry.name}, {self.drum}: {w}" for w in warnings]
-        self._keep(entry.name, scores, sets)
+        sets = set_scores(generated, truth, valid, self.embedders, self.sampling, self.cache)
+        self.results.warnings += [f"{self.dataset}, {entry.name}, {self.drum}: {w}" for w in sets.warnings]
+        self.results.curves += [
+            (self.dataset, entry.name, self.drum, f"{kind}_{network}", count, value)
+            for network, kinds in sets.curves.items()
+            for kind, curve in kinds.items()
+            for count, value in curve.items()
+        ]
+        self._keep(entry.name, scores, sets.estimates)
 
     def _judged(self, shots: np.ndarray, valid: np.ndarray) -> dict[str, np.ndarray]:
         if not valid.any():

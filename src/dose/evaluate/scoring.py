@@ -23,6 +23,15 @@ from dose.evaluate.statistics import Estimate, mean_estimate, set_estimate
 MIN_SET = 8  # items below which a distance between sets says nothing
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SetScores:
+    """`curves`: what `size_curve` gives, by embedding."""
+
+    estimates: dict[str, Estimate] = dataclasses.field(default_factory=dict)
+    curves: dict[str, dict[str, dict[int, float]]] = dataclasses.field(default_factory=dict)
+    warnings: list[str] = dataclasses.field(default_factory=list)
+
+
 class Judge(Protocol):
     """Scores a sound without its truth: `metrics(shots [n, 44100], drum)` -> {metric: [n]}."""
 
@@ -59,24 +68,24 @@ def set_scores(
     embedders: Sequence[Embedder],
     sampling: Resampling,
     cache: Path | None,
-) -> tuple[dict[str, Estimate], list[str]]:
-    """{fad_<name>, fad_inf_<name>, kad_<name>} over the items where `valid` [n], and what to be wary of."""
+) -> SetScores:
+    """fad_<name>, fad_inf_<name> and kad_<name> over the items where `valid` [n], and what to be wary of."""
     if valid.sum() < MIN_SET:
-        return {}, [f"{valid.sum()} items are too few for FAD and KAD; {MIN_SET} are needed."]
+        return SetScores(warnings=[f"{valid.sum()} items are too few for FAD and KAD ({MIN_SET})."])
     counts = sampling.sets[:, valid]
     counts = counts[(counts > 0).sum(axis=1) >= 2]
-    out: dict[str, Estimate] = {}
-    warnings = []
+    out = SetScores()
     for embedder in embedders:
         x = embed_cached(embedder, generated[valid], cache)
         y = embed_cached(embedder, reference[valid], cache)
-        out |= _distances(embedder.name, x, y, counts, sampling.seed)
+        out.estimates.update(_distances(embedder.name, x, y, counts, sampling.seed))
+        out.curves[embedder.name] = size_curve(x, y, sampling.seed)
         if len(x) * x.shape[1] <= x.shape[2]:
-            warnings.append(
+            out.warnings.append(
                 f"{len(x)} items give {len(x) * x.shape[1]} embeddings of {x.shape[2]} dimensions "
                 f"({embedder.name}); FAD lies far above its value for many items: read fad_inf and kad."
             )
-    return out, warnings
+    return out
 
 
 def _distances(name: str, x: np.ndarray, y: np.ndarray, counts: np.ndarray, seed: int) -> dict[str, Estimate]:
@@ -95,6 +104,17 @@ def _distances(name: str, x: np.ndarray, y: np.ndarray, counts: np.ndarray, seed
         f"fad_inf_{name}": set_estimate(infinite, replicates, n),
         f"kad_{name}": set_estimate(kernel.value, kernel.replicates, n),
     }
+
+
+def size_curve(x: np.ndarray, y: np.ndarray, seed: int, draws: int = 5) -> dict[str, dict[int, float]]:
+    """{"fad": {items: mean over random sub-sets}, "kad": ...} for an eighth, a quarter, half, all items."""
+    rng = np.random.default_rng(seed)
+    out: dict[str, dict[int, float]] = {"fad": {}, "kad": {}}
+    for count in sorted({max(4, len(x) // part) for part in (8, 4, 2, 1)}):
+        picks = [rng.permutation(len(x))[:count] for _ in range(draws if count < len(x) else 1)]
+        out["fad"][count] = float(np.mean([frechet(_rows(x[p]), _rows(y[p])) for p in picks]))
+        out["kad"][count] = float(np.mean([kad(x[p], y[p]).value for p in picks]))
+    return out
 
 
 def _rows(x: np.ndarray) -> np.ndarray:

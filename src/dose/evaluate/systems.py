@@ -91,7 +91,7 @@ class Dose:
     def load(cls, name: str, bundle: Path) -> "Dose":
         from dose.extract import Extractor
 
-        extractor = Extractor.load(bundle)  # checks the bundle, and says in one sentence what is wrong with it
+        extractor = Extractor.load(bundle)  # checks the bundle first
         key = files.hash_json(["dose", files.sha256(bundle / files.MANIFEST), code_hash()])
         return cls(name=name, extractor=extractor, key=key)
 

@@ -7,6 +7,7 @@ import scipy.linalg
 from dose.errors import DoseError
 from dose.evaluate.frechet import frechet, frechet_infinity, frechet_package
 from dose.evaluate.kernel import SCALE, kad, median_distance
+from dose.evaluate.scoring import size_curve
 from dose.evaluate.statistics import resamples
 
 
@@ -128,3 +129,13 @@ def test_sets_without_a_distance_are_refused(bad):
         frechet(bad, np.random.default_rng(0).standard_normal((5, 4)))
     with pytest.raises(DoseError):
         kad(bad[..., None, :], np.zeros((5, 1, 4)))
+
+
+def test_fad_falls_with_more_items_and_kad_does_not():
+    x, y = np.random.default_rng(0).standard_normal((2, 256, 1, 32))
+    curve = size_curve(x, y, seed=0)
+    fad, kad_values = list(curve["fad"].values()), list(curve["kad"].values())
+    assert list(curve["fad"]) == [32, 64, 128, 256]
+    assert fad == sorted(fad, reverse=True)
+    assert fad[0] > 4 * fad[-1]
+    assert np.abs(kad_values).max() < 2

@@ -104,6 +104,8 @@ def test_plots_and_items_are_written_for_dvc(project):
     head, *lines = (root / "out" / "plots" / "scores.csv").read_text().splitlines()
     assert head == "dataset,row,drum,metric,value,low,high,n"
     assert len(lines) > 50
+    curve = (root / "out" / "plots" / "sample_size.csv").read_text()
+    assert "rmod,Reconstruction,kick,fad_codec,10," in curve
     items = (root / "out" / "items" / "rmod" / "kick-separation-hpss.csv").read_text().splitlines()
     assert len(items) == 1 + COUNT
     assert items[0].startswith("index,mss,")
