@@ -14,11 +14,18 @@ from dose.extract.candidates import Scores
 from dose.extract.windows import Window
 
 FEATURES = ("match", "agreement", "best_match", "pool_agreement", "likelihood", "strongest", "clarity")
+REACH = 4.0
+# What is said of the drum as a whole; the first two are about one candidate.
+OF_THE_DRUM = np.array([name not in ("match", "agreement") for name in FEATURES])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Logistic:
-    """P = 1 / (1 + exp(-(bias + sum of weight x (feature - mean) / scale)))."""
+    """P = 1 / (1 + exp(-(bias + sum of weight x (feature - mean) / scale))).
+
+    Standardised features are clipped to +-REACH: far outside of what was seen in fitting, a line that was
+    fitted there says nothing.
+    """
 
     mean: tuple[float, ...]
     scale: tuple[float, ...]
@@ -27,7 +34,7 @@ class Logistic:
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """[n, F] to probabilities [n]."""
-        standard = (features - np.array(self.mean)) / np.array(self.scale)
+        standard = np.clip((features - np.array(self.mean)) / np.array(self.scale), -REACH, REACH)
         return _sigmoid(standard @ np.array(self.weights) + self.bias)
 
 
@@ -58,22 +65,24 @@ def features(scores: Scores, windows: Sequence[Window]) -> np.ndarray:
     return np.column_stack([scores.match, scores.agreement, np.tile(shared, (n, 1))])
 
 
-def fit(x: np.ndarray, y: np.ndarray, ridge: float = 1.0) -> Logistic:
+def fit(x: np.ndarray, y: np.ndarray, ridge: float = 1.0, weight: np.ndarray | None = None) -> Logistic:
     """Logistic regression by Newton's method on standardised features [n, F] and outcomes [n] of 0 and 1.
 
-    `ridge` pulls the weights (not the bias) to 0, so that a separable sample does not give certainty. The
-    outcomes are Platt's smoothed ones, which keeps the bias finite when all are alike.
+    `weight` [n] says how often each row counts (once). `ridge` pulls the weights (not the bias) to 0, so that
+    a separable sample does not give certainty. The outcomes are Platt's smoothed ones, which keeps the bias
+    finite when all are alike.
     """
     mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
     standard = np.column_stack([(x - mean) / scale, np.ones(len(x))])
-    positives = y.sum()
-    targets = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (len(y) - positives + 2))
+    weight = np.ones(len(y)) if weight is None else weight
+    positives, negatives = (weight * y).sum(), (weight * (1 - y)).sum()
+    targets = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     penalty = np.diag([ridge] * x.shape[1] + [1e-6])
     theta = np.zeros(standard.shape[1])
     for _ in range(50):
         p = _sigmoid(standard @ theta)
-        gradient = standard.T @ (p - targets) + penalty @ theta
-        curvature = (standard * (p * (1 - p) + 1e-9)[:, None]).T @ standard + penalty
+        gradient = standard.T @ (weight * (p - targets)) + penalty @ theta
+        curvature = (standard * (weight * p * (1 - p) + 1e-9)[:, None]).T @ standard + penalty
         step = np.linalg.solve(curvature, gradient)
         theta -= step
         if np.abs(step).max() < 1e-8:
@@ -117,24 +126,32 @@ UNCALIBRATED = Calibration(
 )
 
 
-def reliability(p: np.ndarray, y: np.ndarray, bins: int = 10) -> list[dict[str, float]]:
-    """Rows of a reliability curve: per bin of predicted probability its mean, the share true, the count."""
+def reliability(
+    p: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None, bins: int = 10
+) -> list[dict[str, float]]:
+    """Rows of a reliability curve: per bin of predicted probability its mean, the share true, and how many.
+
+    `weight` [n] says how often each row counts (once).
+    """
+    weight = np.ones(len(p)) if weight is None else weight
     which = np.minimum((p * bins).astype(int), bins - 1)
     return [
         {
-            "predicted": float(p[which == b].mean()),
-            "observed": float(y[which == b].mean()),
-            "count": int((which == b).sum()),
+            "predicted": float(np.average(p[which == b], weights=weight[which == b])),
+            "observed": float(np.average(y[which == b], weights=weight[which == b])),
+            "count": float(weight[which == b].sum()),
         }
         for b in range(bins)
-        if (which == b).any()
+        if weight[which == b].sum() > 0
     ]
 
 
-def expected_calibration_error(p: np.ndarray, y: np.ndarray, bins: int = 10) -> float:
+def expected_calibration_error(
+    p: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None, bins: int = 10
+) -> float:
     """Mean distance of predicted probability and share true over equal bins, weighted by count, 0..1."""
-    rows = reliability(p, y, bins)
-    return sum(r["count"] * abs(r["predicted"] - r["observed"]) for r in rows) / len(p)
+    rows = reliability(p, y, weight, bins)
+    return sum(r["count"] * abs(r["predicted"] - r["observed"]) for r in rows) / sum(r["count"] for r in rows)
 
 
 def _logistic(value: Mapping[str, Any]) -> Logistic:

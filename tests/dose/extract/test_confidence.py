@@ -33,6 +33,18 @@ def test_fitted_probabilities_come_true_on_new_data():
     assert all(abs(row["predicted"] - row["observed"]) < 0.15 for row in rows if row["count"] > 100)
 
 
+def test_a_weight_of_two_is_a_row_twice():
+    x, y = _data(80)
+    weight = np.where(np.arange(80) < 30, 2.0, 1.0)
+    twice = np.concatenate([np.arange(80), np.arange(30)])
+    weighted, repeated = fit(x, y, weight=weight), fit(x[twice], y[twice])
+    # Features are standardised by the rows as they are, so the probabilities are compared.
+    assert weighted(x) == pytest.approx(repeated(x), abs=0.02)
+    assert expected_calibration_error(weighted(x), y, weight) == pytest.approx(
+        expected_calibration_error(weighted(x)[twice], y[twice])
+    )
+
+
 def test_fit_equals_a_slow_descent():
     x, y = _data(150)
     model = fit(x, y)
