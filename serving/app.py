@@ -26,7 +26,7 @@ from serving.jobs import JobStore
 from serving.runner import Runner
 from serving.settings import ServingConfig, api_key, load_config, state_folder
 from serving.short import extract
-from serving.state import state
+from serving.state import StateReply, state
 from serving.uploads import Ask, Choice, Options, Shape
 
 WEB = Path(__file__).parent / "web"
@@ -115,7 +115,7 @@ def add_routes(app: FastAPI) -> None:
         "/jobs/{id}/kit",
         "GET",
         songs.kit,
-        "kit",
+        "fetch_kit",
         responses=documents.kit(400, 401, 404, 409),
         openapi_extra=documents.options(Choice),
     )
@@ -123,7 +123,7 @@ def add_routes(app: FastAPI) -> None:
         "/jobs/{id}/hits/{drum}/{rank}",
         "GET",
         songs.hit,
-        "hit",
+        "fetch_hit",
         responses={
             200: {"description": "The hit.", "content": {"audio/wav": {"schema": documents.BINARY}}},
             **documents.problems(400, 401, 404, 409),
@@ -135,7 +135,8 @@ def add_routes(app: FastAPI) -> None:
     add("/jobs/{id}/cancel", "POST", songs.cancel, "cancel", **told)
     gone = {"status_code": 204, "responses": documents.problems(401, 404)}
     add("/jobs/{id}", "DELETE", songs.delete, "delete", **gone)
-    add("/state", "GET", state, "state", responses={200: {"description": "Models, formats and limits."}})
+    about: documents.Answers = {200: {"model": StateReply, "description": "Models, formats and limits."}}
+    add("/state", "GET", state, "state", responses=about)
     app.add_api_route("/", page, methods=["GET"], include_in_schema=False)
     app.mount("/web", StaticFiles(directory=WEB), name="web")
 

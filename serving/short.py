@@ -60,7 +60,7 @@ def kit_response(request: Request, kit: Kit, shape: Shape, pick: str = "") -> Re
     """The kit in the form asked for by the option `reply`, else by the Accept header, else as a ZIP."""
     accept = request.headers.get("accept", "")
     hits = replies.chosen(kit, shape, pick)
-    if shape.reply == "json" or (not shape.reply and "application/json" in accept):
+    if shape.reply == "json" or (shape.reply == "auto" and "application/json" in accept):
         return JSONResponse(replies.as_json(kit, hits, shape).model_dump())
     name = "kit.zip" if shape.format == "wav" else f"kit-{shape.format}.zip"
     return Response(

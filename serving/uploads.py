@@ -82,9 +82,9 @@ class Shape(pydantic.BaseModel):
         pydantic.Field(description="What to do with drums that are probably not in the mix."),
     ] = "keep"
     reply: Annotated[
-        Literal["", "zip", "json"],
-        pydantic.Field(description="ZIP, or JSON with base64 WAVs; else the Accept header decides."),
-    ] = ""
+        Literal["auto", "zip", "json"],
+        pydantic.Field(description="ZIP, or JSON with base64 WAVs; auto: the Accept header decides."),
+    ] = "auto"
 
     @pydantic.field_validator("tail")
     @classmethod

@@ -1,0 +1,50 @@
+"""Many clients at once against a real server: no 5xx, fair waiting, flat memory, 429 when it is too much."""
+
+import os
+
+import pytest
+import tiny_bundle
+import yaml
+from server import ROOT, Server
+
+from dose.benchmarks.serve import growth, load, memory, sound
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+REQUESTS = int(os.environ.get("DOSE_LOAD", "60"))
+GROWTH = int(os.environ.get("DOSE_GROWTH", "150"))
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return tiny_bundle.make(tmp_path_factory.mktemp("models"))
+
+
+def params(folder, **changes):
+    """The project's own params with a few limits changed."""
+    whole = yaml.safe_load((ROOT / "params.yaml").read_text())
+    whole["serving"].update(changes)
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(whole))
+    return str(path)
+
+
+def test_sixteen_clients_are_served_without_a_5xx_and_memory_stays_flat(bundle, tmp_path):
+    with Server(tmp_path, DOSE_BUNDLE=str(bundle), DOSE_PARAMS=params(tmp_path)) as server:
+        figures = load(server.url, sound(2.0), REQUESTS, 16)
+        figures |= growth(server.url, server.process.pid, GROWTH, settle=min(100, GROWTH // 2))
+    print(figures)
+    assert figures["load_ok"] == REQUESTS
+    assert figures["load_5xx"] == 0
+    assert figures["load_p95_over_implied"] <= 3
+    assert figures["memory_growth"] < 0.05
+    assert figures["memory_peak_mb"] < 3000
+
+
+def test_more_than_the_queue_holds_is_429_and_everybody_is_served_in_the_end(bundle, tmp_path):
+    limits = params(tmp_path, queue=2, concurrency=1)
+    with Server(tmp_path, DOSE_BUNDLE=str(bundle), DOSE_PARAMS=limits) as server:
+        figures = load(server.url, sound(1.0), 30, 10)
+        assert memory(server.process.pid) > 0
+    assert figures["load_ok"] == 30
+    assert figures["load_429"] > 0
+    assert figures["load_5xx"] == 0
