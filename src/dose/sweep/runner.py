@@ -13,6 +13,7 @@ from dose.extract.bundle import SHIPPED
 from dose.sweep import space
 from dose.sweep.config import SweepConfig
 from dose.sweep.table import Trial, ranking, write_tables
+from dose.sweep.together import train_together
 from dose.sweep.trial import DrumTask, Train, run_trial
 from dose.tokens.shards import read_index
 from dose.tracking import Outbox, Tracker, lineage_tags
@@ -71,6 +72,7 @@ class _Sweep:
             "dose.data_id": index.data_id,
             "dose.seed": str(config.seed),
         }
+        self.started_ray = False
         self.train: Train = train or DrumTask(
             config=config,
             drum=drum,
@@ -79,6 +81,8 @@ class _Sweep:
             init=init,
             meta={"sweep": self.id},
         )
+        if config.resources.processes > 1:
+            self.train = functools.partial(train_together, self.train, config.resources.processes)
 
     def run(self, out: Path) -> list[Trial]:
         from dose.sweep.recorder import Recorder
@@ -116,13 +120,12 @@ class _Sweep:
         return trials
 
     def _search_and_write(self, recorder: "Recorder", out: Path) -> list[Trial]:
-        ours = cluster.start_ray()
         try:
             self._search(recorder, "search")
             best = self._winner(recorder)
             twin = self._twin(recorder, best)
         finally:
-            if ours:
+            if self.started_ray:
                 cluster.stop_ray()
         trials = ranking(recorder.trials())
         labels = {"best": best, "ablation": twin}
@@ -171,7 +174,11 @@ class _Sweep:
         steps: int | None = None,
         continues: str | None = None,
     ) -> None:
-        """Runs Tune over the whole space, or over the one point `hyper` up to `steps`."""
+        """Runs Tune over the whole space, or over the one point `hyper` up to `steps`; once per `name`."""
+        done = self.state / f"{name}.done"
+        if done.exists():
+            return
+        self.started_ray = cluster.start_ray() or self.started_ray
         for variable, value in TUNE_SETTINGS.items():
             os.environ.setdefault(variable, value)
         from ray import tune
@@ -186,6 +193,8 @@ class _Sweep:
             tuner = self._new_tuner(trainable, name, hyper, steps)
         tuner.fit()
         recorder.continues = None
+        if all(t.status == "FINISHED" for t in recorder.trials()):  # what failed is tried again next time
+            done.touch()
 
     def _stored(self, path: str) -> Any:
         from pyarrow.fs import FileSystem, LocalFileSystem
@@ -199,8 +208,8 @@ class _Sweep:
         from ray import tune
 
         r = self.config.resources
-        bundle = {"CPU": r.cpus, "GPU": r.gpus, "memory": r.memory_gib * 2**30}
-        return tune.with_resources(trainable, {k: v for k, v in bundle.items() if v})
+        each = {"CPU": r.cpus, "GPU": r.gpus, "memory": r.memory_gib * 2**30}
+        return tune.with_resources(trainable, {k: v * r.processes for k, v in each.items() if v})
 
     def _new_tuner(self, trainable: Any, name: str, hyper: dict[str, Any] | None, steps: int | None) -> Any:
         from ray import tune

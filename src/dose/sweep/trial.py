@@ -37,23 +37,26 @@ class DrumTask:
         from dose.train.fit import fit
 
         torch.set_num_threads(max(1, int(self.config.resources.cpus)))
+        rank = dist.get_rank() if dist.is_initialized() else 0
         config = self.config.fit_for(hyper)
         data = open_data(self.tokens, (self.drum,), config.prompt)
         listener = None
-        if not dist.is_initialized() or dist.get_rank() == 0:
-            listener = Listener(
-                data,
-                self.codec,
-                out,
-                items=self.config.listen_items,
-                examples=self.config.listen_examples,
-            )
-            files.write_json(out / "config.json", {"hyper": hyper, "fit": config})
+        if rank == 0:
+            self._prepare(hyper, out, config, data)
+            items, examples = self.config.listen_items, self.config.listen_examples
+            listener = Listener(data, self.codec, out, items=items, examples=examples)
+        if dist.is_initialized():
+            dist.barrier()  # the others read what the first one prepared
+        device = f"cuda:{rank}" if torch.cuda.is_available() else "cpu"
+        meta = {**self.meta, "drum": self.drum, "hyper": hyper}
+        fit(config, data, out, report, listener, device=device, meta=meta)
+
+    def _prepare(self, hyper: dict[str, Any], out: Path, config: Any, data: Any) -> None:
+        files.write_json(out / "config.json", {"hyper": hyper, "fit": config})
         if self.config.scheduler == "pbt":
             _adopt(out, config, data)
         if self.init is not None:
             _warm_start(out, config, data, self.init)
-        fit(config, data, out, report, listener, meta={**self.meta, "drum": self.drum, "hyper": hyper})
 
 
 def _adopt(out: Path, config: Any, data: Any) -> None:
