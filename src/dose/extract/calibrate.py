@@ -145,7 +145,7 @@ def rmod_examples(config: "RmodConfig", bank: "Bank", count: int, start: int = 0
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Decibels, root mean square over time and bands, between two pictures of `_log_picture`."""
+    """Decibels, root mean square over time and bands, between two pictures of `log_picture`."""
     return float(np.sqrt(np.mean((a - b) ** 2)))
 
 
@@ -160,7 +160,7 @@ def _gather(
     index: int,
 ) -> None:
     for candidate in extractor.evidence(mix, drum):
-        near = distance(_log_picture(candidate.shot), truth) <= limit
+        near = distance(log_picture(candidate.shot), truth) <= limit
         seen.features.append(candidate.features)
         seen.present.append(float(there))
         seen.right.append(float(there and near))
@@ -209,7 +209,7 @@ def _auc(p: np.ndarray, y: np.ndarray) -> float:
 
 def _yardstick(shots: Sequence[np.ndarray]) -> list[tuple[np.ndarray, float]]:
     """For each one-shot its picture and the distance within which a tenth of the other one-shots lie."""
-    pictures = [_log_picture(shot) for shot in shots]
+    pictures = [log_picture(shot) for shot in shots]
     return [
         (
             mine,
@@ -225,7 +225,7 @@ def _yardstick(shots: Sequence[np.ndarray]) -> list[tuple[np.ndarray, float]]:
     ]
 
 
-def _log_picture(shot: np.ndarray) -> np.ndarray:
+def log_picture(shot: np.ndarray) -> np.ndarray:
     """Band levels in dB of the first half second from the attack, the loudest at 0, none below FLOOR_DB."""
     frames = int(COMPARED * RATE) // HOP
     levels = bands(np.pad(shot[attack_start(shot) :], (0, frames * HOP))[: frames * HOP])

@@ -12,6 +12,8 @@ from dose.extract.windows import Window
 
 SECONDS = {"kick": 0.2, "snare": 0.2, "hihat": 0.1}  # of a hit that are compared: later, other things sound
 SHIFTS = range(-2, 3)  # frames by which an onset may be misplaced
+ELSEWHERE = 0.25  # weight of bands outside the drum's own range, where other sounds mask it
+AGREEMENT = 0.25  # weight of agreement against match in the ranking
 FLOOR = 1e-4  # band magnitude, relative to the loudest, below which nothing is heard
 
 
@@ -25,7 +27,7 @@ class Scores:
     @property
     def order(self) -> np.ndarray:
         """Indices, best first; ties keep their order."""
-        return np.argsort(-(self.match + 0.5 * self.agreement), kind="stable")
+        return np.argsort(-(self.match + AGREEMENT * self.agreement), kind="stable")
 
 
 def score(shots: Iterable[np.ndarray], windows: Sequence[Window], drum: str) -> Scores:
@@ -43,7 +45,7 @@ def picture(shot: np.ndarray, drum: str) -> np.ndarray:
     """The first part of a one-shot [N], from its attack: compressed band magnitudes [BANDS, T], unit norm."""
     frames = _frames(drum)
     magnitudes = bands(shot[attack_start(shot) :][: frames * HOP])[:, :frames]
-    return _unit(np.pad(magnitudes, ((0, 0), (0, frames - magnitudes.shape[1]))))
+    return _unit(np.pad(magnitudes, ((0, 0), (0, frames - magnitudes.shape[1]))), drum)
 
 
 def onsets(window: Window, drum: str) -> list[np.ndarray]:
@@ -57,7 +59,7 @@ def onsets(window: Window, drum: str) -> list[np.ndarray]:
         at = hit // HOP
         before = np.median(magnitudes[:, max(0, at - 6) : max(1, at - 1)], axis=1, keepdims=True)
         shifted = [
-            _unit(np.pad(added, ((0, 0), (0, frames - added.shape[1]))))
+            _unit(np.pad(added, ((0, 0), (0, frames - added.shape[1]))), drum)
             for shift in SHIFTS
             if at + shift >= 0
             for added in [np.maximum(magnitudes[:, at + shift : at + shift + frames] - before, 0)]
@@ -104,10 +106,11 @@ def _frames(drum: str) -> int:
     return -(-int(SECONDS[drum] * RATE) // HOP)
 
 
-def _unit(magnitudes: np.ndarray) -> np.ndarray:
-    """Compressed towards loudness and scaled to norm 1; all zeros for silence."""
+def _unit(magnitudes: np.ndarray, drum: str) -> np.ndarray:
+    """Compressed towards loudness, weighted for the drum, scaled to norm 1; all zeros for silence."""
     top = float(magnitudes.max(initial=0.0))
     if top <= 0:
         return np.zeros((BANDS, magnitudes.shape[1]), np.float32)
     compressed = np.sqrt(np.where(magnitudes > FLOOR * top, magnitudes, 0))
+    compressed *= np.where(in_range(drum), 1.0, ELSEWHERE)[:, None]
     return (compressed / np.linalg.norm(compressed)).astype(np.float32)

@@ -69,9 +69,9 @@ def test_what_tells_is_learnt():
 def test_distance_knows_neither_gain_nor_lead_in():
     shot = _examples(1)[0].shots["kick"]
     late = np.concatenate([np.zeros(3000, np.float32), 0.1 * shot])[:RATE]
-    mine, other = calibrate._log_picture(shot), calibrate._log_picture(late)
+    mine, other = calibrate.log_picture(shot), calibrate.log_picture(late)
     assert calibrate.distance(mine, other) < 1.5
-    assert calibrate.distance(mine, calibrate._log_picture(np.sin(np.arange(RATE) * 0.01))) > 10
+    assert calibrate.distance(mine, calibrate.log_picture(np.sin(np.arange(RATE) * 0.01))) > 10
 
 
 def test_a_bundle_is_calibrated_in_place(bundle_copy):
