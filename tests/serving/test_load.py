@@ -2,6 +2,7 @@
 
 import os
 
+import httpx
 import pytest
 import tiny_bundle
 import yaml
@@ -31,8 +32,18 @@ def params(folder, **changes):
 def test_sixteen_clients_are_served_without_a_5xx_and_memory_stays_flat(bundle, tmp_path):
     with Server(tmp_path, DOSE_BUNDLE=str(bundle), DOSE_PARAMS=params(tmp_path)) as server:
         figures = load(server.url, sound(2.0), REQUESTS, 16)
+        told = httpx.get(f"{server.url}/metrics").text
         figures |= growth(server.url, server.process.pid, GROWTH, settle=min(100, GROWTH // 2))
     print(figures)
+    for name in (
+        "dose_stage_seconds_bucket",
+        "dose_queue_depth",
+        "dose_audio_seconds_total",
+        "dose_batch_rows",
+    ):
+        assert name in told
+    for stage in ("queue", "decode", "kick", "pack"):
+        assert f'stage="{stage}"' in told
     assert figures["load_ok"] == REQUESTS
     assert figures["load_5xx"] == 0
     assert figures["load_p95_over_implied"] <= 3

@@ -107,20 +107,18 @@ def test_a_generated_client_extracts_a_kit(tmp_path, loop, monkeypatch):
         def upload():
             return types.File(payload=io.BytesIO(loop), file_name="a.wav")
 
-        made = api["extract"].sync(client=client, body=models.Upload(audio=upload()), candidates=2)
+        made = api["extract"].sync(client=client, body=models.ExtractUpload(audio=upload()), candidates=2)
         assert isinstance(made, models.KitReply)
         kick = made.drums["kick"]
         assert len(kick) == 2
         assert len(audio.read(io.BytesIO(base64.b64decode(kick[0].audio)))) > 1000
 
-        job = api["submit"].sync(client=client, body=models.Upload(audio=upload()), drums="snare")
+        job = api["submit"].sync(client=client, body=models.SubmitUpload(audio=upload()), drums="snare")
         while (now := api["status"].sync(job.id, client=client)).state != "done":
             assert now.state in ("queued", "running")
             time.sleep(0.05)
         assert list(api["fetch_kit"].sync(job.id, client=client).drums.additional_properties) == ["snare"]
-        refused = api["extract"].sync(
-            client=client,
-            body=models.Upload(audio=types.File(payload=io.BytesIO(b"no sound"))),
-        )
+        junk = types.File(payload=io.BytesIO(b"no sound"), file_name="a")
+        refused = api["extract"].sync(client=client, body=models.ExtractUpload(audio=junk))
         assert isinstance(refused, models.Problem)
         assert "not a sound file" in refused.error

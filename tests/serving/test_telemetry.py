@@ -1,0 +1,67 @@
+"""Logs that a machine can read, and stages that add up."""
+
+import json
+import logging
+import time
+
+from fake_extractor import FakeExtractor
+
+from serving import telemetry
+from serving.telemetry import StageClock
+
+
+def value(name: str, **labels: str) -> float:
+    from prometheus_client import REGISTRY
+
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def test_stages_split_the_time_of_a_run():
+    clock = StageClock()
+    before = value("dose_stage_seconds_count", stage="test-a")
+    clock.enter("test-a")
+    time.sleep(0.03)
+    clock.enter("test-b")
+    clock.enter("test-b")
+    time.sleep(0.01)
+    clock.enter("test-a")
+    clock.enter(None)
+    assert clock.seconds["test-a"] >= 0.03
+    assert 0.01 <= clock.seconds["test-b"] < 0.03 + clock.seconds["test-a"]
+    assert value("dose_stage_seconds_count", stage="test-a") == before + 2
+
+
+def test_a_request_leaves_one_line_with_its_id_and_its_figures(served, loop, capfd):
+    taken = value("dose_audio_seconds_total", route="/extract")
+    with served() as client:
+        client.post("/extract", content=loop, headers={"x-request-id": "abc-1"})
+        client.post("/extract", files={"audio": ("secret-name.wav", b"nothing")})
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    mine = [line for line in lines if line["request_id"] == "abc-1"]
+    assert len(mine) == 1
+    assert (mine[0]["event"], mine[0]["route"], mine[0]["status"]) == ("request", "/extract", 200)
+    assert mine[0]["seconds"] > 0
+    assert "secret-name" not in json.dumps(lines)
+    assert value("dose_audio_seconds_total", route="/extract") == taken + 1.0
+    assert value("dose_stage_seconds_count", stage="generate") > 0
+    assert value("dose_request_seconds_count", route="/extract", status="400") > 0
+
+
+def test_queue_and_rejections_are_counted(served, loop):
+    before = value("dose_rejected_total", reason="rate")
+    with served(FakeExtractor(), burst=1, rate_per_minute=1) as client:
+        client.post("/extract", content=loop)
+        client.post("/extract", content=loop)
+    assert value("dose_rejected_total", reason="rate") == before + 1
+    assert value("dose_queue_depth", queue="short") == 0
+
+
+def test_a_bug_is_logged_with_its_traceback(capfd):
+    telemetry.start_logging()
+    try:
+        raise ValueError("why")
+    except ValueError as e:
+        telemetry.event("failed", level=logging.ERROR, error=e, where="here")
+    line = json.loads(capfd.readouterr().err.splitlines()[-1])
+    assert (line["level"], line["where"]) == ("error", "here")
+    assert "ValueError: why" in line["traceback"]
