@@ -15,6 +15,7 @@ from dose.errors import DoseError
 COMMANDS = (
     "sources",
     "rmod",
+    "tokens",
     "model",
     "sweep",
     "evaluate",
