@@ -1,0 +1,72 @@
+"""The stage as a process: killed in the middle, run again, with any number of workers."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from dose import files
+from dose.sources import catalogue
+
+COMMAND = [sys.executable, "-m", "pipelines.rmod"]
+
+
+@pytest.fixture
+def project(tmp_path, make_bank, ranges_path):
+    def make(name: str, workers: int):
+        folder = tmp_path / name
+        bank = make_bank(each=2)
+        catalogue.write_catalogue(bank.clips, bank.root / catalogue.CATALOGUE)
+        files.write_manifest(bank.root)
+        (folder / "data").mkdir(parents=True)
+        (folder / "data" / "sources").symlink_to(bank.root)
+        text = ranges_path.read_text().replace("train: 4000", "train: 50").replace("val: 32", "val: 4")
+        text = text.replace("test: 32", "test: 6").replace("items: 32", "items: 4")
+        text = text.replace("shard: 8", "shard: 2").replace("workers: 2", f"workers: {workers}")
+        (folder / "params.yaml").write_text(text)
+        return folder
+
+    return make
+
+
+def _environment():
+    return {**os.environ, "PYTHONPATH": os.getcwd()}
+
+
+def _sounds(folder):
+    root = folder / "data" / "rmod"
+    return {p.relative_to(root): files.sha256(p) for p in sorted(root.glob("audio/**/*.*"))}
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_or_with_four_workers_the_same_bytes(project):
+    once = project("once", 4)
+    subprocess.run(COMMAND, cwd=once, env=_environment(), check=True, capture_output=True)
+    killed = project("killed", 1)
+    process = subprocess.Popen(COMMAND, cwd=killed, env=_environment(), stderr=subprocess.DEVNULL)
+    deadline = time.time() + 120
+    records = killed / "data" / "rmod" / "shards"
+    while len(list(records.glob("test*/*.json"))) < 2 and time.time() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = {p: p.stat().st_mtime_ns for p in records.rglob("*.json")}
+    assert 0 < len(_sounds(killed)) < len(_sounds(once))
+    subprocess.run(COMMAND, cwd=killed, env=_environment(), check=True, capture_output=True)
+    assert _sounds(killed) == _sounds(once)
+    assert all(p.stat().st_mtime_ns == stamp for p, stamp in kept.items())  # whole shards were not made again
+    files.check_manifest(killed / "data" / "rmod")
+
+
+@pytest.mark.slow
+def test_a_mistake_is_one_sentence(project):
+    folder = project("mistaken", 1)
+    text = (folder / "params.yaml").read_text().replace("absent: 0.3", "absent: 3")
+    (folder / "params.yaml").write_text(text)
+    done = subprocess.run(COMMAND, cwd=folder, env=_environment(), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "loops.absent is a probability" in done.stderr
+    assert "Traceback" not in done.stderr
