@@ -77,8 +77,8 @@ def made(section: CodecConfig, bank: Bank, frames: int, seconds: float) -> dict[
         f"{len(clips) - recorded} synthetic drums: the one-shots of {what.shots} items, the mixes "
         f"of {what.mixes}, the single tracks of {what.stems}.",
         "how": f"Weighted k-means, {how.rounds} rounds per codebook, then {how.sweeps} sweeps over all "
-        f"waveform codebooks together; {seconds:.0f} s (less where a fit was resumed) on {hardware()}. Command: "
-        "`python -m pipelines.codec --ship`, then `dose bench codec --card`.",
+        f"waveform codebooks together; {seconds:.0f} s (less where a fit was resumed) on {hardware()}. "
+        "Command: `python -m pipelines.codec --ship`, then `dose bench codec --card`.",
     }
 
 

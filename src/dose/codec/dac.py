@@ -43,8 +43,8 @@ class DacCodec(Codec):
 
     kind = "dac"
 
-    def __init__(self, model: nn.Module, path: Path_ = "fast") -> None:
-        self.model: Any = model.eval().requires_grad_(False)
+    def __init__(self, model: Any, path: Path_ = "fast") -> None:
+        self.model = model.eval().requires_grad_(False)
         self.path = path
         self.shape = {k: _plain(getattr(model, k)) for k in SHAPE_KEYS}
         self.rate, self.hop = int(self.model.sample_rate), int(self.model.hop_length)

@@ -6,6 +6,7 @@ the CPU library has its best kernels; the snake activation writes into one scrat
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +60,7 @@ def _snake(alpha: Tensor, dtype: torch.dtype) -> Layer:
     return snake
 
 
-def _convolution(module: nn.Conv1d | nn.ConvTranspose1d, dtype: torch.dtype) -> Layer:
+def _convolution(module: Any, dtype: torch.dtype) -> Layer:
     if hasattr(module, "weight_g"):
         weight = torch._weight_norm(module.weight_v, module.weight_g, 0)
     else:
