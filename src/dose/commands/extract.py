@@ -123,12 +123,14 @@ class _Job:
 
     def extract(self, path: Path, out: Path, total: int) -> None:
         from dose import audio
-        from dose.errors import AudioError
+        from dose.errors import AudioError, DoseError
 
         try:
             audio.probe(path)
             kit = self._run(path, total)
             files = self._write(path, kit, out)
+        except OSError as e:
+            raise DoseError(f"{out} cannot be written ({e.strerror}); choose another --out.") from e
         except AudioError as e:
             self.failed.append({"source": str(path), "error": str(e)})
             print(f"dose: {e}", file=sys.stderr)

@@ -216,6 +216,14 @@ def test_wrong_options_are_told(run, mix, options, says):
     assert out == ""
 
 
+def test_a_place_that_cannot_be_written_is_told(run, mix):
+    Path("kit").write_text("a file, not a folder")
+    code, _, err = run(str(mix), "--out", "kit", "--absent", "--drums", "kick")
+    assert code == 1
+    assert err.startswith("dose: kit cannot be written")
+    assert err.count("\n") == 1
+
+
 def test_a_missing_bundle_is_told(mix, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["extract", str(mix), "--out", "kit", "--bundle", "nowhere"]) == 1
