@@ -91,11 +91,13 @@ def test_a_whole_sweep_and_a_second_call(project):
 
 def kill_driver_when(root, name, ready, pause):
     command = [sys.executable, "-m", "sweep_drills", name, str(root), str(pause)]
-    driver = subprocess.Popen(command, env=environment(), cwd=root, stderr=subprocess.DEVNULL)
+    said = root / "driver.log"
+    with said.open("w") as log:
+        driver = subprocess.Popen(command, env=environment(), cwd=root, stderr=log)
     try:
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 400
         while not ready():
-            assert driver.poll() is None
+            assert driver.poll() is None, said.read_text()[-3000:]
             assert time.monotonic() < deadline
             time.sleep(0.1)
     finally:
