@@ -1,0 +1,39 @@
+"""The yardstick must do the same job as what it is held against."""
+
+import numpy as np
+import pytest
+
+from dose.benchmarks import rmod as bench
+from dose.rmod import draw, render
+from dose.rmod.render import MIX
+
+
+def _bands(mix):
+    """Level in dB of each quarter second in three bands."""
+    power = np.abs(np.fft.rfft(mix.mean(axis=0).reshape(16, -1))) ** 2
+    return 10 * np.log10(np.stack([p.sum(axis=1) for p in np.split(power, [50, 1000], axis=1)]) + 1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lean", [False, True])
+def test_the_plain_chain_makes_nearly_the_same_mix(ranges, bank, lean):
+    for index in range(4):
+        recipe = draw(ranges, bank, "train", index)
+        plain = bench.render_plainly(recipe, bank, lean)
+        assert plain.shape == (2, MIX)
+        got, want = _bands(plain), _bands(render(recipe, bank, ranges).mix)
+        # Other compressors and limiters: the same music, not the same samples.
+        assert np.corrcoef(got.ravel(), want.ravel())[0, 1] > 0.9
+
+
+def test_every_step_is_timed_once(ranges, bank):
+    recipe = draw(ranges, bank, "train", 0)
+    render(recipe, bank, ranges)
+    with bench._steps() as spent:
+        render(recipe, bank, ranges)
+    assert all(seconds >= 0 for seconds in spent.values())
+    assert sum(spent.values()) == pytest.approx(2 * spent["everything"])
+    assert spent["EQ"] > 0
+    assert spent["reverb"] > 0 or not any(
+        p.chain.reverb for p in (*recipe.drums.values(), *recipe.loops.values())
+    )
