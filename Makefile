@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 export BENTOML_DO_NOT_TRACK := True
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help install demo test test-fast test-slow lint scale lock deps clean
+.PHONY: help install demo test test-fast test-slow test-web test-load test-fuzz test-restart lint scale lock deps clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -36,6 +36,18 @@ test-fast: install ## the tests alone, without the DAG
 
 test-slow: install ## the tests marked slow
 	python -m pytest -m slow
+
+test-web: install ## the page in headless Chromium; writes the pictures in docs/images
+	DOSE_SCREENSHOTS=1 python -m pytest tests/serving/test_page.py -m slow
+
+test-load: install ## 200 requests from 16 clients, 1,000 for memory, against a real server
+	DOSE_LOAD=200 DOSE_GROWTH=1000 python -m pytest tests/serving/test_load.py -m slow -s
+
+test-fuzz: install ## 2,000 hostile files against a real server
+	DOSE_FUZZ=2000 python -m pytest tests/serving/test_fuzz.py -m "slow or not slow" -s
+
+test-restart: install ## crashes and polite stops in the middle of jobs
+	python -m pytest tests/serving/test_restart.py -m slow
 
 lint: install ## style, layers, types
 	ruff check .
