@@ -1,4 +1,4 @@
-"""Every section of params.yaml, at every scale, parses into the dataclass its stage uses; a slip is an error."""
+"""Every section of params.yaml, at every scale, parses into the dataclass its stage uses; a slip is told."""
 
 import dataclasses
 from typing import Any
