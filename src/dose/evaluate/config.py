@@ -11,7 +11,7 @@ class EvaluateConfig:
     seed: int = 0  # of resampling and of sub-sets; generation itself is greedy
     items: int = 100  # test items per data set, at most
     datasets: tuple[Dataset, ...] = get_args(Dataset)
-    bundles: tuple[str, ...] = ()  # further rows: bundle folders or registry aliases
+    bundles: tuple[str, ...] = ()  # further rows: folders of kit bundles
     embeddings: tuple[Literal["codec", "vggish", "clap", "encodec"], ...] = (
         "codec",
         "vggish",
