@@ -126,7 +126,7 @@ def postgres(tmp_path):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
             time.sleep(0.2)
-        yield f"postgresql://dose@127.0.0.1:{port}/postgres"
+        yield f"postgresql+psycopg2://dose@127.0.0.1:{port}/postgres"
     finally:
         process.terminate()
         process.wait(30)
