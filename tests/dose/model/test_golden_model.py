@@ -49,7 +49,7 @@ def test_logits_codes_and_losses_are_those_on_disk(name):
 def test_starting_from_vectors_makes_codes_that_sound_alike_look_alike():
     torch.manual_seed(0)
     config = ModelConfig(
-        layers=1, width=64, heads=2, codebooks=3, entries=40, frames=8, excerpts=2, aligned="only"
+        layers=1, width=512, heads=2, codebooks=3, entries=40, frames=8, excerpts=2, aligned="only"
     )
     model = Dose(config)
     vectors = torch.randn(3, 40, 6)
@@ -60,6 +60,6 @@ def test_starting_from_vectors_makes_codes_that_sound_alike_look_alike():
         books = torch.nn.functional.normalize(table.view(3, 41, -1), dim=-1)
         near = (books[:, 1] * books[:, 2]).sum(-1)  # codes 0 and 1 are tokens 1 and 2
         far = (books[:, 1:2] * books[:, 3:]).sum(-1).mean()
-        assert near.min() > 0.2
-        assert far.abs() < 0.15
+        assert near.mean() > 0.35
+        assert far.abs() < 0.1
     assert torch.equal(model.embed.weight.view(3, 41, -1)[:, 0], empty)
