@@ -6,6 +6,7 @@ The shipped compact codec, the official DAC, or a compact codec fitted here to t
 
 import argparse
 import dataclasses
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -131,6 +132,7 @@ def main() -> None:
         folder.mkdir(parents=True)
         codec.save(folder)
         files.write_manifest(folder)
+    shutil.rmtree(STATE, ignore_errors=True)  # only a fit that was cut off has a use for it
     print(f"codec: {codec.kind} {codec.id} in {OUT}")
 
 

@@ -17,6 +17,7 @@ def section():
 def test_committed_params_use_the_shipped_codec(section, tmp_path, monkeypatch):
     assert section.source == "bundled"
     monkeypatch.setattr(stage, "OUT", tmp_path / "codec")
+    monkeypatch.setattr(stage, "STATE", tmp_path / "state")
     monkeypatch.setattr("sys.argv", ["codec"])
     stage.main()
     files.check_manifest(tmp_path / "codec")

@@ -100,6 +100,7 @@ class CompactCodec(Codec):
         folder = Path(folder)
         with files.atomic(folder / "weights.safetensors") as beside:
             save_file(self.tables, beside)
+            beside.chmod(0o644)  # safetensors leaves it readable by its owner alone
         files.write_json(
             folder / "codec.json",
             self.describe()

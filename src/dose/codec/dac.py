@@ -65,6 +65,7 @@ class DacCodec(Codec):
         state = {k: v.contiguous() for k, v in self.model.state_dict().items()}
         with files.atomic(folder / "weights.safetensors") as beside:
             save_file(state, beside)
+            beside.chmod(0o644)  # safetensors leaves it readable by its owner alone
         files.write_json(
             folder / "codec.json", self.describe() | {"weights": "weights.safetensors", "model": self.shape}
         )
