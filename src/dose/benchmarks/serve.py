@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from dose import files
+
 RATE = 44100
 
 
@@ -195,7 +197,14 @@ def _service(args: argparse.Namespace, figures: dict[str, Any]) -> Iterator[tupl
         command = [sys.executable, "-m", "bentoml", "serve", "--host", "127.0.0.1", "--port", str(port)]
         since = time.perf_counter()
         with open(Path(folder) / "log", "w") as log:
-            process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
+            process = subprocess.Popen(
+                command,
+                env=env,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=files.die_with_parent,  # a bench that is killed leaves no service behind
+            )
         url = f"http://127.0.0.1:{port}"
         try:
             while True:
