@@ -224,16 +224,31 @@ def start_ray(*, cpus: float | None = None, gpus: float | None = None) -> bool:
                 "start it, mend the address or its token, or unset RAY_ADDRESS to run on this machine."
             ) from e
         return True
-    ray.init(
-        address="local",
-        num_cpus=cpus,  # type: ignore[arg-type]
-        num_gpus=gpus,  # type: ignore[arg-type]
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        log_to_driver=False,
-        logging_level=logging.WARNING,
-    )
+    _start_embedded(ray, cpus, gpus)
     return True
+
+
+def _start_embedded(ray: Any, cpus: float | None, gpus: float | None) -> None:
+    """Ray gives its own processes 30 s to come up, which a machine that is busy may miss: up to three tries."""
+    for last in (False, False, True):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                num_gpus=gpus,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+            )
+            return
+        except Exception as e:  # of no type of its own
+            ray.shutdown()
+            if last or "startup" not in str(e):
+                raise DoseError(
+                    f"Ray did not start on this machine ({' '.join(str(e).split())[:200]}); free some memory "
+                    "or processor time and run the same command again."
+                ) from e
 
 
 def stop_ray() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dose import cluster
 from dose.cluster import map_shards
 from dose.errors import AudioError, DoseError
 
@@ -58,7 +59,8 @@ def test_no_shards_is_no_work():
 
 def test_one_worker_runs_here_without_ray():
     code = (
-        "import sys, os; from dose.cluster import map_shards\n"
+        "import sys, os; from dose import cluster
+from dose.cluster import map_shards\n"
         "assert list(map_shards(lambda x: os.getpid(), [1], workers=1, describe='x')) == [os.getpid()]\n"
         "assert 'ray' not in sys.modules"
     )
@@ -117,3 +119,26 @@ def test_workers_end_when_the_caller_stops_listening():
 def test_refuses_no_workers():
     with pytest.raises(ValueError, match="at least 1"):
         list(map_shards(square, [1], workers=0, describe="none"))
+
+
+class SlowRay:
+    """Stands for the ray module; comes up at the given try."""
+
+    def __init__(self, comes_up_at: int) -> None:
+        self.comes_up_at, self.tries, self.shutdowns = comes_up_at, 0, 0
+
+    def init(self, **options):
+        self.tries += 1
+        if self.tries < self.comes_up_at:
+            raise Exception("The current node timed out during startup.")
+
+    def shutdown(self):
+        self.shutdowns += 1
+
+
+def test_a_ray_that_is_slow_to_come_up_is_tried_again():
+    ray = SlowRay(3)
+    cluster._start_embedded(ray, None, None)
+    assert (ray.tries, ray.shutdowns) == (3, 2)
+    with pytest.raises(DoseError, match="did not start .* run the same command again"):
+        cluster._start_embedded(SlowRay(9), None, None)
