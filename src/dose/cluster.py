@@ -229,7 +229,7 @@ def start_ray(*, cpus: float | None = None, gpus: float | None = None) -> bool:
 
 
 def _start_embedded(ray: Any, cpus: float | None, gpus: float | None) -> None:
-    """Ray gives its own processes 30 s to come up, which a machine that is busy may miss: up to three tries."""
+    """Ray gives its own processes 30 s to come up, which a busy machine may miss: three tries."""
     for last in (False, False, True):
         try:
             ray.init(

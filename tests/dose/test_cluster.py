@@ -59,8 +59,7 @@ def test_no_shards_is_no_work():
 
 def test_one_worker_runs_here_without_ray():
     code = (
-        "import sys, os; from dose import cluster
-from dose.cluster import map_shards\n"
+        "import sys, os; from dose.cluster import map_shards\n"
         "assert list(map_shards(lambda x: os.getpid(), [1], workers=1, describe='x')) == [os.getpid()]\n"
         "assert 'ray' not in sys.modules"
     )
