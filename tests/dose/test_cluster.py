@@ -139,5 +139,5 @@ def test_a_ray_that_is_slow_to_come_up_is_tried_again():
     ray = SlowRay(3)
     cluster._start_embedded(ray, None, None)
     assert (ray.tries, ray.shutdowns) == (3, 2)
-    with pytest.raises(DoseError, match="did not start .* run the same command again"):
+    with pytest.raises(DoseError, match=r"did not start .* run the same command again"):
         cluster._start_embedded(SlowRay(9), None, None)
