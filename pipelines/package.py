@@ -7,16 +7,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from dose import config, files
 from dose.drums import DRUMS
-from dose.errors import DoseError
+from dose.errors import ConfigError, DoseError
 from dose.extract.bundle import Bundle, assemble
+from dose.extract.calibrate import calibrate_bundle
 from dose.registry import Registry, model_name
+from dose.rmod import RmodConfig
+from dose.sources.catalogue import Bank
 from dose.sweep.table import read_trials
 from dose.tracking import lineage_tags
 from pipelines.stage import run_stage
 
 OUT = Path("data/package")
+SOURCES = Path("data/sources")
 SWEEP = Path("data/sweep")
 SCORES = Path("data/evaluate/metrics.json")
 ROW = "DOSE"  # the row of the table that scores these models
@@ -28,6 +34,7 @@ class PackageConfig:
 
     register: bool = True  # in MLflow, as dose-kick, dose-snare, dose-hihat
     bento: bool = True  # build the service with these models inside
+    calibration_mixes: int = 16  # of rmod's val split, on which the confidence is fitted; 0 does without
 
 
 def main() -> None:
@@ -38,6 +45,8 @@ def main() -> None:
         checkpoints={drum: SWEEP / drum / "best" for drum in DRUMS},
         metrics=scores(SCORES),
     )
+    if section.calibration_mixes:
+        bundle = calibrated(bundle, section.calibration_mixes)
     done: dict[str, Any] = {"version": bundle.version}
     if section.register:
         done["models"] = register(bundle)
@@ -45,6 +54,19 @@ def main() -> None:
         done["bento"] = build_bento(Path.cwd(), bundle)
     files.write_json(OUT / "package.json", done)
     print(f"package: {bundle.version} in {bundle.folder}")
+
+
+def calibrated(bundle: Bundle, mixes: int) -> Bundle:
+    """The bundle with its confidence fitted to mixes that no model was trained on."""
+    ranges, bank = config.load("rmod", RmodConfig), Bank.load(SOURCES)
+    if mixes > ranges.val:
+        raise ConfigError("params.yaml: package.calibration_mixes may not exceed rmod.val.")
+    with tqdm(total=mixes, desc="package: confidence", unit="mix") as bar:
+
+        def progress(done: int) -> None:
+            bar.update(done - bar.n)
+
+        return calibrate_bundle(bundle.folder, ranges, bank, mixes, progress=progress)
 
 
 def scores(path: Path) -> dict[str, Any]:

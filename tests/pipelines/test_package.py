@@ -16,7 +16,7 @@ from pipelines import package
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    params = {"package": {"register": True, "bento": False}}
+    params = {"package": {"register": True, "bento": False, "calibration_mixes": 0}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     (tmp_path / "data" / "codec").mkdir(parents=True)
     files.write_json(tmp_path / "data" / "codec" / "codec.json", {"id": "codec-1"})
