@@ -1,0 +1,158 @@
+"""The rule of promotion, on scores made for the purpose."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from dose.errors import DoseError
+from dose.evaluate.statistics import resamples
+from dose.gate import Budgets, GateConfig, Scores, judge
+from dose.gate.verdict import distributional, spectral, table
+
+ITEMS = 200
+CONFIG = GateConfig(items=ITEMS, resamples=300)
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return np.random.default_rng(0).normal(size=(ITEMS, 1, 4)).astype(np.float32)
+
+
+def scores(truth, *, seed=1, better=0.0, luck=0.05, offset=0.6, **other):
+    rng = np.random.default_rng(seed)
+    difficulty = np.random.default_rng(99).normal(0, 0.8, ITEMS)  # the items are the same for every model
+    return Scores(
+        mss=(1 - better) * np.exp(difficulty + rng.normal(0, luck, ITEMS)),
+        embeddings=(truth + offset + rng.normal(0, 0.3, truth.shape)).astype(np.float32),
+        **{"seconds": 1.0, "size_mb": 10.0, **other},
+    )
+
+
+def verdict(truth, champion, challenger, config=CONFIG):
+    return judge(config, {"kick": champion}, {"kick": challenger}, {"kick": truth})["kick"]
+
+
+def test_a_clear_improvement_is_promoted_with_no_reason_against(truth):
+    found = verdict(truth, scores(truth), scores(truth, seed=2, better=0.1))
+    assert found.promote
+    assert found.reasons == ()
+    assert found.evidence["spectral"].value == pytest.approx(0.1, abs=0.02)
+    assert found.evidence["spectral"].sure < found.evidence["spectral"].value
+
+
+def test_the_same_model_is_kept(truth):
+    one = scores(truth)
+    found = verdict(truth, one, one)
+    assert not found.promote
+    assert found.evidence["spectral"].value == 0
+    assert found.evidence["distributional"].value == 0
+    assert "not surely better" in found.reasons[0]
+
+
+def test_a_better_distribution_alone_is_enough_and_a_worse_one_forbids(truth):
+    closer = verdict(truth, scores(truth, offset=1.0), scores(truth, seed=2, offset=0.3))
+    assert closer.promote
+    assert closer.evidence["distributional"].sure > CONFIG.margin
+    further = verdict(truth, scores(truth, offset=0.6), scores(truth, seed=2, better=0.2, offset=0.9))
+    assert further.evidence["spectral"].sure > CONFIG.margin
+    assert not further.promote
+    assert "distributional" in further.reasons[0]
+
+
+def test_a_loss_in_mss_forbids_what_the_distribution_would_allow(truth):
+    found = verdict(truth, scores(truth, offset=1.0), scores(truth, seed=2, better=-0.1, offset=0.3))
+    assert not found.promote
+    assert [r for r in found.reasons if "spectral family" in r]
+
+
+def test_an_improvement_within_the_margin_is_no_improvement(truth):
+    champion, challenger = scores(truth), scores(truth, seed=2, better=0.1)
+    strict = dataclasses.replace(CONFIG, margin=0.15)
+    assert not verdict(truth, champion, challenger, strict).promote
+
+
+@pytest.mark.parametrize(
+    ("cost", "word"), [({"seconds": 1.5}, "times the champion's"), ({"size_mb": 300.0}, "MB are allowed")]
+)
+def test_time_and_size_have_budgets(truth, cost, word):
+    found = verdict(truth, scores(truth), scores(truth, seed=2, better=0.1, **cost))
+    assert not found.promote
+    assert word in " ".join(found.reasons)
+    slow = dataclasses.replace(CONFIG, budgets=Budgets(latency_s=0.5))
+    assert "0.50 s are allowed" in " ".join(verdict(truth, scores(truth), scores(truth), slow).reasons)
+
+
+def test_a_broken_behaviour_is_a_reason_in_its_own_words(truth):
+    found = verdict(truth, scores(truth), scores(truth, seed=2, better=0.1, broken=("It is late.",)))
+    assert not found.promote
+    assert found.reasons == ("It is late.",)
+
+
+def test_every_drum_has_its_own_verdict(truth):
+    better, same = scores(truth, seed=2, better=0.1), scores(truth)
+    found = judge(
+        CONFIG,
+        dict.fromkeys(("kick", "snare"), scores(truth)),
+        {"kick": better, "snare": same},
+        dict.fromkeys(("kick", "snare"), truth),
+    )
+    assert {d: v.promote for d, v in found.items()} == {"kick": True, "snare": False}
+    assert [row[0] for row in table(found)] == ["kick", "kick", "snare", "snare"]
+
+
+def test_more_drums_ask_for_more_certainty(truth):
+    champion, challenger = scores(truth), scores(truth, seed=2, better=0.1)
+    drums = ("kick", "snare", "hihat")
+    three = judge(
+        CONFIG, dict.fromkeys(drums, champion), dict.fromkeys(drums, challenger), dict.fromkeys(drums, truth)
+    )
+    alone = verdict(truth, champion, challenger)
+    assert three["kick"].evidence["spectral"].sure < alone.evidence["spectral"].sure
+
+
+def test_the_pairing_is_what_makes_small_improvements_visible():
+    rng = np.random.default_rng(3)
+    difficulty = rng.normal(0, 1.0, ITEMS)
+    a, b = np.exp(difficulty), 0.97 * np.exp(difficulty + rng.normal(0, 0.02, ITEMS))
+    counts = resamples(ITEMS, 300, 0)
+    assert spectral(a, b, counts, 0.01).sure > 0.02
+    assert spectral(a, rng.permutation(b), counts, 0.01).sure < 0
+
+
+def test_the_spectral_bound_equals_a_slow_bootstrap():
+    rng = np.random.default_rng(4)
+    a, b = np.exp(rng.normal(size=30)), np.exp(rng.normal(size=30))
+    a[3] = np.nan  # an item that one of them lacks is no item of either
+    counts = resamples(30, 200, 7)
+    slow = []
+    for row in counts:
+        items = [i for i in range(30) for _ in range(row[i]) if i != 3]
+        slow.append(1 - np.exp(np.mean([np.log(b[i] / a[i]) for i in items])))
+    found = spectral(a, b, counts, 0.1)
+    assert found.sure == pytest.approx(np.percentile(slow, 10))
+    assert found.held == pytest.approx(np.percentile(slow, 5))
+    assert found.n == 29
+
+
+def test_a_distance_near_zero_is_measured_against_the_floor(truth):
+    counts = resamples(ITEMS, 100, 0)
+    near, nearer = truth + 0.02, truth + 0.01
+    small = distributional(near, nearer, truth, counts, 0.05, floor=10.0)
+    assert abs(small.value) < 0.01
+
+
+def test_scores_of_other_items_are_refused(truth):
+    one = scores(truth)
+    other = dataclasses.replace(one, mss=one.mss[:-1])
+    with pytest.raises(DoseError, match="not scored on the same items"):
+        verdict(truth, one, other)
+    empty = dataclasses.replace(one, mss=np.full(ITEMS, np.nan))
+    with pytest.raises(DoseError, match="Fewer than 2"):
+        verdict(truth, one, empty)
+
+
+@pytest.mark.parametrize("wrong", [{"items": 2}, {"risk": 0.7}, {"margin": -0.1}, {"kad_floor": 0.0}])
+def test_a_gate_that_cannot_work_is_refused(wrong):
+    with pytest.raises(ValueError):
+        GateConfig(**wrong)
