@@ -1,0 +1,106 @@
+"""A run's report, report.md and report.html: why it ran, what the gate saw, what became of it."""
+
+import html
+from pathlib import Path
+from typing import Any
+
+from dose import files
+from dose.retrain.journal import PHASES, Journal
+
+COLUMNS = ("drum", "family", "improvement", "sure bound", "held bound", "items", "verdict")
+
+
+def write(run: Journal, folder: Path) -> None:
+    """Both files, each whole or not at all."""
+    for name, text in (("report.md", markdown(run)), ("report.html", page(run))):
+        with files.atomic(folder / name) as beside:
+            beside.write_text(text)
+
+
+def headline(run: Journal) -> str:
+    """The run in one sentence."""
+    match run.outcome:
+        case "promoted":
+            return f"{', '.join(run.promoted)} promoted: surely better than what was in service."
+        case "kept":
+            return "The champions stay: no challenger passed the gate."
+        case "failed":
+            return f"Given up; the champions stay. {run.error}"
+    promote = [d for d, v in _verdicts(run).items() if v["promote"]]
+    return f"The gate lets {', '.join(promote)} through." if promote else "The gate lets nothing through."
+
+
+def markdown(run: Journal) -> str:
+    lines = [f"# Retraining {run.id}", "", headline(run), "", *(f"- {cause}" for cause in run.causes), ""]
+    if rows := _rows(run):
+        lines += [_line(COLUMNS), _line(["---"] * len(COLUMNS)), *(_line(row) for row in rows), ""]
+    for drum, reasons in _reasons(run).items():
+        lines += [f"Against the {drum}:", "", *(f"- {reason}" for reason in reasons), ""]
+    lines += ["| phase | result |", "|---|---|"]
+    lines += [f"| {p} | {_told(run, p)} |" for p in PHASES]
+    return "\n".join(lines) + "\n"
+
+
+def page(run: Journal) -> str:
+    """The same in one file of HTML that loads nothing; sounds of the run play where the gate kept some."""
+    parts = [f"<h1>Retraining {_safe(run.id)}</h1>", f"<p><strong>{_safe(headline(run))}</strong></p>"]
+    parts.append("<ul>" + "".join(f"<li>{_safe(c)}</li>" for c in run.causes) + "</ul>")
+    if rows := _rows(run):
+        parts.append(_table(COLUMNS, rows))
+    for drum, reasons in _reasons(run).items():
+        parts.append(f"<h2>Against the {_safe(drum)}</h2>")
+        parts.append("<ul>" + "".join(f"<li>{_safe(r)}</li>" for r in reasons) + "</ul>")
+    if sounds := run.done.get("evaluate", {}).get("sounds", []):
+        parts.append("<h2>Sounds</h2>")
+        parts += [
+            f'<p>{_safe(s)}<br><audio controls preload="none" src="{_safe(s)}"></audio></p>' for s in sounds
+        ]
+    parts.append(_table(("phase", "result"), [(p, _told(run, p)) for p in PHASES]))
+    style = (
+        "body{font:16px sans-serif;max-width:60em;margin:2em auto}td,th{padding:.2em .8em;text-align:left}"
+    )
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Retraining {_safe(run.id)}</title>'
+        f"<style>{style}</style><body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def _verdicts(run: Journal) -> dict[str, Any]:
+    return run.done.get("gate", {}).get("verdicts", {})
+
+
+def _rows(run: Journal) -> list[tuple[str, ...]]:
+    return [
+        (
+            drum, family, f"{e['value']:+.1%}", f"{e['sure']:+.1%}", f"{e['held']:+.1%}", str(e["n"]),
+            "promote" if v["promote"] else "keep",
+        )
+        for drum, v in _verdicts(run).items()
+        for family, e in v["evidence"].items()
+    ]  # fmt: skip
+
+
+def _reasons(run: Journal) -> dict[str, list[str]]:
+    return {drum: v["reasons"] for drum, v in _verdicts(run).items() if v["reasons"]}
+
+
+def _told(run: Journal, phase: str) -> str:
+    if phase in run.done:
+        return str(run.done[phase].get("says", "done"))
+    if run.error.startswith(f"{phase}: "):
+        return f"failed, attempt {run.attempts[phase]}: {run.error.partition(': ')[2]}"
+    return "not done"
+
+
+def _line(cells) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _table(head, rows) -> str:
+    top = "".join(f"<th>{_safe(c)}</th>" for c in head)
+    body = "".join("<tr>" + "".join(f"<td>{_safe(c)}</td>" for c in row) + "</tr>" for row in rows)
+    return f"<table><tr>{top}</tr>{body}</table>"
+
+
+def _safe(text: str) -> str:
+    return html.escape(str(text), quote=True)
