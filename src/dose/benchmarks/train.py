@@ -15,7 +15,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from dose.model import reference
-from dose.model.loss import losses, onset_mask
+from dose.model.loss import onset_mask, training_loss
 from dose.model.transformer import Dose, ModelConfig, parameter_count
 from dose.tokens import layout
 from dose.train import optim
@@ -88,7 +88,7 @@ def our_step(model: Dose, mix: torch.Tensor, shot: torch.Tensor, compiled: bool)
         rows = layout.shot_rows(shot)
         with torch.autocast(mix.device.type, torch.bfloat16):
             logits = forward(mix, rows[:, :-1])
-        losses(logits, rows, mask, 1.0).total.backward()
+        training_loss(logits, rows, mask, 1.0).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad()

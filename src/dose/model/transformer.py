@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dose.model import attention
 from dose.tokens import layout
 
 
@@ -90,8 +91,11 @@ class Block(nn.Module):
         q, k, v = qkv.unbind(0)
         if rotation is not None:
             q, k = rotate(q, rotation), rotate(k, rotation)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
-        y = y[:, :, s - last :].transpose(1, 2).reshape(b, last, d)
+        if mask is None:
+            y = attention.causal(q, k, v, last)
+        else:
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)[:, :, s - last :]
+        y = y.transpose(1, 2).reshape(b, last, d)
         x = x[:, s - last :] + F.dropout(self.proj(y), self.dropout, self.training)
         ff = self.down(F.gelu(self.up(self.ln2(x))))
         return x + F.dropout(ff, self.dropout, self.training)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from dose import files
 from dose.model import checkpoint
-from dose.model.loss import Losses, Region, losses, onset_mask
+from dose.model.loss import Losses, Region, losses, onset_mask, training_loss
 from dose.model.transformer import Dose, ModelConfig
 from dose.tokens import layout
 from dose.train import optim, state
@@ -186,7 +186,8 @@ class _Run:
         total = torch.zeros((), device=self.device)
         for micro in range(c.accumulate):
             with self._sync_only_if(micro == c.accumulate - 1):
-                part = self._losses(next(stream)).total / c.accumulate
+                logits, rows = self._logits(next(stream))
+                part = training_loss(logits, rows, self.mask, c.onset_weight) / c.accumulate
                 part.backward()
             total += part.detach()
         if c.clip:
@@ -202,7 +203,8 @@ class _Run:
             return contextlib.nullcontext()
         return self.forward.no_sync()  # type: ignore[attr-defined]
 
-    def _losses(self, batch: Batch) -> Losses:
+    def _logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The logits [B, S, K, V] of a batch's one-shots, and their true token rows [B, S, K]."""
         prompt = batch.prompt.to(self.device, non_blocking=True)
         rows = layout.shot_rows(batch.shot.to(self.device, non_blocking=True), self.config.model.pattern)
         drum = None if batch.drum is None else batch.drum.to(self.device)
@@ -212,7 +214,7 @@ class _Run:
         forward = self.forward if self.model.training else self.model
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
             logits = forward(prompt, rows[:, :-1], drum)
-        return losses(logits, rows, self.mask, self.config.onset_weight)
+        return logits, rows
 
     def _measure(self, metrics: Metrics) -> None:
         """Validates, keeps what is best, writes the state, tells the caller."""
@@ -271,6 +273,10 @@ class _Run:
                 for f in dataclasses.fields(Losses)
             }
         )
+
+    def _losses(self, batch: Batch) -> Losses:
+        logits, rows = self._logits(batch)
+        return losses(logits, rows, self.mask, self.config.onset_weight)
 
     def _card(self, metrics: Metrics) -> dict[str, Any]:
         return {

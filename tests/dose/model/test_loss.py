@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dose.model.loss import losses, onset_mask
+from dose.model.loss import losses, onset_mask, training_loss
 from dose.tokens import layout
 
 
@@ -49,6 +49,22 @@ def test_the_total_is_the_sum_of_two_means(region, weight):
     torch.testing.assert_close(got.total, full + weight * onset)
     (ours,) = torch.autograd.grad(got.total, logits, retain_graph=True)
     (theirs,) = torch.autograd.grad(full + weight * onset, logits)
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("weight", [0.0, 1.5])
+def test_the_training_loss_is_the_total_with_its_gradient(precision, weight, monkeypatch):
+    monkeypatch.setattr("dose.model.loss.WeightedCrossEntropy.PIECE", 50)  # the last piece is shorter
+    torch.manual_seed(0)
+    logits = (3 * torch.randn(2, 17, 4, 31)).to(precision).requires_grad_()
+    rows = torch.randint(31, (2, 17, 4))
+    mask = onset_mask(17, 4, "paper")
+    slow, fast = losses(logits, rows, mask, weight).total, training_loss(logits, rows, mask, weight)
+    assert fast.dtype == torch.float32
+    torch.testing.assert_close(fast, slow)
+    (ours,) = torch.autograd.grad(fast / 3, logits)
+    (theirs,) = torch.autograd.grad(slow / 3, logits)
     torch.testing.assert_close(ours, theirs)
 
 
