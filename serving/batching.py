@@ -21,7 +21,7 @@ from serving.telemetry import BATCH_ROWS
 Sample = Callable[[str, Any, Any], np.ndarray]  # as Extractor.sample: drum, prompts [B, K, P], rules
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(kw_only=True, eq=False)  # told apart by identity: tensors have no single truth
 class Call:
     drum: str
     prompts: Any  # [B, K, P]

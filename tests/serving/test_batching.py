@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import tiny_bundle
 import torch
 from song import song
 
-from serving.batching import Batcher
+from serving.batching import Batcher, Call
 
 
 class Counted:
@@ -66,6 +67,18 @@ def test_other_drums_and_other_lengths_are_passes_of_their_own():
     )
     assert sorted(model.passes) == [("kick", 1), ("kick", 2), ("snare", 1)]
     batcher.close()
+
+
+def test_a_call_of_another_length_before_its_fellow_stays_in_the_queue():
+    """Taking the third call out of the queue must not compare its tensors with those of the second."""
+    batcher = Batcher(Counted(), wait=0.0, rows=48)
+    batcher.close()
+    short, long, fellow = (
+        Call(drum="kick", prompts=torch.zeros(1, 2, n), rules=[0], answer=Future()) for n in (3, 4, 3)
+    )
+    batcher._calls = [short, long, fellow]
+    assert batcher._take() == [short, fellow]
+    assert batcher._calls == [long]
 
 
 def test_no_pass_is_larger_than_allowed():
