@@ -22,7 +22,7 @@ def closure(stage: str) -> list[str]:
     """Project files, relative and sorted, that `python -m pipelines.<stage>` can import.
 
     Imports inside functions count too. A package in the closure brings those of its sub-folders that hold no
-    Python: they are its data (shipped clips, weights).
+    Python: they are its data (shipped clips, weights). The folders beside the scripts are nobody's data.
     """
     seen: set[Path] = set()
     todo = [ROOT / "pipelines" / f"{stage}.py"]
@@ -33,7 +33,8 @@ def closure(stage: str) -> list[str]:
         seen.add(path)
         for module in _imports(path):
             todo.extend(_files(module))
-    data = {d for p in seen if p.name == "__init__.py" for d in _data_folders(p.parent)}
+    packages = [p.parent for p in seen if p.name == "__init__.py" and p.parent != ROOT / "pipelines"]
+    data = {d for package in packages for d in _data_folders(package)}
     return sorted(p.relative_to(ROOT).as_posix() for p in seen | data)
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from dose import files
+from dose.audio import encoded
 
 RATE = 44100
 
@@ -156,10 +157,6 @@ def memory(pid: int) -> float:
 
 def sound(seconds: float) -> bytes:
     """A drum pattern over a chord, as FLAC: enough for every stage of an extraction to have work."""
-    import io
-
-    import soundfile
-
     rng = np.random.default_rng(0)
     time_ = np.arange(int(0.3 * RATE)) / RATE
     noise = rng.normal(size=len(time_))
@@ -173,9 +170,7 @@ def sound(seconds: float) -> bytes:
             if when:
                 mix[step * RATE // 4 :][: len(time_)] += struck
     chord = sum(np.sin(2 * np.pi * hz * np.arange(total) / RATE) for hz in (110, 220, 277, 330))
-    buffer = io.BytesIO()
-    soundfile.write(buffer, 0.8 * mix[:total] + 0.02 * chord, RATE, format="FLAC")
-    return buffer.getvalue()
+    return encoded(0.8 * mix[:total] + 0.02 * chord, "FLAC")
 
 
 @contextlib.contextmanager
