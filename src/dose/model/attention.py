@@ -17,7 +17,7 @@ def causal(q: Tensor, k: Tensor, v: Tensor, last: int) -> Tensor:
     if q.is_cuda or q.dtype != torch.bfloat16:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)[:, :, s - last :]
     q, k, v = q[:, :, s - last :] * q.shape[3] ** -0.5, k.contiguous(), v.contiguous()
-    out = []
+    out: list[Tensor] = []
     for piece in q.split(PIECE, dim=2):
         first = s - last + PIECE * len(out)
         seen = first + piece.shape[2]

@@ -75,6 +75,7 @@ def build(config: TokensConfig, rmod: RmodConfig, bank: Path, codec: Path, out: 
     data_id = files.hash_json([Bank.load(bank).id, sound_of(rmod)])
     opened = load_codec(codec)
     codec_id = opened.id
+    vectors = shards.write_vectors(out, code_vectors(opened))
     for split in SPLITS:
         made_from = {
             "codec": codec_id,
@@ -104,19 +105,10 @@ def build(config: TokensConfig, rmod: RmodConfig, bank: Path, codec: Path, out: 
             data_id=data_id,
             prompt=dataclasses.asdict(config.prompt),
             shards=tuple(entries),
+            vectors=vectors,
         )
         _remove_others(out / split, {str(e["name"]) for e in entries})
         shards.write_index(out / split, index)
-    _write_vectors(out, code_vectors(opened))
-
-
-def _write_vectors(out: Path, vectors: np.ndarray | None) -> None:
-    """What the codes sound like, beside the tokens, so that training needs no codec."""
-    if vectors is None:
-        (out / shards.VECTORS).unlink(missing_ok=True)
-        return
-    with files.atomic(out / shards.VECTORS) as beside, open(beside, "wb") as f:
-        np.save(f, vectors.astype(np.float16))
 
 
 def sound_of(rmod: RmodConfig) -> dict[str, object]:

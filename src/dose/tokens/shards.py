@@ -1,9 +1,9 @@
 """Token shards on disk: what training reads, memory-mapped, never decoded.
 
 A split is a folder: `shard-00000/NAME.npy` (uint16 [n, K, T]) for each array NAME, and `index.json` with the
-ids of what the tokens were made from and the SHA-256 of every file. Names: "mix" (the whole 4 s), "kick",
-"snare", "hihat" (the one-shots) and "prompt_kick", ... (excerpts of the mix at that drum's hits). Beside the
-splits, `vectors.npy` (float16 [K, N, D]) says what each code sounds like.
+ids of what the tokens were made from and the SHA-256 of every file. Names of arrays: "mix" (the whole 4 s),
+"kick", "snare", "hihat" (the one-shots) and "prompt_kick", ... (excerpts of the mix at that drum's hits).
+Beside the splits, `vectors.npy` (float16 [K, N, D]) says what each code sounds like.
 """
 
 import dataclasses
@@ -28,6 +28,7 @@ class Index:
     data_id: str
     prompt: dict[str, Any]  # PromptConfig's fields for the prompt_* arrays
     shards: tuple[dict[str, Any], ...]  # {"name", "count", "key", "sha256": {array: digest}}
+    vectors: str | None = None  # SHA-256 of vectors.npy; None where the codec has nothing to show
 
     @property
     def count(self) -> int:
@@ -115,10 +116,18 @@ def read_index(folder: Path | str) -> Index:
     return Index(**{**raw, "shards": tuple(raw["shards"])})
 
 
-def read_vectors(root: Path | str) -> np.ndarray | None:
-    """What the codes sound like, float32 [K, N, D], or None where the codec has nothing to show."""
-    path = Path(root) / VECTORS
-    return np.load(path).astype(np.float32) if path.is_file() else None
+def write_vectors(root: Path, vectors: np.ndarray | None) -> str | None:
+    """What the codes sound like, float [K, N, D], beside the splits, so that training needs no codec.
+
+    Returns what the index says of it.
+    """
+    path = root / VECTORS
+    if vectors is None:
+        path.unlink(missing_ok=True)
+        return None
+    with files.atomic(path) as beside, open(beside, "wb") as f:
+        np.save(f, vectors.astype(np.float16))
+    return files.sha256(path)
 
 
 class Tokens:
@@ -137,11 +146,26 @@ class Tokens:
                 raise MissingInputError(
                     f"{self.folder} holds no '{name}' tokens; add them in params.yaml: tokens."
                 )
-            if not path.is_file():
-                raise MissingInputError(f"{path} is missing; run `dvc repro tokens`.")
-            if files.sha256(path) != shard["sha256"][name]:
-                raise IntegrityError(f"{path} was changed after it was made; run `dvc repro --force tokens`.")
+            _check(path, shard["sha256"][name])
             parts.append(np.load(path, mmap_mode="r"))
         if not parts:
             raise MissingInputError(f"{self.folder} holds no shards; run `dvc repro tokens`.")
         return Codes(parts)
+
+    def vectors(self) -> np.ndarray | None:
+        """What the codes sound like, float32 [K, N, D], or None where the codec has nothing to show.
+
+        Raises MissingInputError or IntegrityError when the file is not the one these tokens were made with.
+        """
+        if self.index.vectors is None:
+            return None
+        path = self.folder.parent / VECTORS
+        _check(path, self.index.vectors)
+        return np.load(path).astype(np.float32)
+
+
+def _check(path: Path, digest: str) -> None:
+    if not path.is_file():
+        raise MissingInputError(f"{path} is missing; run `dvc repro tokens`.")
+    if files.sha256(path) != digest:
+        raise IntegrityError(f"{path} was changed after it was made; run `dvc repro --force tokens`.")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dose.errors import IntegrityError
-from dose.tokens.shards import Codes, Tokens, read_vectors
+from dose.tokens.shards import Codes, Tokens
 
 PromptKind = Literal["mix", "hits"]
 
@@ -68,7 +68,7 @@ def open_data(tokens: Path | str, drums: tuple[str, ...], prompt: PromptKind) ->
     """The train and val tokens of one drum (or of several for a shared model), hashes checked."""
     splits = {split: Tokens(tokens, split) for split in ("train", "val")}
     train, val = splits["train"].index, splits["val"].index
-    if (train.codec_id, train.data_id, train.prompt) != (val.codec_id, val.data_id, val.prompt):
+    if any(getattr(train, f) != getattr(val, f) for f in ("codec_id", "data_id", "prompt", "vectors")):
         raise IntegrityError(f"{tokens}: train and val were not made from the same data; make both again.")
     pairs = {
         name: Pairs(
@@ -83,7 +83,7 @@ def open_data(tokens: Path | str, drums: tuple[str, ...], prompt: PromptKind) ->
         codec_id=train.codec_id,
         data_id=train.data_id,
         prompt={**train.prompt, "kind": prompt},
-        vectors=read_vectors(tokens),
+        vectors=splits["train"].vectors(),
     )
 
 
