@@ -1,4 +1,4 @@
-"""The job through four weeks, crashes, a full disk, a store that is away; around it is `retrain_world.World`."""
+"""The job through four weeks, crashes, a full disk, a store that is away; see `retrain_world`."""
 
 import errno
 import json
