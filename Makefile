@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
 export BENTOML_DO_NOT_TRACK := True
+# Two test processes with two torch threads each would fight for two cores.
+ONE_THREAD := OMP_NUM_THREADS=1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help install demo test test-fast test-slow test-web test-load test-fuzz test-restart lint scale lock deps clean
+.PHONY: help install demo test test-fast test-kill test-slow test-web test-load test-fuzz test-restart lint scale lock deps clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -28,11 +30,14 @@ demo: install ## from nothing to a drum kit: dvc repro at laptop scale, then the
 
 test: install ## every check: lint, layers, types, tests, the whole DAG at tiny scale
 	$(MAKE) lint
-	python -m pytest -n 2
-	python -m pytest tests/pipelines/test_dag.py -m slow -x -s
+	$(ONE_THREAD) python -m pytest -n 2
+	python -m pytest tests/pipelines/test_dag.py -m slow -k "not sigkill" -x
 
 test-fast: install ## the tests alone, without the DAG
-	python -m pytest -n 2
+	$(ONE_THREAD) python -m pytest -n 2
+
+test-kill: install ## SIGKILL in each stage of the DAG, then the same again
+	python -m pytest tests/pipelines/test_dag.py -m slow -k sigkill -x
 
 test-slow: install ## the tests marked slow
 	python -m pytest -m slow
