@@ -6,6 +6,7 @@ from dose.errors import MissingInputError
 
 EVALUATE = Path("data/evaluate")
 NEXT = """\
+Read on:  {table}  (every metric, the paper's figures, exclusions)
 Listen:   {page}
 Go on with
   .venv/bin/mlflow ui --backend-store-uri sqlite:///mlflow.db     every trial, curve and sound, in a browser
@@ -15,10 +16,11 @@ Go on with
 
 def report(folder: Path) -> str:
     """The text; raises MissingInputError when the evaluation has not been made."""
-    table = folder / "table.md"
-    if not table.is_file():
-        raise MissingInputError(f"{table} is missing; `dvc repro` makes it.")
-    return f"{table.read_text()}\n{NEXT.format(page=(folder / 'listening.html').resolve().as_uri())}"
+    summary = folder / "summary.md"
+    if not summary.is_file():
+        raise MissingInputError(f"{summary} is missing; `dvc repro` makes it.")
+    page = (folder / "listening.html").resolve().as_uri()
+    return f"{summary.read_text()}\n{NEXT.format(table=folder / 'table.md', page=page)}"
 
 
 def main() -> None:

@@ -15,8 +15,8 @@ def main() -> None:
     settings = config.load("evaluate", EvaluateConfig)
     with show() as progress:
         evaluate_project(settings, Folders(), OUT, progress)
-    print((OUT / "table.md").read_text())
-    print(f"listening page: {OUT / 'listening.html'}")
+    print((OUT / "summary.md").read_text())
+    print(f"all metrics: {OUT / 'table.md'}; listening page: {OUT / 'listening.html'}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The larsnet stage: a small LarsNet bank trained on RMOD's stems -> data/larsnet. Resumes where it was."""
 
+import time
 from pathlib import Path
 
 from dose import config, files
@@ -25,12 +26,14 @@ def main() -> None:
             shown = ", ".join(f"{stem} {loss:.4f}" for stem, loss in losses.items())
             print(f"larsnet: step {step} of {settings.steps}: loss {shown}", flush=True)
 
+    start = time.process_time()
     data_id = files.hash_json([bank.id, rmod])
     for stem, scores in train(settings, examples, OUT, data_id, report).items():
         print(
             f"larsnet: {stem}: SDR {scores['sdr']:.2f} dB ({scores['sdr_gain']:+.2f} over the mix's), "
             f"scale-invariant {scores['si_sdr']:.2f} dB ({scores['si_sdr_gain']:+.2f})"
         )
+    print(f"larsnet: {time.process_time() - start:.0f} s of processor time")
 
 
 if __name__ == "__main__":

@@ -101,3 +101,19 @@ def test_levels_and_lengths():
     assert audio.lead_in(np.r_[np.zeros(7), 1.0, 0.5]) == 7
     assert audio.lead_in(np.zeros(9)) == 0
     assert audio.db(0.0) == -200
+
+
+@pytest.mark.parametrize("shape", [(4410,), (2, 4410)])
+@pytest.mark.parametrize("container", ["FLAC", "OGG", "MP3"])
+def test_encoded_bytes_are_a_file_of_that_kind_with_the_same_sound(container, shape):
+    sound = np.broadcast_to(0.5 * np.sin(np.arange(4410) * 0.05), shape).astype(np.float32)
+    data = audio.encoded(sound, container)
+    magic = {"FLAC": (b"fLaC",), "OGG": (b"OggS",), "MP3": (b"ID3", b"\xff\xfb", b"\xff\xfa", b"\xff\xf3")}
+    assert data.startswith(magic[container])
+    back = audio.read(io.BytesIO(data), mono=False)
+    assert len(np.atleast_2d(back)) == len(np.atleast_2d(sound))
+    if container == "FLAC":
+        assert np.abs(np.atleast_2d(back) - np.atleast_2d(sound)).max() < 1 / 32000
+    else:
+        top = np.atleast_2d(back)[0, 1000:4000]
+        assert np.corrcoef(top, np.atleast_2d(sound)[0, 1000:4000])[0, 1] > 0.95

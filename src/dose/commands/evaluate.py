@@ -18,7 +18,7 @@ def register(subparsers) -> None:
     parser = subparsers.add_parser(
         "evaluate",
         help="score a bundle, or one-shots that another system made",
-        description="Scores one-shots against the test sets; prints the table, writes a listening page.",
+        description="Scores one-shots against the test sets; prints a summary, writes tables and a page.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -70,9 +70,9 @@ def run(args: argparse.Namespace) -> None:
         session.score_all(
             config, datasets, entries, codec, _judges(args), out, cache=cache, progress=progress
         )
-    print((out / ("metrics.json" if args.json else "table.md")).read_text())
+    print((out / ("metrics.json" if args.json else "summary.md")).read_text())
     if not args.json:
-        print(f"listening page: {out / 'listening.html'}")
+        print(f"all metrics: {out / 'table.md'}; listening page: {out / 'listening.html'}")
 
 
 def _check(args: argparse.Namespace, names: list[str], known: tuple[str, ...]) -> None:
@@ -92,7 +92,7 @@ def _check(args: argparse.Namespace, names: list[str], known: tuple[str, ...]) -
 def _systems(args: argparse.Namespace):
     """The codec whose latents fad_codec uses (the first bundle's) and the rows to generate."""
     from dose.codec import bundled_codec, load_codec
-    from dose.evaluate.systems import Dose, Reconstruction, hpss
+    from dose.evaluate.systems import Dose, Reconstruction, hpss, larsnet
     from dose.extract.bundle import default_bundle
 
     bundles = [_folder(b) for b in args.bundle]
@@ -100,7 +100,7 @@ def _systems(args: argparse.Namespace):
         bundles = [default_bundle()]
     rows = [Dose.load("DOSE" if len(bundles) == 1 else f"DOSE ({b.name})", b) for b in bundles]
     codec = load_codec(bundles[0] / "codec") if bundles else bundled_codec()
-    baselines = [Reconstruction(codec=codec), hpss()] if args.baselines else []
+    baselines = [Reconstruction(codec=codec), hpss(), larsnet()] if args.baselines else []
     return codec, [*baselines, *rows]
 
 
@@ -124,6 +124,7 @@ def _folder(bundle: str) -> Path:
         out,
         codec=next(iter(found.values())).codec,
         checkpoints={drum: b.checkpoint(drum) for drum, b in found.items()},
+        created=max(b.created for b in found.values()),  # the same bytes each time, so that caches hold
     )
     return out
 

@@ -6,9 +6,10 @@ from dose.drums import DRUMS
 from dose.evaluate.results import Results, put
 from dose.evaluate.scoring import Resampling
 from dose.evaluate.statistics import Estimate, gap_closed, mean_difference, set_difference
+from dose.evaluate.systems import LARSNETS
 
 CEILING = "Reconstruction"
-BASELINES = ("Separation (HPSS)", "LarsNet")
+BASELINES = ("Separation (HPSS)", *LARSNETS.values())
 
 
 def compare(dataset: str, rows: Sequence[str], sampling: Resampling, results: Results) -> None:

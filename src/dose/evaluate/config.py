@@ -19,7 +19,7 @@ class EvaluateConfig:
         "encodec",
     )
     weights: str = "weights"  # folder of pretrained embedding networks
-    larsnet: str = "data/larsnet"  # networks trained here, or the authors' own; absent: the row says so
+    larsnet: str | None = None  # folder of the authors' networks or of ones trained here; None: the shipped
     bootstrap: int = 1000  # resamples behind the interval of a mean over items
     bootstrap_sets: int = 100  # resamples behind the interval of a distance between sets
     recordings: bool = True  # real recordings, without truth, on the listening page

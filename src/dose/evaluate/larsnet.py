@@ -5,7 +5,7 @@ Letters 2024. STFT of 4096 (Hann, hop 1024) at 44.1 kHz, the lower 2048 bins, 51
 channels; six levels down (5 x 5 kernels, stride 2, batch norm, leaky ReLU 0.2) from 16 to 512 filters and six
 up with skips, a sigmoid mask, the mask times the mix's magnitude with the mix's phase. Parameters carry the
 names of the authors' published checkpoints, so that those load as they are; sizes are free, so that a small
-one can be trained on a laptop.
+one can be trained on a laptop. Three such small networks are shipped (`SHIPPED`, with a card).
 """
 
 import dataclasses
@@ -21,6 +21,7 @@ from dose.drums import DRUMS
 from dose.errors import IntegrityError, MissingInputError
 
 SIZE, HOP = 4096, 1024
+SHIPPED = Path(__file__).parent / "weights" / "larsnet"
 AUTHORS_FILE = "pretrained_{stem}_unet.pth"
 
 
@@ -33,6 +34,7 @@ class UNetConfig:
     base: int = 16  # filters of the first level; each next has twice as many
     levels: int = 6
     dropout: float = 0.5  # in the three deepest levels up
+    power: float = 1.0  # of the magnitudes before the first norm; below 1 evens out loud and soft
 
     def __post_init__(self) -> None:
         step = 2**self.levels
@@ -40,6 +42,8 @@ class UNetConfig:
             raise ValueError(f"bins (at most {SIZE // 2}) and frames must be multiples of {step}")
         if not 0 <= self.dropout < 1 or self.base < 1:
             raise ValueError("dropout must be in [0, 1) and base at least 1")
+        if not 0 < self.power <= 1:
+            raise ValueError("power must be in (0, 1]")
 
 
 class Down(nn.Module):
@@ -90,7 +94,8 @@ class UNet(nn.Module):
         self.mask_layer = nn.Sequential(nn.Conv2d(2, 2, 4, dilation=2, padding=3), nn.Sigmoid())
 
     def forward(self, magnitude: Tensor) -> Tensor:
-        x = self.input_norm(magnitude.transpose(1, 2)).transpose(1, 2)
+        seen = magnitude if self.config.power == 1 else (magnitude + 1e-8) ** self.config.power
+        x = self.input_norm(seen.transpose(1, 2)).transpose(1, 2)
         skips = []
         for name in self._down:
             x, skip = self.get_submodule(name)(x)
@@ -130,8 +135,8 @@ def masks(net: UNet, magnitude: Tensor) -> Tensor:
 class LarsNet:
     """The bank: mix [C, N] at 44.1 kHz -> {stem: mono [N]} for the drums it has networks for."""
 
-    def __init__(self, nets: dict[str, UNet], key: str) -> None:
-        self.nets, self.key = nets, key
+    def __init__(self, nets: dict[str, UNet], key: str, authors: bool = False) -> None:
+        self.nets, self.key, self.authors = nets, key, authors  # authors: all networks are their own
 
     @torch.inference_mode()
     def separate(self, mix: np.ndarray) -> dict[str, np.ndarray]:
@@ -145,13 +150,27 @@ class LarsNet:
         }
 
 
+@torch.no_grad()
+def round_weights(net: UNet) -> None:
+    """Rounds the parameters to the 16 bits in which `save` keeps them: a score is then that of the file."""
+    for p in net.parameters():
+        p.copy_(p.half())
+
+
 def save(net: UNet, folder: Path, facts: dict) -> None:
-    """weights.safetensors and model.json (sizes, SHA-256 of the weights, `facts`) into `folder`."""
+    """weights.safetensors and model.json (sizes, SHA-256 of the weights, `facts`) into `folder`.
+
+    Parameters are stored with 16 bits; the norms' running statistics, whose range is wide, with 32.
+    """
     from safetensors.torch import save_file
 
+    learned = {name for name, _ in net.named_parameters()}
+    tensors = {
+        k: (v.half() if k in learned else v).detach().contiguous() for k, v in net.state_dict().items()
+    }
     with files.atomic(folder) as beside:
         beside.mkdir(parents=True)
-        save_file({k: v.contiguous() for k, v in net.state_dict().items()}, beside / "weights.safetensors")
+        save_file(tensors, beside / "weights.safetensors")
         digest = files.sha256(beside / "weights.safetensors")
         files.write_json(beside / "model.json", {"unet": net.config, "sha256": digest, **facts})
 
@@ -161,11 +180,12 @@ def load(folder: Path) -> LarsNet:
 
     Raises MissingInputError when there is none for any drum, IntegrityError for a file that does not fit.
     """
-    nets, digests = {}, {}
+    nets, digests, authors = {}, {}, True
     for stem in DRUMS:
         theirs = sorted(folder.rglob(AUTHORS_FILE.format(stem=stem))) if folder.is_dir() else []
         if (folder / stem / "model.json").is_file():
             nets[stem], digests[stem] = _load_ours(folder / stem)
+            authors = False
         elif theirs:
             nets[stem], digests[stem] = _load_authors(theirs[0])
     if not nets:
@@ -173,7 +193,7 @@ def load(folder: Path) -> LarsNet:
             f"no weights: put the authors' pretrained_<stem>_unet.pth into {folder}, or train small networks "
             "with `python -m pipelines.larsnet`."
         )
-    return LarsNet({stem: net.eval() for stem, net in nets.items()}, files.hash_json(digests))
+    return LarsNet({stem: net.eval() for stem, net in nets.items()}, files.hash_json(digests), authors)
 
 
 def _load_ours(folder: Path) -> tuple[UNet, str]:

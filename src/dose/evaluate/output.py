@@ -25,10 +25,14 @@ def write(results: Results, out: Path, title: str = "Scores") -> None:
             "excluded": [vars(e) for e in results.excluded],
         },
     )
-    with files.atomic(out / "table.md") as beside:
-        beside.write_text(table.markdown(results, title))
-    with files.atomic(out / "table.tex") as beside:
-        beside.write_text(table.latex(results))
+    texts = {
+        "summary.md": table.summary(results, title),
+        "table.md": table.markdown(results, title),
+        "table.tex": table.latex(results),
+    }
+    for name, text in texts.items():
+        with files.atomic(out / name) as beside:
+            beside.write_text(text)
     for (dataset, row, drum), scores in results.items.items():
         _write_items(out / "items" / dataset / f"{drum}-{slug(row)}.csv", results.indices[dataset], scores)
 

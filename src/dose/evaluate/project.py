@@ -57,7 +57,7 @@ def systems(config: EvaluateConfig, codec, folders: Folders) -> tuple[list[Syste
     rows: list[System] = [Reconstruction(codec=codec), hpss()]
     lacking = {}
     try:
-        rows.append(larsnet(Path(config.larsnet)))
+        rows.append(larsnet(Path(config.larsnet) if config.larsnet else None))
     except MissingInputError as e:
         lacking["LarsNet"] = str(e)
     for name, kind in SWEPT.items():

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from dose.extract import Extractor
 
 Kit = dict[str, np.ndarray]
+LARSNETS = {
+    "authors": "LarsNet",
+    "trained": "LarsNet (trained here)",
+    "shipped": "LarsNet (small, trained here)",
+}
 
 
 class System(Protocol):
@@ -120,12 +125,17 @@ def hpss() -> Separation:
     )
 
 
-def larsnet(folder: Path) -> Separation:
-    """Raises MissingInputError when `folder` holds no networks."""
-    from dose.evaluate.larsnet import load
+def larsnet(folder: Path | None = None) -> Separation:
+    """The networks in `folder`, or the small shipped ones; the row's name says which.
 
-    bank = load(folder)
-    return Separation(name="LarsNet", separate=bank.separate, key=files.hash_json([bank.key, code_hash()]))
+    Raises MissingInputError when `folder` holds no networks.
+    """
+    from dose.evaluate.larsnet import SHIPPED, load
+
+    bank = load(folder or SHIPPED)
+    origin = "authors" if bank.authors else "shipped" if folder is None else "trained"
+    key = files.hash_json([bank.key, code_hash()])
+    return Separation(name=LARSNETS[origin], separate=bank.separate, key=key)
 
 
 def code_hash() -> str:

@@ -23,6 +23,7 @@ SETS = {
     "fad_inf": ("FAD inf", 3),
     "kad": ("KAD", 2),
 }
+SUMMARY = ("mss", "fad_codec")
 NETWORKS = {"codec": "codec", "vggish": "VGGish", "clap": "CLAP", "encodec": "EnCodec"}
 TITLES = {
     "rmod": "RMOD",
@@ -45,10 +46,53 @@ def columns(results: Results) -> dict[str, tuple[str, int]]:
     return out
 
 
-def markdown(results: Results, title: str = "Scores") -> str:
-    """Everything that the table says, for reading: scores, the paper's, differences, gaps, exclusions."""
+def summary(results: Results, title: str = "Scores") -> str:
+    """The two figures of the paper's table that a fresh clone has, in columns that a terminal shows whole."""
+    lines = [f"# {title}", "", "Lower is better. Brackets: 95 % bootstrap interval over items.", ""]
+    heads = columns(results)
+    for dataset, rows in results.cells.items():
+        for metric in (m for m in SUMMARY if m in heads):
+            n = max(
+                (c[metric].n for drums in rows.values() for c in drums.values() if metric in c), default=0
+            )
+            cells = [[f"{heads[metric][0]}, {n} items", *DRUMS]]
+            for row in (r for r in rows if r != TRUTH):
+                found = [rows[row].get(drum, {}).get(metric) for drum in DRUMS]
+                cells.append([row, *(_short(e) if e else _absent(results, metric) for e in found)])
+            cells += [[row, *["no weights"] * len(DRUMS)] for row in _absent_rows(results)]
+            lines += [f"## {TITLES.get(dataset, dataset)}: {heads[metric][0]}", "", *_aligned(cells), ""]
+    lines += [f"- {row}: {results.lacking[row]}" for row in _absent_rows(results)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _absent_rows(results: Results) -> list[str]:
+    return [name for name in results.lacking if name not in NETWORKS]
+
+
+def _short(estimate: Estimate) -> str:
+    """Three significant digits are more than the intervals allow."""
+    low, value, high = (
+        f"{x:.0f}" if abs(x) >= 100 else f"{x:.2f}" if abs(x) < 10 else f"{x:.1f}"
+        for x in (estimate.low, estimate.value, estimate.high)
+    )
+    return f"{value} [{low}, {high}]"
+
+
+def _aligned(cells: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table whose columns are as wide as their widest cell; the first line is the head."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
-        f"# {title}",
+        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |"
+        for row in cells
+    ]
+    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+
+
+def markdown(results: Results, title: str = "Scores") -> str:
+    """Everything there is to read: the summary, all scores, the paper's, gaps, exclusions."""
+    lines = [
+        summary(results, title),
+        "# All metrics",
         "",
         "Lower is better, except for the class check. Brackets: 95 % bootstrap interval.",
         "",

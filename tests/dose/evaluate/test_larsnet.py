@@ -1,15 +1,23 @@
 """LarsNet's shapes and masks as in its paper, the authors' file, and training on a toy task."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
+from evaluate_sounds import mix
 
+from dose.drums import DRUMS
 from dose.errors import DoseError, IntegrityError, MissingInputError
 from dose.evaluate import larsnet
 from dose.evaluate.larsnet import LarsNet, UNet, UNetConfig, masks, spectrum, waveform
-from dose.evaluate.larsnet_train import LarsNetConfig, sdr, si_sdr, train
+from dose.evaluate.larsnet_train import LarsNetConfig, held_out_sdr, sdr, sdr_loss, si_sdr, train
 
 SMALL = UNetConfig(bins=128, frames=64, base=2, dropout=0.0)
+
+
+def _unet(**changes) -> UNetConfig:
+    return dataclasses.replace(SMALL, **changes)
 
 
 def _audio(samples: int = 40000, seed: int = 0) -> torch.Tensor:
@@ -95,18 +103,67 @@ def _toy(split: str, start: int, stop: int):
 
 
 CONFIG = LarsNetConfig(
-    unet=SMALL, stems=("kick",), steps=30, batch=2, lr=0.01, seed=0, held_out=3, save_every=10
-)
+    unet=SMALL, bins={}, stems=("kick",), loss="l1", steps=30, batch=2, lr=0.01, warmup=3, seed=0, held_out=3,
+    save_every=10,
+)  # fmt: skip
 
 
-def test_training_separates_a_toy_task_and_saves_what_it_measured(tmp_path):
-    scores = train(CONFIG, _toy, tmp_path, "data")["kick"]
+@pytest.mark.parametrize("loss", ["l1", "sdr"])
+def test_training_separates_a_toy_task_and_saves_what_it_measured(tmp_path, loss):
+    config = dataclasses.replace(CONFIG, loss=loss, bins={"kick": 64}, unet=_unet(power=0.3))
+    scores = train(config, _toy, tmp_path, "data")["kick"]
     assert scores["sdr_gain"] > 6
+    assert scores["si_sdr_gain"] > 6
     bank = larsnet.load(tmp_path)
-    mix, stems = next(_toy("val", 0, 1))
-    estimate = bank.separate(mix)["kick"]
+    assert bank.nets["kick"].config.bins == 64
+    assert held_out_sdr(bank.nets["kick"], "kick", list(_toy("val", 0, 3))) == pytest.approx(scores, abs=1e-6)
+    sound, stems = next(_toy("val", 0, 1))
+    estimate = bank.separate(sound)["kick"]
     truth = stems["kick"].mean(axis=0)
-    assert sdr(estimate, truth) > sdr(mix.mean(axis=0), truth) + 6
+    assert sdr(estimate, truth) > sdr(sound.mean(axis=0), truth) + 6
+
+
+def test_the_sdr_loss_is_the_mean_of_both_distortions_in_db_over_the_mixes_that_have_the_stem():
+    target, noise = spectrum(_audio()[None]), spectrum(_audio(seed=1)[None])
+    seen, half = 2 * (target + 0.3 * noise), torch.full(target.shape, 0.5)
+    with_absent = sdr_loss(torch.cat([half, half]), torch.cat([seen, seen]), torch.cat([target, 0 * target]))
+    estimate, truth = ((0.5 * s).flatten().numpy() for s in (seen, 2 * target))
+    scale = np.vdot(truth, estimate).real / np.vdot(truth, truth).real
+    ratios = [
+        np.square(np.abs(estimate - k * truth)).sum() / np.square(np.abs(k * truth)).sum() for k in (1, scale)
+    ]
+    assert with_absent.item() == pytest.approx(np.mean(10 * np.log10(np.array(ratios) + 1e-3)), abs=0.01)
+    assert sdr_loss(half, seen, 0 * target).item() == 0.0
+    turned_down = sdr_loss(0.01 * half, seen, target)
+    assert turned_down > with_absent + 4  # the plain ratio alone would be 10 dB worse, the free one the same
+
+
+def test_the_rate_rises_and_falls_to_a_tenth():
+    rates = [CONFIG.rate(step) for step in range(CONFIG.steps)]
+    assert rates[0] == pytest.approx(CONFIG.lr / 4, rel=0.01)
+    assert np.argmax(rates) == CONFIG.warmup
+    assert rates[-1] == pytest.approx(CONFIG.lr / 10, rel=0.05)
+
+
+def test_the_power_is_taken_of_what_the_network_sees():
+    torch.manual_seed(0)
+    net, magnitude = UNet(SMALL).eval(), torch.rand(1, 2, 128, 64)
+    other = UNet(_unet(power=0.5)).eval()
+    other.load_state_dict(net.state_dict())
+    assert torch.allclose(other(magnitude**2), net(magnitude), atol=1e-4)
+
+
+def test_the_shipped_networks_load_separate_and_are_small():
+    bank = larsnet.load(larsnet.SHIPPED)
+    assert sorted(bank.nets) == sorted(DRUMS)
+    assert not bank.authors
+    assert sum(p.stat().st_size for p in larsnet.SHIPPED.rglob("*") if p.is_file()) < 3e6
+    sound, _ = mix(3)
+    stems = bank.separate(sound)
+    assert all(np.isfinite(stem).all() and stem.shape == (sound.shape[1],) for stem in stems.values())
+    # A snare is hit on every other beat: its network must say less on the kick's beats than on its own.
+    energy = np.square(stems["snare"]).reshape(8, -1).sum(axis=1)
+    assert energy[1::2].sum() > energy[0::2].sum()
 
 
 def test_a_killed_training_ends_in_the_same_weights(tmp_path):
@@ -151,7 +208,17 @@ def test_sdr_is_what_its_definition_says():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"bins": 100}, {"frames": 65}, {"bins": 4096}, {"dropout": 1.0}, {"base": 0}]
+    "wrong",
+    [{"stems": ("tom",)}, {"bins": {"tom": 64}}, {"bins": {"kick": 100}}, {"warmup": 30}, {"lr": 0.0}],
+)
+def test_a_training_that_cannot_be_is_refused(wrong):
+    with pytest.raises(ValueError):
+        dataclasses.replace(CONFIG, **wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"bins": 100}, {"frames": 65}, {"bins": 4096}, {"dropout": 1.0}, {"base": 0}, {"power": 0.0}],
 )
 def test_sizes_that_do_not_fit_are_refused(wrong):
     with pytest.raises(ValueError):
@@ -160,8 +227,8 @@ def test_sizes_that_do_not_fit_are_refused(wrong):
 
 def test_a_held_out_set_without_the_stem_is_refused(tmp_path):
     def silent(split, start, stop):
-        for mix, stems in _toy(split, start, stop):
-            yield mix, {"kick": 0 * stems["kick"]}
+        for sound, stems in _toy(split, start, stop):
+            yield sound, {"kick": 0 * stems["kick"]}
 
     with pytest.raises(DoseError, match="held_out"):
         train(CONFIG, silent, tmp_path, "data")

@@ -10,7 +10,8 @@ from evaluate_sounds import CoarseCodec, write_items
 from dose import audio, cli, config
 from dose.drums import DRUMS
 from dose.errors import ConfigError
-from dose.evaluate import project, systems
+from dose.evaluate import larsnet, project, systems
+from dose.evaluate.compare import BASELINES
 from dose.evaluate.config import EvaluateConfig
 from dose.evaluate.record import metrics_of, record
 from dose.evaluate.results import Results
@@ -87,6 +88,7 @@ def test_rows_that_cannot_be_had_say_why_and_the_others_keep_their_order(tmp_pat
     settings = EvaluateConfig(larsnet=str(tmp_path / "larsnet"))
     rows, lacking = project.systems(settings, CoarseCodec(), folders)
     assert [row.name for row in rows] == ["Reconstruction", "Separation (HPSS)"]
+    assert "pipelines.larsnet" in lacking["LarsNet"]
     assert set(lacking) == {"LarsNet", "DOSE without onset loss", "DOSE"}
     assert "dvc repro sweep" in lacking["DOSE"]
     (tmp_path / "sweep" / "kick" / "best").mkdir(parents=True)
@@ -104,6 +106,22 @@ def test_rows_that_cannot_be_had_say_why_and_the_others_keep_their_order(tmp_pat
         rows, _ = project.systems(settings, CoarseCodec(), folders)
         assert [row.name for row in rows] == ["Reconstruction", "Separation (HPSS)", "DOSE"]
     assert made == [{"kick": tmp_path / "sweep" / "kick" / "best"}]
+
+
+def test_the_larsnet_row_says_whose_networks_it_is(tmp_path, monkeypatch):
+    shipped = systems.larsnet()
+    assert shipped.name == "LarsNet (small, trained here)"
+    bank = larsnet.load(larsnet.SHIPPED)
+    for stem, net in bank.nets.items():
+        larsnet.save(net, tmp_path / stem, {})
+    trained = systems.larsnet(tmp_path)
+    assert trained.name == "LarsNet (trained here)"
+    assert trained.key == shipped.key  # the same weights, whatever the folder
+    monkeypatch.setattr(larsnet, "load", lambda folder: larsnet.LarsNet(bank.nets, "theirs", authors=True))
+    assert systems.larsnet(tmp_path).name == "LarsNet"
+    rows, _ = project.systems(EvaluateConfig(), CoarseCodec(), project.Folders(sweep=tmp_path / "none"))
+    assert [row.name for row in rows] == ["Reconstruction", "Separation (HPSS)", "LarsNet"]
+    assert set(systems.LARSNETS.values()) < set(BASELINES)
 
 
 def test_the_key_of_a_system_changes_with_the_code_that_makes_its_sound(monkeypatch):

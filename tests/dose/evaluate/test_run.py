@@ -79,6 +79,24 @@ def test_tables_show_the_papers_figures_as_the_papers_and_missing_weights_as_mis
     assert r"\textit{paper: DOSE}" in latex
 
 
+def test_the_summary_fits_a_terminal_heads_the_table_and_names_what_is_lacking(project):
+    root, _, _, results = project
+    text = (root / "out" / "summary.md").read_text()
+    assert (root / "out" / "table.md").read_text().startswith(text)
+    assert max(map(len, text.splitlines())) <= 110
+    heads = [line for line in text.splitlines() if line.startswith("## ")]
+    assert heads == ["## RMOD: MSS", "## RMOD: FAD codec"]
+    widths = {len(line) for line in text.split("## RMOD: FAD codec")[0].splitlines() if line.startswith("|")}
+    assert len(widths) == 1
+    kick = results.cells["rmod"]["Separation (HPSS)"]["kick"]["mss"]
+    [row] = [line for line in text.split("## RMOD: FAD")[0].splitlines() if "| Separation (HPSS)" in line]
+    assert row.split("|")[2].strip() == f"{kick.value:.2f} [{kick.low:.2f}, {kick.high:.2f}]"
+    assert "Truth" not in text
+    [absent] = {" ".join(line.split()) for line in text.splitlines() if line.startswith("| LarsNet")}
+    assert absent == "| LarsNet | no weights | no weights | no weights |"
+    assert "- LarsNet: no weights: put them there." in text
+
+
 def test_the_listening_page_needs_no_network_and_holds_every_case(project):
     root, _, _, results = project
     page = (root / "out" / "listening.html").read_text()
