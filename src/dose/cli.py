@@ -20,6 +20,7 @@ COMMANDS = (
     "sweep",
     "evaluate",
     "registry",
+    "retrain",
     "bundle",
     "extract",
 )

@@ -20,6 +20,8 @@ def write(run: Journal, folder: Path) -> None:
 def headline(run: Journal) -> str:
     """The run in one sentence."""
     match run.outcome:
+        case "promoted" if run.done["gate"].get("first"):
+            return "The first models went into service."
         case "promoted":
             return f"{', '.join(run.promoted)} promoted: surely better than what was in service."
         case "kept":

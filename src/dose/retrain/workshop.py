@@ -1,5 +1,6 @@
 """A clean worktree in which a run versions its data and reproduces the pipeline: git and dvc as commands."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -60,8 +61,13 @@ class Workshop:
 
     def clear(self, run: str | None = None) -> None:
         """Removes the worktree; with `run` its branch, too, so that it can be made again."""
+        gone = self.place.with_name(f"{self.place.name}.gone")
+        shutil.rmtree(gone, ignore_errors=True)
         if self.place.exists():
-            shutil.rmtree(self.place)
+            self.place.rename(gone)  # at once, so that half a worktree never passes for a whole one
+            shutil.rmtree(gone)
+        with contextlib.suppress(DoseError):  # git keeps the record of an `add` that was killed locked
+            self._git("worktree", "unlock", str(self.place), at=self.root)
         self._git("worktree", "prune", at=self.root)
         if run and self._git("branch", "--list", branch(run), at=self.root):
             self._git("branch", "-q", "-D", branch(run), at=self.root)

@@ -1,0 +1,136 @@
+"""What the gate needs to know of a kit of models: its scores on the held-out mixes, its cost, its behaviour.
+
+The mixes are test items of RMOD beyond those that `dvc repro rmod` writes to disk, rendered when they are
+needed: as many as the gate asks for, from clips that no model was trained on.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from dose import files
+from dose.drums import DRUMS
+from dose.evaluate import mss
+from dose.evaluate.embeddings import Embedder
+from dose.evaluate.shots import SAMPLES, prepare
+from dose.gate.behaviour import check
+from dose.gate.verdict import Scores
+
+BATCH = 8  # mixes in memory
+
+
+class Kit(Protocol):
+    """What is used of `dose.extract.Extractor`."""
+
+    @property
+    def drums(self) -> tuple[str, ...]: ...
+
+    def extract_batch(self, mixes: Any, drum: str) -> np.ndarray: ...
+
+    def extract(self, sound: np.ndarray, rate: int, *, drums: Any, seed: int = 0) -> Any: ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Held:
+    """One held-out item."""
+
+    mix: np.ndarray  # float32 [2, N]
+    shots: dict[str, np.ndarray]  # the truth, [44100]
+
+
+Items = Callable[[], Iterator[Held]]  # the same ones at every call
+
+
+def score(kit: Kit, items: Items, embedder: Embedder, sizes: dict[str, float]) -> dict[str, Scores]:
+    """Drum -> scores over all items; `sizes` are the models' in MB."""
+    found: dict[str, list[np.ndarray]] = {drum: [] for drum in kit.drums}
+    embedded: dict[str, list[np.ndarray]] = {drum: [] for drum in kit.drums}
+    seconds, count, first = dict.fromkeys(kit.drums, 0.0), 0, None
+    for batch in batches(items()):
+        first = batch[0] if first is None else first
+        count += len(batch)
+        for drum in kit.drums:
+            start = time.perf_counter()
+            raw = kit.extract_batch([item.mix for item in batch], drum)
+            seconds[drum] += time.perf_counter() - start
+            shots = np.stack([prepare(shot, drum) for shot in raw])
+            truth = np.stack([prepare(item.shots[drum], drum) for item in batch])
+            found[drum].append(mss.mss(shots, truth))
+            embedded[drum].append(embedder.embed(shots))
+    broken = check(kit, first.mix, kit.drums) if first is not None else {}
+    return {
+        drum: Scores(
+            mss=np.concatenate(found[drum]),
+            embeddings=np.concatenate(embedded[drum]),
+            seconds=seconds[drum] / count,
+            size_mb=sizes[drum],
+            broken=tuple(broken[drum]),
+        )
+        for drum in kit.drums
+    }
+
+
+def truth(items: Items, embedder: Embedder) -> dict[str, np.ndarray]:
+    """Drum -> the true one-shots' embeddings [n, W, D]."""
+    parts: dict[str, list[np.ndarray]] = {drum: [] for drum in DRUMS}
+    for batch in batches(items()):
+        for drum in DRUMS:
+            shots = np.stack([prepare(item.shots[drum], drum) for item in batch])
+            parts[drum].append(embedder.embed(shots))
+    return {drum: np.concatenate(found) for drum, found in parts.items()}
+
+
+def batches(items: Iterator[Held]) -> Iterator[list[Held]]:
+    batch: list[Held] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def rendered(rmod: Any, bank: Any, count: int) -> Items:
+    """`count` test items of RMOD that are not on disk, drawn by the params `rmod` (an RmodConfig)."""
+    from dose.rmod.dataset import stream
+
+    def made() -> Iterator[Held]:
+        for item in stream(rmod, bank, "test", rmod.test, rmod.test + count):
+            yield Held(mix=item.mix, shots={d: item.shots[d][:SAMPLES] for d in DRUMS})
+
+    return made
+
+
+def sizes(bundle: Path, drums: tuple[str, ...]) -> dict[str, float]:
+    """MB of each drum's files in a bundle."""
+    return {d: sum(p.stat().st_size for p in (bundle / d).rglob("*") if p.is_file()) / 1e6 for d in drums}
+
+
+def save(path: Path, scores: dict[str, Scores]) -> None:
+    """Keeps scores beside a run's report, whole or not at all."""
+    arrays: dict[str, Any] = {}
+    for drum, s in scores.items():
+        arrays |= {f"{drum}.mss": s.mss, f"{drum}.embeddings": s.embeddings, f"{drum}.broken": list(s.broken)}
+        arrays[f"{drum}.cost"] = [s.seconds, s.size_mb]
+    with files.atomic(path) as beside:
+        np.savez(beside, **arrays)
+
+
+def load(path: Path) -> dict[str, Scores]:
+    with np.load(path) as z:
+        drums = sorted({name.partition(".")[0] for name in z.files}, key=DRUMS.index)
+        return {
+            d: Scores(
+                mss=z[f"{d}.mss"],
+                embeddings=z[f"{d}.embeddings"],
+                seconds=float(z[f"{d}.cost"][0]),
+                size_mb=float(z[f"{d}.cost"][1]),
+                broken=tuple(str(x) for x in z[f"{d}.broken"]),
+            )
+            for d in drums
+        }

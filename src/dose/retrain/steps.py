@@ -1,0 +1,173 @@
+"""The phases of a run on the real project: worktree, pipeline, scores, gate, registry, Bento."""
+
+import dataclasses
+import functools
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dose import config, files
+from dose.drums import DRUMS
+from dose.extract.bundle import Bundle, assemble, open_bundle
+from dose.gate import Scores, judge
+from dose.registry import CHAMPION, Registry
+from dose.retrain import intake, scoring
+from dose.retrain.config import RetrainConfig
+from dose.retrain.journal import Journal
+from dose.retrain.workshop import Workshop
+
+STORE = Path("data/retrain")  # below the project's root: intakes, rejects, runs, the worktree
+BUILT = Path("data/package/bundle")  # what a Bento is built from
+
+Measure = Callable[[Path, Path], tuple[dict[str, Scores], dict[str, np.ndarray]]]
+
+
+class ProjectSteps:
+    """`dose.retrain.job.Steps` of the project in `root`.
+
+    `build_bento` (worktree, bundle) -> tag comes from the package stage; `measure` (bundle, worktree) ->
+    scores and truth can be replaced by a test.
+    """
+
+    def __init__(
+        self,
+        settings: RetrainConfig,
+        build_bento: Callable[[Path, Bundle], str],
+        root: Path = Path("."),
+        *,
+        workshop: Workshop | None = None,
+        registry: Registry | None = None,
+        measure: Measure | None = None,
+    ) -> None:
+        self.settings, self.build_bento, self.root = settings, build_bento, root
+        self.home = root / STORE
+        self.workshop = workshop or Workshop(root, self.home / "work")
+        self.registry = registry or Registry(root=root)
+        self.measure = measure or functools.partial(measure_bundle, settings.gate.items)
+
+    def waiting(self) -> int:
+        return len(intake.waiting(self.root / self.settings.folder))
+
+    def key(self) -> str:
+        watched = self.root / self.settings.folder
+        names = {p: p.relative_to(watched).as_posix() for p in intake.waiting(watched)}
+        new = [files.sha256(p) for p, name in names.items() if intake.fault(p, name) is None]
+        old = [d for about in intake.stored(self._intakes).values() for d in about["files"].values()]
+        # Data is what will have been taken in, so that taking it in changes nothing.
+        return files.hash_json([sorted({*new, *old}), files.sha256(self.root / "params.yaml")])
+
+    def do(self, phase: str, run: Journal, folder: Path) -> dict[str, Any]:
+        folder.mkdir(parents=True, exist_ok=True)
+        return getattr(self, f"_{phase}")(run, folder)
+
+    @property
+    def _intakes(self) -> Path:
+        return self.home / "intake"
+
+    def _intake(self, run: Journal, folder: Path) -> dict[str, Any]:
+        found = intake.take_in(self.root / self.settings.folder, self._intakes, self.home / "rejected")
+        says = f"{found.taken} sounds taken in, {len(found.rejected)} rejected"
+        return {"says": says, "rejected": found.rejected}
+
+    def _version(self, run: Journal, folder: Path) -> dict[str, Any]:
+        commit = self.workshop.set_up(run.id, self._intakes, intake.stored(self._intakes))
+        return {"says": f"commit {commit[:10]}", "commit": commit}
+
+    def _repro(self, run: Journal, folder: Path) -> dict[str, Any]:
+        self.workshop.reproduce("evaluate")
+        commit = self.workshop.publish(run.id)
+        return {"says": f"reproduced as {commit[:10]}", "commit": commit}
+
+    def _evaluate(self, run: Journal, folder: Path) -> dict[str, Any]:
+        """Scores both kits on the same items; what an earlier start has scored is kept."""
+        data = self.workshop.place / "data"
+        bundle = assemble(
+            folder / "challenger",
+            codec=data / "codec",
+            checkpoints={drum: data / "sweep" / drum / "best" for drum in DRUMS},
+        )
+        kits = {"challenger": bundle.folder}
+        if self.registry.live.exists():
+            kits["champion"] = self.registry.live.resolve()
+        for name, kit in kits.items():
+            if not (folder / f"{name}.npz").is_file():
+                scores, truth = self.measure(kit, self.workshop.place)
+                with files.atomic(folder / "truth.npz") as beside:
+                    np.savez(beside, **truth)  # type: ignore[arg-type]
+                scoring.save(folder / f"{name}.npz", scores)
+        return {"says": f"{bundle.version} against {kits.get('champion', Path('nothing')).name}"}
+
+    def _gate(self, run: Journal, folder: Path) -> dict[str, Any]:
+        challengers = scoring.load(folder / "challenger.npz")
+        if not (folder / "champion.npz").is_file():
+            return {"says": "there is no champion yet", "verdicts": {}, "first": True}
+        champions = scoring.load(folder / "champion.npz")
+        with np.load(folder / "truth.npz") as z:
+            truth = {drum: z[drum] for drum in z.files}
+        offered = {drum: s for drum, s in challengers.items() if drum in champions}
+        verdicts = judge(self.settings.gate, champions, offered, truth)
+        passed = [drum for drum, v in verdicts.items() if v.promote]
+        return {
+            "says": f"passed: {', '.join(passed) or 'none'}",
+            "verdicts": {drum: _plain(v) for drum, v in verdicts.items()},
+        }
+
+    def _promote(self, run: Journal, folder: Path) -> dict[str, Any]:
+        """Registers all drums as challengers and moves the alias of those that passed."""
+        bundle = open_bundle(folder / "challenger")
+        tags = {
+            "dose.retrain": run.id,
+            "dose.bundle": bundle.version,
+            "dose.data_id": bundle.data_id,
+            "mlflow.source.git.commit": run.done["repro"]["commit"],
+        }
+        self.registry.tracker.ensure_store()
+        versions = self.registry.register(bundle, tags=tags)
+        gate = run.done["gate"]
+        if gate.get("first"):
+            return {"says": "the first models went into service", "drums": list(versions)}
+        passed = [drum for drum, v in gate["verdicts"].items() if v["promote"]]
+        champions = self.registry.champions()
+        choice = {d: versions[d].version for d in passed if champions.get(d) != versions[d].version}
+        if choice:  # a start before this one may have moved them
+            self.registry.promote(choice, reason=f"retraining {run.id} passed the gate")
+        return {"says": f"{CHAMPION}: {', '.join(passed) or 'as before'}", "drums": passed}
+
+    def _bento(self, run: Journal, folder: Path) -> dict[str, Any]:
+        """A Bento of what is in service now, where that changed; then the worktree has done its work."""
+        says = "nothing changed"
+        if run.promoted and not self.workshop.place.is_dir():
+            says = "built by an earlier start"  # which was killed after it had cleared up
+        elif run.promoted:
+            target = self.workshop.place / BUILT
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(self.registry.live.resolve(), target)
+            says = self.build_bento(self.workshop.place, open_bundle(target))
+        self.workshop.clear()
+        return {"says": says}
+
+
+def measure_bundle(
+    count: int, bundle: Path, worktree: Path
+) -> tuple[dict[str, Scores], dict[str, np.ndarray]]:
+    """A bundle's scores on `count` held-out mixes of the worktree's data, and the truth's embeddings."""
+    from dose.codec import bundled_codec
+    from dose.evaluate.embeddings import CodecEmbedder
+    from dose.extract import Extractor
+    from dose.rmod import RmodConfig
+    from dose.sources.catalogue import Bank
+
+    rmod = config.load("rmod", RmodConfig, worktree / "params.yaml")
+    items = scoring.rendered(rmod, Bank.load(worktree / "data/sources"), count)
+    # The shipped codec judges both: a challenger may speak another codec than the champion.
+    judge_of_both = CodecEmbedder(bundled_codec())
+    kit = Extractor.load(bundle)
+    scores = scoring.score(kit, items, judge_of_both, scoring.sizes(bundle, kit.drums))
+    return scores, scoring.truth(items, judge_of_both)
+
+
+def _plain(verdict: Any) -> Mapping[str, Any]:
+    return {**dataclasses.asdict(verdict), "reasons": list(verdict.reasons)}

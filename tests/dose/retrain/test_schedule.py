@@ -1,0 +1,151 @@
+"""Every rendered file, before the parser or schema of whoever reads it."""
+
+import copy
+import datetime
+import json
+import shutil
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from croniter import croniter
+from yamllint import linter
+from yamllint.config import YamlLintConfig
+
+from dose.errors import ConfigError
+from dose.retrain.config import RetrainConfig, Triggers
+from dose.retrain.schedule import HOURLY, RAY_VERSION, TARGETS, calendars, render
+
+HERE = Path(__file__).parent
+ROOT = Path("/srv/dose")
+ONLY_CRON = RetrainConfig(
+    triggers=Triggers(cron="30 3 * * 1", new_clips=None, confidence_fall=None, rerolls=None)
+)
+SCHEMAS = {
+    "k8s": HERE / "cronjob.json",
+    "kuberay": HERE.parent.parent / "pipelines" / "schemas" / "rayjob.json",
+    "github": HERE / "workflow.json",
+}
+
+
+def load(target, config=ONLY_CRON):
+    # BaseLoader: in YAML 1.1 the key `on` would be true
+    loader = yaml.BaseLoader if target == "github" else yaml.SafeLoader
+    return yaml.load(render(target, config, ROOT), Loader=loader)
+
+
+def fits(target, value):
+    schema = json.loads(SCHEMAS[target].read_text())
+    if target == "github":
+        value = yaml.safe_load(yaml.safe_dump(value)) | {"on": value["on"]}
+        value["concurrency"]["cancel-in-progress"] = value["concurrency"]["cancel-in-progress"] == "true"
+        for job in value["jobs"].values():
+            job["timeout-minutes"] = int(job["timeout-minutes"])
+    jsonschema.validate(value, schema)
+
+
+@pytest.mark.parametrize("target", sorted(SCHEMAS))
+def test_yaml_fits_its_readers_schema_and_the_linter(target):
+    fits(target, load(target))
+    rules = YamlLintConfig(
+        "{extends: default, rules: {truthy: {check-keys: false}, line-length: {max: 110}}}"
+    )
+    assert [str(p) for p in linter.run(render(target, ONLY_CRON, ROOT), rules)] == []
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "value"),
+    [
+        ("k8s", ("spec", "concurrencyPolicy"), "Never"),
+        ("k8s", ("spec", "jobTemplate", "spec", "template", "spec", "restartPolicy"), "Always"),
+        ("k8s", ("spec", "scheduel"), "0 0 * * *"),
+        ("github", ("on", "schedule"), [{"cron": "hourly"}]),
+        ("github", ("jobs", "retrain", "step"), []),
+        ("kuberay", ("spec", "entryPoint"), "x"),
+    ],
+)
+def test_the_schemas_refuse_what_the_readers_would(target, path, value):
+    whole = copy.deepcopy(load(target))
+    place = whole
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(jsonschema.ValidationError):
+        fits(target, whole)
+
+
+def test_all_targets_start_at_the_cron_time():
+    assert load("k8s")["spec"]["schedule"] == "30 3 * * 1"
+    assert load("github")["on"]["schedule"] == [{"cron": "30 3 * * 1"}]
+    assert "OnCalendar=Mon *-*-* 3:30:00 UTC\n" in render("systemd", ONLY_CRON, ROOT)
+    zone, line = render("cron", ONLY_CRON, ROOT).splitlines()
+    assert zone == "CRON_TZ=UTC"
+    assert line.startswith("30 3 * * 1 cd /srv/dose && ")
+
+
+def test_other_triggers_are_looked_at_every_hour():
+    assert load("k8s", RetrainConfig())["spec"]["schedule"] == HOURLY
+    off = Triggers(cron=None, new_clips=None, confidence_fall=None, rerolls=None)
+    with pytest.raises(ConfigError, match="all off"):
+        render("cron", RetrainConfig(triggers=off), ROOT)
+
+
+def test_runs_never_overlap_and_ray_is_the_installed_one():
+    assert load("k8s")["spec"]["concurrencyPolicy"] == "Forbid"
+    assert load("kuberay")["spec"]["rayClusterSpec"]["rayVersion"] == metadata.version("ray") == RAY_VERSION
+
+
+def test_a_folder_with_strange_characters():
+    odd = render("cron", ONLY_CRON, Path("/srv/it's 100%"))
+    assert r"""'/srv/it'"'"'s 100\%'""" in odd
+    assert "/srv/100%%" in render("systemd", ONLY_CRON, Path("/srv/100%"))
+    with pytest.raises(ConfigError, match="space"):
+        render("systemd", ONLY_CRON, Path("/srv/my dose"))
+
+
+CRONS = ["30 3 * * 1", HOURLY, "*/15 * * * *", "0 */6 1,15 * *", "0 4 1 * 1", "5 0 * 3-9 1-5", "0 0 * * 0"]
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
+@pytest.mark.parametrize("cron", CRONS)
+def test_systemd_reads_the_same_times_as_cron(cron):
+    """The first five times after a fixed one, as systemd itself computes them."""
+    start = datetime.datetime(2026, 3, 4, 12, 0, tzinfo=datetime.UTC)
+    found = set()
+    for calendar in calendars(cron):
+        base = f"--base-time={start:%Y-%m-%d %H:%M} UTC"
+        done = subprocess.run(
+            ["systemd-analyze", "calendar", "--iterations=5", base, calendar],
+            capture_output=True, text=True, env={"TZ": "UTC", "PATH": "/usr/bin:/bin"}, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        stamps = [x.partition(": ")[2] for x in done.stdout.splitlines() if "Next elapse" in x or "Iter" in x]
+        found |= {datetime.datetime.strptime(x[4:23], "%Y-%m-%d %H:%M:%S") for x in stamps}
+    times = croniter(cron, start)
+    wanted = [times.get_next(datetime.datetime).replace(tzinfo=None) for _ in range(5)]
+    assert sorted(found)[:5] == wanted
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
+def test_systemd_verifies_the_units(tmp_path):
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    dose = tmp_path / ".venv" / "bin" / "dose"
+    dose.write_text("#!/bin/sh\n")
+    dose.chmod(0o755)
+    text = render("systemd", ONLY_CRON, tmp_path)
+    _, service, timer = text.split("# dose-retrain.")
+    for part in (service, timer):
+        suffix, _, body = part.partition("\n")
+        (tmp_path / f"dose-retrain.{suffix}").write_text(body)
+    units = [str(tmp_path / f"dose-retrain.{x}") for x in ("service", "timer")]
+    done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
+    assert "dose-retrain" not in done.stderr, done.stderr
+
+
+def test_the_command_lists_every_target():
+    from dose.commands import retrain
+
+    assert set(retrain.TARGETS) == set(TARGETS)

@@ -1,0 +1,274 @@
+"""The phases on a project of folders; MLflow is in memory, dvc and the models are stubs.
+
+Everything between is real: intake, bundles, scores on disk, the gate, the registry's moves and its live link.
+"""
+
+import datetime
+import shutil
+
+import numpy as np
+import pytest
+
+from dose import audio, files
+from dose.drums import DRUMS
+from dose.errors import MissingInputError
+from dose.extract.bundle import open_bundle
+from dose.gate import GateConfig, Scores
+from dose.registry import Registry
+from dose.retrain import journal
+from dose.retrain.config import RetrainConfig
+from dose.retrain.job import Job
+from dose.retrain.journal import PHASES
+from dose.retrain.steps import ProjectSteps
+from dose.tracking import ModelVersion
+
+ITEMS = 60
+
+
+class Killed(BaseException):
+    pass
+
+
+class MemoryTracker:
+    """The part of `dose.tracking.Tracker` that the registry uses."""
+
+    def __init__(self, root):
+        self.root, self.made, self.pointing, self.away = root, {}, {}, False
+
+    def ensure_store(self):
+        if self.away:
+            raise ConnectionError("MLflow is away")
+
+    def register(self, name, folder, *, hash, tags, run_id=None):
+        self.ensure_store()
+        for version in self.versions(name):
+            if version.hash == hash:
+                return version
+        number = len(self.made.setdefault(name, [])) + 1
+        shutil.copytree(folder, self.root / name / str(number))
+        made = ModelVersion(name=name, version=number, hash=hash, aliases=(), tags=dict(tags), run_id=run_id)
+        self.made[name].append(made)
+        return made
+
+    def versions(self, name):
+        return list(self.made.get(name, []))
+
+    def version(self, name, version):
+        return self.made[name][version - 1]
+
+    def aliases(self, name):
+        return dict(self.pointing.get(name, {}))
+
+    def set_alias(self, name, alias, version):
+        aliases = self.pointing.setdefault(name, {})
+        if version is None:
+            del aliases[alias]
+        else:
+            aliases[alias] = version
+
+    def download(self, name, version, to):
+        shutil.copytree(self.root / name / str(version), to)
+
+
+class StubWorkshop:
+    """Reproduces "models" whose weights say which round of training they are."""
+
+    def __init__(self, place):
+        self.place, self.round, self.intakes = place, 0, {}
+
+    def set_up(self, run, store, intakes):
+        self.clear()
+        self.place.mkdir(parents=True)
+        self.intakes = dict(intakes)
+        return "c0ffee"
+
+    def reproduce(self, *targets):
+        self.round += 1
+        codec = self.place / "data" / "codec"
+        codec.mkdir(parents=True, exist_ok=True)
+        files.write_json(codec / "codec.json", {"id": "codec-1"})
+        for drum in DRUMS:
+            best = self.place / "data" / "sweep" / drum / "best"
+            best.mkdir(parents=True, exist_ok=True)
+            (best / "weights.safetensors").write_text(f"{drum} {self.round}")
+            files.write_json(best / "model.json", {"meta": {"codec_id": "codec-1", "drum": drum}})
+
+    def publish(self, run):
+        return "decaf"
+
+    def clear(self, run=None):
+        shutil.rmtree(self.place, ignore_errors=True)
+
+
+class Project:
+    def __init__(self, root):
+        self.root, self.now = root, datetime.datetime(2026, 3, 4, tzinfo=datetime.UTC)
+        (root / "params.yaml").write_text("sources: {}")
+        self.tracker = MemoryTracker(root / "store")
+        self.registry = Registry(self.tracker, root=root)
+        self.workshop = StubWorkshop(root / "data" / "retrain" / "work")
+        self.better, self.measured, self.bentos = {}, [], []
+        self.settings = RetrainConfig(gate=GateConfig(items=ITEMS, resamples=200))
+
+    def sounds(self, count, pitch):
+        folder = self.root / "incoming" / "kick"
+        folder.mkdir(parents=True, exist_ok=True)
+        time = np.arange(9000) / 44100
+        for i in range(count):
+            sound = 0.5 * np.sin(2 * np.pi * (pitch + i) * time) * np.exp(-20 * time)
+            audio.write(folder / f"{pitch}-{i}.wav", sound.astype(np.float32))
+        (self.root / "incoming" / "licence.yaml").write_text("licence: CC0-1.0\nauthor: me\n")
+
+    def measure(self, bundle, worktree):
+        """The champion's scores, or for the challenger MSS lowered as the test asks."""
+        self.measured.append(bundle.name)
+        gain = self.better if bundle.name == "challenger" else {}
+        rng = np.random.default_rng(0)
+        truth = {d: rng.normal(size=(ITEMS, 1, 3)).astype(np.float32) for d in DRUMS}
+        scores = {}
+        for drum in DRUMS:
+            luck = np.random.default_rng(len(bundle.name)).normal(0, 0.03, ITEMS)
+            mss = np.exp(rng.normal(0, 0.5, ITEMS) + luck) * (1 - gain.get(drum, 0))
+            scores[drum] = Scores(mss=mss, embeddings=truth[drum] + 1, seconds=0.1, size_mb=1.0)
+        return scores, truth
+
+    def build_bento(self, place, bundle):
+        self.bentos.append(bundle.version)
+        return f"dose:{bundle.version}"
+
+    def job(self):
+        steps = ProjectSteps(
+            self.settings, self.build_bento, self.root,
+            workshop=self.workshop, registry=self.registry, measure=self.measure,
+        )  # fmt: skip
+        home = self.root / "data" / "retrain"
+        return Job(self.settings, steps, home, clock=lambda: self.now, free=lambda: 10**12)
+
+    def start(self, **options):
+        self.now += datetime.timedelta(hours=1)
+        return self.job().start(**options)
+
+    def live(self, drum):
+        return (open_bundle(self.registry.live).checkpoint(drum) / "weights.safetensors").read_text()
+
+
+@pytest.fixture
+def project(tmp_path):
+    made = Project(tmp_path)
+    assert made.start(force="the first").status == "promoted"
+    return made
+
+
+def test_the_first_models_go_into_service(project):
+    assert project.live("kick") == "kick 1"
+    assert project.registry.champions() == dict.fromkeys(DRUMS, 1)
+    assert len(project.bentos) == 1
+
+
+def test_twenty_new_sounds_and_a_better_kick(project):
+    """The whole job: taken in, retrained, the kick promoted alone, a Bento of what is in service."""
+    project.sounds(20, 100)
+    project.better = {"kick": 0.2}
+    outcome = project.start()
+    assert outcome.status == "promoted"
+    assert "20 new sounds" in outcome.run.causes[0]
+    assert [len(a["files"]) for a in project.workshop.intakes.values()] == [20]
+    assert (project.live("kick"), project.live("snare")) == ("kick 2", "snare 1")
+    assert project.registry.aliases("kick") == {"champion": 2, "previous": 1}
+    assert project.registry.aliases("snare") == {"champion": 1, "challenger": 2}
+    assert project.bentos[-1] == open_bundle(project.registry.live).version
+    version = project.tracker.version("dose-kick", 2)
+    assert version.tags["dose.retrain"] == outcome.run.id
+    assert version.tags["mlflow.source.git.commit"] == "decaf"
+    report = (project.job().folder(outcome.run) / "report.md").read_text()
+    assert "| kick | spectral |" in report
+    assert "Against the snare" in report
+    assert project.registry.history()[-1].reason == f"retraining {outcome.run.id} passed the gate"
+    assert not project.workshop.place.exists()
+    assert project.start(force="again").status == "nothing to do"
+
+
+def test_an_equal_kit_is_kept_and_builds_no_bento(project):
+    project.sounds(20, 100)
+    assert project.start().status == "kept"
+    assert project.live("kick") == "kick 1"
+    assert len(project.bentos) == 1
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_kill_around_any_phase_ends_in_the_same_place(project, phase, when, monkeypatch):
+    project.sounds(20, 100)
+    project.better = {"kick": 0.2}
+    real = ProjectSteps.do
+
+    def do(self, name, run, folder):
+        if name == phase and when == "after":
+            real(self, name, run, folder)
+        if name == phase:
+            raise Killed
+        return real(self, name, run, folder)
+
+    monkeypatch.setattr(ProjectSteps, "do", do)
+    with pytest.raises(Killed):
+        project.start()
+    assert project.live("snare") == "snare 1"  # servable at once
+    monkeypatch.undo()
+    assert project.start().status == "promoted"
+    assert project.registry.aliases("kick") == {"champion": 2, "previous": 1}
+    assert [len(project.tracker.versions(f"dose-{d}")) for d in DRUMS] == [2, 2, 2]
+    assert len(set(project.bentos)) == 2
+    assert len([m for m in project.registry.history() if m.action == "promote"]) == 1
+    assert not project.workshop.place.exists()
+    assert project.start().status == "idle"
+
+
+def test_a_store_that_is_away_is_waited_for(project):
+    project.sounds(20, 100)
+    project.better, project.tracker.away = {"kick": 0.2}, True
+    with pytest.raises(Exception, match="MLflow is away"):
+        project.start()
+    assert project.live("kick") == "kick 1"
+    project.tracker.away = False
+    measured = len(project.measured)
+    assert project.start().status == "promoted"
+    assert len(project.measured) == measured  # nothing was scored again
+
+
+def test_what_was_scored_before_a_kill_is_not_scored_again(project, monkeypatch):
+    project.sounds(20, 100)
+    real = project.measure
+
+    def measure(bundle, worktree):
+        if bundle.name != "challenger":
+            raise Killed
+        return real(bundle, worktree)
+
+    project.measure = measure
+    with pytest.raises(Killed):
+        project.start()
+    project.measure = real
+    project.measured.clear()
+    project.start()
+    assert "challenger" not in project.measured
+
+
+def test_sounds_without_a_licence_stop_the_run_with_a_sentence(project):
+    project.sounds(20, 100)
+    (project.root / "incoming" / "licence.yaml").unlink()
+    with pytest.raises(Exception, match=r"licence\.yaml is missing") as e:
+        project.start()
+    assert isinstance(e.value.__cause__, MissingInputError)
+
+
+def test_the_key_follows_data_and_params_and_not_the_taking_in(project):
+    project.sounds(3, 200)
+    steps = project.job().steps
+    audio.write(project.root / "incoming" / "kick" / "silent.wav", np.zeros(9000, np.float32))
+    before = steps.key()
+    assert steps.waiting() == 4
+    steps.do("intake", journal.new("key", [], project.now), project.root / "x")
+    assert steps.waiting() == 0
+    assert steps.key() == before
+    (project.root / "params.yaml").write_text("sources: {seed: 1}")
+    assert steps.key() != before
