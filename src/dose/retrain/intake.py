@@ -53,7 +53,8 @@ def take_in(folder: Path, store: Path, rejected: Path) -> Intake:
         return Intake(taken=0, rejected={})
     licence = read_licence(folder / LICENCE)
     known = {digest for about in stored(store).values() for digest in about["files"].values()}
-    good, bad = {}, {}
+    good: dict[str, str] = {}  # name -> SHA-256
+    bad: dict[str, str] = {}
     for path in found:
         name, digest = path.relative_to(folder).as_posix(), files.sha256(path)
         if (reason := fault(path, name)) is not None:
