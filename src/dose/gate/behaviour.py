@@ -1,8 +1,8 @@
 """How an extractor must behave whatever it scores: checks over an Extractor and one mix with drums in it.
 
 Each check gives the sentences of what it found wrong; none found is an empty list. A language model answers
-another prompt with another sound, so sameness is a bound on the distance of log spectra and not equality;
-the default is about what two encodings of one sound differ by after the codec.
+another prompt with another sound, so sameness is a bound on the distance of log spectra and not equality.
+The bounds are this project's choice.
 """
 
 import itertools
