@@ -11,6 +11,7 @@ from dose.codec.config import CodecConfig
 from dose.errors import ConfigError
 from dose.evaluate.config import EvaluateConfig
 from dose.evaluate.larsnet_train import LarsNetConfig
+from dose.retrain.config import RetrainConfig
 from dose.rmod import RmodConfig
 from dose.sources.build import SourcesConfig
 from dose.sweep import SweepConfig
@@ -30,6 +31,7 @@ SECTIONS: dict[str, Any] = {
     "larsnet": LarsNetConfig,
     "package": PackageConfig,
     "serving": ServingConfig,
+    "retrain": RetrainConfig,
 }
 BASE = yaml.safe_load((ROOT / "params.yaml").read_text())
 SCALES = {"laptop": {}} | {p.stem: yaml.safe_load(p.read_text()) for p in scale.SCALES.glob("*.yaml")}
