@@ -42,6 +42,12 @@ def test_no_file_grows_past_500_lines_or_hides_behind_a_vague_name(path):
     assert Path(path).stem not in {"utils", "helpers", "common", "misc"}
 
 
+def test_each_test_file_has_a_name_of_its_own():
+    """pytest imports them by their bare names; two of one name cannot be collected together."""
+    names = [p.name for p in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names)), sorted(n for n in set(names) if names.count(n) > 1)
+
+
 def test_an_upward_import_is_refused(tmp_path):
     """import-linter fails when a low room imports a high one (and passes without that line)."""
     for room in ROOMS:
