@@ -100,12 +100,23 @@ class Tracker:
         Raises DoseError where the store cannot be reached or made.
         """
         try:
+            self._make_database()
             _ = self.experiment_id
         except Exception as e:
             raise DoseError(
                 f"The MLflow store {self.uri} cannot be used ({' '.join(str(e).split())[:200]}); start its "
                 "server, or unset MLFLOW_TRACKING_URI to use mlflow.db here."
             ) from e
+
+    def _make_database(self) -> None:
+        """A new SQLite file gets its tables beside and is renamed: a kill half-way would spoil it."""
+        path = Path(self.uri.removeprefix("sqlite:///"))
+        if not self.uri.startswith("sqlite:///") or path.exists():
+            return
+        from mlflow import MlflowClient
+
+        with files.atomic(path) as beside:
+            MlflowClient(tracking_uri=f"sqlite:///{beside}").search_experiments(max_results=1)
 
     # Runs
 
