@@ -1,5 +1,6 @@
 """A throw-away copy of the project at the tiny scale, to run, kill and repeat `dvc repro` in."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -56,6 +57,10 @@ class Project:
             ["dvc", "repro", *targets], cwd=self.folder, env=self.environment, stdout=log, stderr=log
         )
 
+    def begun(self, stage: str, run: subprocess.Popen) -> bool:
+        """Whether the run of `start` has come to the stage, or ended before."""
+        return f"Running stage '{stage}'" in (self.folder / "repro.log").read_text() or run.poll() is not None
+
     def alive(self) -> list[str]:
         """Command lines of the processes whose working folder lies in this project."""
         found = []
@@ -67,6 +72,23 @@ class Project:
             except (OSError, IndexError):
                 continue  # gone meanwhile
         return found
+
+    def forget(self, stage: str) -> None:
+        """As if the stage had never run: no output, no lock entry, no copy that dvc might take it from."""
+        shutil.rmtree(self.folder / "data" / stage)
+        shutil.rmtree(self.folder / ".dvc/cache", ignore_errors=True)
+        lock = self.folder / "dvc.lock"
+        said = yaml.safe_load(lock.read_text())
+        del said["stages"][stage]
+        lock.write_text(yaml.safe_dump(said))
+
+    def results(self) -> dict[str, str]:
+        """SHA-256 of what the last stages make and a user keeps: the scores and the kit bundle's weights."""
+        kept = [self.folder / "data/evaluate/metrics.json"]
+        kept += sorted((self.folder / "data/package/bundle").rglob("*.safetensors"))
+        return {
+            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept
+        }
 
     def hashes(self) -> dict[str, str]:
         """What dvc.lock says of each output."""

@@ -11,16 +11,20 @@ def test_each_stages_deps_are_its_import_closure():
         assert listed == closure.closure(name), f"{name}: run `make deps`"
 
 
-def test_the_closure_follows_imports_inside_functions_and_data_folders(tmp_path, monkeypatch):
+def test_the_closure_follows_inner_imports_and_names_rooms_mostly_needed(tmp_path, monkeypatch):
     (tmp_path / "src/dose/room/clips").mkdir(parents=True)
+    (tmp_path / "src/dose/most").mkdir()
     (tmp_path / "pipelines").mkdir()
     for name, text in {
-        "pipelines/one.py": "def f():\n    from dose.room import deep\n",
+        "pipelines/one.py": "def f():\n    from dose.room import deep\n    import dose.most.used\n",
         "pipelines/two.py": "import numpy\n",
         "src/dose/__init__.py": "",
         "src/dose/room/__init__.py": "",
         "src/dose/room/deep.py": "from dose.base import x\n",
-        "src/dose/room/unused.py": "",
+        **{f"src/dose/room/unused{i}.py": "" for i in range(4)},
+        "src/dose/most/__init__.py": "",
+        "src/dose/most/used.py": "",
+        "src/dose/most/unused.py": "",
         "src/dose/base.py": "x = 1\n",
         "src/dose/room/clips/a.flac": "",
     }.items():
@@ -31,6 +35,7 @@ def test_the_closure_follows_imports_inside_functions_and_data_folders(tmp_path,
         "pipelines/one.py",
         "src/dose/__init__.py",
         "src/dose/base.py",
+        "src/dose/most",
         "src/dose/room/__init__.py",
         "src/dose/room/clips",
         "src/dose/room/deep.py",

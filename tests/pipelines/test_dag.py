@@ -43,20 +43,36 @@ def test_a_second_repro_runs_no_stage(done):
     print(f"no-op repro: {time.monotonic() - began:.1f} s")
 
 
-@pytest.mark.parametrize("stage", ["sources", "rmod", "tokens", "sweep@kick"])
+def killed_twice(project: Project, stage: str) -> None:
+    """Starts the stage and kills dvc alone, twice: once early in it, once while it makes up for the first."""
+    for moment in (2, 6):  # seconds: in the imports or just after them; in the work
+        (project.folder / "repro.log").unlink(missing_ok=True)
+        killed = project.start(stage)
+        wait_for(lambda run=killed: project.begun(stage, run), 300, f"stage {stage} begins")
+        time.sleep(moment)
+        killed.kill()
+        killed.wait()
+        wait_for(lambda: not project.alive(), 20, "every process of the killed run ends")
+
+
+@pytest.mark.parametrize("stage", ["sources", "rmod", "codec", "tokens", "sweep@kick"])
 def test_sigkill_in_a_stage_leaves_no_orphan_and_the_next_run_ends_the_same(done, tmp_path, stage):
     project = Project(tmp_path)
-    killed = project.start(stage)
-    log = project.folder / "repro.log"
-    wait_for(lambda: f"Running stage '{stage}'" in log.read_text(), 300, f"stage {stage} begins")
-    time.sleep(8 if "sweep" in stage else 3)  # imports done, the work begun
-    killed.kill()
-    killed.wait()
-    wait_for(lambda: not project.alive(), 20, "every process of the killed run ends")
+    killed_twice(project, stage)
     project.repro(stage)
     for path, digest in project.hashes().items():
         if path in EXACT:
             assert digest == done.hashes()[path], path
     if stage == "sweep@kick":
-        best = "data/sweep/kick/best/model.safetensors"
+        best = "data/sweep/kick/best/weights.safetensors"
         assert (project.folder / best).read_bytes() == (done.folder / best).read_bytes()
+
+
+@pytest.mark.parametrize("stage", ["evaluate", "package"])
+def test_sigkill_in_a_late_stage_ends_the_same(done, stage):
+    """In the finished project, whose stage is forgotten first: what comes before need not run again."""
+    before = done.results()
+    done.forget(stage)
+    killed_twice(done, stage)
+    done.repro()
+    assert done.results() == before
