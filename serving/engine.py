@@ -20,13 +20,13 @@ Load = Callable[[Path], Any]
 
 
 def find_bundle() -> Path:
-    """DOSE_BUNDLE if set, else the project's own bundle, else the one shipped with the package."""
+    """DOSE_BUNDLE if set, else what the registry has in service, the project's own, or the shipped one."""
     from dose.extract import bundle
 
     if named := os.environ.get("DOSE_BUNDLE"):
         return Path(named)
-    packaged = ROOT / bundle.PACKAGED
-    return packaged if (packaged / "bundle.json").is_file() else bundle.SHIPPED
+    own = [ROOT / bundle.LIVE, ROOT / bundle.PACKAGED]
+    return next((folder for folder in own if (folder / "bundle.json").is_file()), bundle.SHIPPED)
 
 
 def load_extractor(folder: Path) -> Any:
@@ -62,7 +62,7 @@ class Models:
 
     def extract(self, *args: Any, **options: Any) -> Any:
         with self.batcher.at_work():
-            return self.extractor.extract(*args, **options)
+            return self.extractor.extract_blocks(*args, **options)
 
 
 class Engine:
@@ -97,7 +97,7 @@ class Engine:
 
     def _watch(self) -> None:
         while not self._stop.is_set():
-            folder = self._find()
+            folder = self._find().resolve()  # a link may be turned again while its target is read
             now = stamp(folder)
             if now != self._stamp and (now[1] is not None or not self.ready):
                 self._stamp = now
@@ -136,4 +136,4 @@ def warm(extractor: Any) -> None:
     """One extraction of a second of clicks, so that the first caller does not pay for lazy set-up."""
     clicks = np.zeros((2, 44100), np.float32)
     clicks[:, ::11025] = 0.5
-    extractor.extract(clicks, 44100, drums=DRUMS, candidates=1, seed=0)
+    extractor.extract_blocks([clicks], drums=DRUMS, candidates=1, seed=0)

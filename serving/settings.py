@@ -20,7 +20,7 @@ class Bound:
     """How much sound one request may bring, whatever its header claims."""
 
     seconds: float
-    decoded_mb: int  # float32 samples of all channels, before any resampling
+    decoded_mb: int  # float32 samples of all channels, before any resampling; never in memory at once
 
     def __post_init__(self) -> None:
         if self.seconds <= 0 or self.decoded_mb <= 0:

@@ -65,21 +65,25 @@ def new_request_id(offered: str | None) -> str:
 
 
 class StageClock:
-    """Splits a run into named stages and books each one's time."""
+    """Splits a run into named stages, which may take turns, and books the time of each when the run ends."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._open: dict[str, float] = {}
         self._stage: str | None = None
         self._since = time.perf_counter()
 
     def enter(self, stage: str | None) -> None:
         now = time.perf_counter()
         if self._stage is not None and stage != self._stage:
-            spent = now - self._since
-            self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + spent
-            STAGE_SECONDS.labels(self._stage).observe(spent)
+            self._open[self._stage] = self._open.get(self._stage, 0.0) + now - self._since
         if stage != self._stage:
             self._stage, self._since = stage, now
+        if stage is None:
+            for name, spent in self._open.items():
+                STAGE_SECONDS.labels(name).observe(spent)
+                self.seconds[name] = self.seconds.get(name, 0.0) + spent
+            self._open = {}
 
     @contextlib.contextmanager
     def __call__(self, stage: str) -> Iterator[None]:

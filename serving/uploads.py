@@ -7,7 +7,7 @@ that the caller gave the file is never used for anything.
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Annotated, BinaryIO, Literal, cast
 
 import numpy as np
@@ -235,24 +235,28 @@ def _too_large(config: ServingConfig) -> Refusal:
     )
 
 
-def decode(file: BinaryIO, bound: Bound) -> tuple[np.ndarray, int]:
-    """[C, N] at the file's own rate, and that rate in Hz.
+def stream(file: BinaryIO, bound: Bound) -> Iterator[np.ndarray]:
+    """The sound in blocks [C, N] at 44.1 kHz; one is in memory at a time.
 
-    Decodes at most `bound`, whatever the header says. Raises AudioError for what is not sound, Refusal (413)
-    for more than the bound.
+    Ends with a Refusal (413) where the sound goes on beyond `bound`, whatever the header says. Raises
+    AudioError for what is not sound.
     """
     file.seek(0)
     info = audio.probe(file, NAME)
-    by_memory = bound.decoded_mb * _MB / (4 * info.rate * info.channels)
-    seconds = min(bound.seconds, by_memory)
+    by_size = bound.decoded_mb * _MB / (4 * info.rate * info.channels)
+    most = int(min(bound.seconds, by_size) * audio.RATE) + 2  # the resampler may round up
     file.seek(0)
-    sound = audio.read(file, name=NAME, rate=None, mono=False, max_seconds=seconds + 2 / info.rate)
-    if sound.shape[1] > seconds * info.rate:
-        if bound.seconds <= by_memory:
+    total = 0
+    for block in audio.stream(file, name=NAME):
+        total += block.shape[1]
+        if total <= most:
+            yield block
+        elif bound.seconds <= by_size:
             raise Refusal(
                 413, f"{NAME} is longer than {bound.seconds:g} s; cut it, or send whole songs to /jobs."
             )
-        raise Refusal(
-            413, f"{NAME} decodes to more than {bound.decoded_mb} MB; send it in stereo at 44.1 or 48 kHz."
-        )
-    return sound, info.rate
+        else:
+            raise Refusal(
+                413,
+                f"{NAME} decodes to more than {bound.decoded_mb} MB; send it in stereo at 44.1 or 48 kHz.",
+            )

@@ -1,14 +1,19 @@
 """One extraction, start to end, in a worker thread."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+import numpy as np
+
+from dose import audio
 from dose.extract.kit import Kit
 from serving import telemetry
 from serving.engine import Engine
 from serving.settings import Bound
-from serving.uploads import NAME, Options, decode
+from serving.uploads import NAME, Options, stream
+
+LISTENING = 0.2  # share of the progress
 
 
 class Stopped(Exception):
@@ -31,9 +36,6 @@ def run(
     Raises AudioError or Refusal for a sound that cannot be used, Stopped soon after `cancelled` is set.
     """
     models = engine.models()
-    with clock("decode"):
-        sound, rate = decode(file, bound)
-    telemetry.AUDIO_SECONDS.labels(route).inc(sound.shape[1] / rate)
 
     def progress(fraction: float, stage: str) -> None:
         if cancelled.is_set():
@@ -41,11 +43,22 @@ def run(
         clock.enter(stage)
         report(fraction, stage)
 
-    progress(0.02, "listen")
+    def blocks() -> Iterator[np.ndarray]:
+        """What the extractor pulls: decoding is booked apart from listening, and can be stopped."""
+        file.seek(0)
+        length, heard = audio.probe(file, NAME).seconds, 0.0
+        source = stream(file, bound)
+        clock.enter("decode")
+        while (block := next(source, None)) is not None:
+            heard += block.shape[1] / audio.RATE
+            telemetry.AUDIO_SECONDS.labels(route).inc(block.shape[1] / audio.RATE)
+            progress(LISTENING * min(1.0, heard / max(length, heard)), "listen")
+            yield block
+            clock.enter("decode")
+
     try:
         return models.extract(
-            sound,
-            rate,
+            blocks(),
             drums=options.drum_list(),
             candidates=options.candidates,
             seed=options.seed,

@@ -20,6 +20,7 @@ from dose.files import atomic
 
 RATE = 44100
 MIN_RATE, MAX_RATE, MAX_CHANNELS = 1000, 768_000, 32
+BLOCK_SAMPLES = 1 << 22  # of all channels together, in one block of a stream
 
 Array = np.ndarray
 Subtype = Literal["PCM_16", "PCM_24", "FLOAT"]
@@ -86,22 +87,23 @@ def stream(
 ) -> Iterator[Array]:
     """Decodes a file of any length in blocks [C, N] of about `seconds`, resampled to `rate` without seams.
 
-    The blocks together equal what `read` gives with `mono=False`; only one is held in memory. Raises
-    AudioError as `read` does, for a flaw in a later block once that block is reached.
+    The blocks together equal what `read` gives with `mono=False`; only one is held in memory, shorter where
+    many channels or a high rate would make it large (BLOCK_SAMPLES). Raises AudioError as `read` does, for a
+    flaw in a later block once that block is reached.
     """
     name = name or _name(source)
     with _decoding(name), _Forward(_openable(source, name)) as f:
         _check_header(f.samplerate, f.channels, name)
         resampler = soxr.ResampleStream(f.samplerate, rate, f.channels, dtype="float32", quality="HQ")
-        total = 0
+        total, most = 0, max(1, min(int(seconds * f.samplerate), BLOCK_SAMPLES // f.channels))
         while True:
-            block = _decode(f, int(seconds * f.samplerate), started=total > 0)
+            block = _decode(f, most, started=total > 0)
             total += block.shape[1]
             if total == 0:
                 raise AudioError(f"{name} holds no samples.")
             if not np.isfinite(block).all():
                 raise AudioError(f"{name} holds samples that are not finite numbers (NaN or infinity).")
-            done = block.shape[1] < int(seconds * f.samplerate)
+            done = block.shape[1] < most
             if rate != f.samplerate:
                 # A copy: the resampler hands out a buffer that it fills again with the next block.
                 block = resampler.resample_chunk(np.ascontiguousarray(block.T), last=done).T.copy()

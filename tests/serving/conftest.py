@@ -6,35 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from fake_extractor import FakeExtractor
+from fake_extractor import SETTINGS, FakeExtractor
 from starlette.testclient import TestClient
 
 from dose import audio
 from serving.app import create_app
 from serving.engine import Engine
-
-SETTINGS = {
-    "state": "unused: DOSE_STATE is set",
-    "upload_mb": 4,
-    "upload_seconds": 20,
-    "short": {"seconds": 5, "decoded_mb": 8},
-    "song": {"seconds": 60, "decoded_mb": 32},
-    "max_candidates": 8,
-    "concurrency": 2,
-    "queue": 4,
-    "wait_seconds": 20,
-    "songs_queue": 5,
-    "song_timeout_s": 20,
-    "song_attempts": 2,
-    "keep_hours": 1,
-    "rate_per_minute": 60_000,
-    "burst": 10_000,
-    "proxy_hops": 0,
-    "batch_wait_ms": 5,
-    "batch_rows": 48,
-    "reload_seconds": 0.05,
-    "cors_origins": [],
-}
 
 
 @dataclasses.dataclass

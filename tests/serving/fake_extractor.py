@@ -8,6 +8,29 @@ import numpy as np
 from dose.drums import DRUMS
 from dose.extract.kit import Hit, Kit
 
+SETTINGS = {
+    "state": "unused: DOSE_STATE is set",
+    "upload_mb": 4,
+    "upload_seconds": 20,
+    "short": {"seconds": 5, "decoded_mb": 8},
+    "song": {"seconds": 60, "decoded_mb": 32},
+    "max_candidates": 8,
+    "concurrency": 2,
+    "queue": 4,
+    "wait_seconds": 20,
+    "songs_queue": 5,
+    "song_timeout_s": 20,
+    "song_attempts": 2,
+    "keep_hours": 1,
+    "rate_per_minute": 60_000,
+    "burst": 10_000,
+    "proxy_hops": 0,
+    "batch_wait_ms": 5,
+    "batch_rows": 48,
+    "reload_seconds": 0.05,
+    "cors_origins": [],
+}
+
 
 @dataclasses.dataclass
 class FakeBundle:
@@ -23,8 +46,8 @@ class FakeExtractor:
     def sample(self, drum, prompts, rules):
         raise AssertionError("the stand-in has no model")
 
-    def extract(self, audio, rate, *, drums=DRUMS, candidates=1, seed=0, progress=None, name=""):
-        assert audio.ndim == 2
+    def extract_blocks(self, blocks, *, drums=DRUMS, candidates=1, seed=0, progress=None, name=""):
+        audio = np.concatenate(list(blocks), axis=1)
         assert np.isfinite(audio).all()
         for step in range(10):
             time.sleep(self.seconds / 10)
@@ -36,7 +59,7 @@ class FakeExtractor:
         }
         return Kit(
             hits=hits,
-            seconds=audio.shape[1] / rate,
+            seconds=audio.shape[1] / 44100,
             version=self.bundle.version,
             data_id="fake",
             seed=seed,

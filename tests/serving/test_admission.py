@@ -144,10 +144,10 @@ def test_other_sites_may_not_call_unless_named(served):
 
 def test_a_bug_is_a_500_with_an_id_and_without_a_traceback(served, loop):
     class Broken(FakeExtractor):
-        def extract(self, *args, progress=None, **options):
+        def extract_blocks(self, *args, progress=None, **options):
             if progress:
                 raise ZeroDivisionError("secret path /etc")
-            return super().extract(*args, **options)
+            return super().extract_blocks(*args, **options)
 
     with served(Broken()) as client:
         answer = client.post("/extract", content=loop)

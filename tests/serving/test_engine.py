@@ -6,8 +6,7 @@ import time
 
 import pytest
 import tiny_bundle
-from conftest import SETTINGS
-from fake_extractor import FakeExtractor
+from fake_extractor import SETTINGS, FakeExtractor
 
 from dose.config import parse
 from dose.errors import IntegrityError
@@ -97,9 +96,9 @@ def test_it_is_warm_before_it_is_ready(bundle):
     order = []
 
     class Watched(FakeExtractor):
-        def extract(self, *args, **options):
+        def extract_blocks(self, *args, **options):
             order.append(engine.ready)
-            return super().extract(*args, **options)
+            return super().extract_blocks(*args, **options)
 
     engine = Engine(config(), find=lambda: bundle, load=lambda folder: Watched())
     engine.start()

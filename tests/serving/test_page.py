@@ -35,9 +35,11 @@ IMAGES = ROOT / "docs" / "images"
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> Path:
-    """The bundle that a user would get, or, where none was made, one that has learnt nothing."""
+    """DOSE_BUNDLE, else what a user would get, else, where none was made, one that has learnt nothing."""
     from dose.extract.bundle import default_bundle
 
+    if named := os.environ.get("DOSE_BUNDLE"):
+        return Path(named).resolve()
     try:
         return default_bundle().resolve()
     except MissingInputError:

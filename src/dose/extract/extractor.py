@@ -32,6 +32,7 @@ from dose.tokens.prompt import PromptConfig, prompt_codes
 SHOT = int(SHOT_SECONDS * RATE)
 SHORTEST = 0.05  # seconds: less cannot hold a hit
 MOST_CANDIDATES = 64
+LISTENING = 0.2  # share of the progress
 GREEDY = Sampling()
 
 Progress = Callable[[float, str], None]
@@ -115,7 +116,9 @@ class Extractor:
         if not np.isfinite(sound).all():
             raise AudioError(f"{name} holds samples that are not finite numbers (NaN or infinity).")
         blocks = [audio.resample(sound, rate, RATE)]
-        return self._extract(blocks, drums, candidates, seed, progress, name)
+        return self.extract_blocks(
+            blocks, drums=drums, candidates=candidates, seed=seed, progress=progress, name=name
+        )
 
     def extract_file(
         self,
@@ -129,7 +132,45 @@ class Extractor:
     ) -> Kit:
         """The same from a sound file, decoded in blocks: memory does not grow with its length."""
         name = name or str(getattr(source, "name", source))
-        return self._extract(audio.stream(source, name=name), drums, candidates, seed, progress, name)
+        return self.extract_blocks(
+            audio.stream(source, name=name),
+            drums=drums,
+            candidates=candidates,
+            seed=seed,
+            progress=progress,
+            name=name,
+        )
+
+    def extract_blocks(
+        self,
+        blocks: Iterable[np.ndarray],
+        *,
+        drums: Sequence[str] = DRUMS,
+        candidates: int = 1,
+        seed: int = 0,
+        progress: Progress | None = None,
+        name: str = "The audio",
+    ) -> Kit:
+        """The same from finite blocks [C, N] at 44.1 kHz, each held no longer than it takes to hear it."""
+        _check(drums, candidates)
+        for drum in drums:
+            self.voice(drum)
+        tell = progress or (lambda fraction, stage: None)
+        tell(0.0, "listen")
+        heard = windows.scan(blocks, drums)
+        _check_heard(heard, name)
+        hits = {}
+        for i, drum in enumerate(drums):
+            tell(LISTENING + (1 - LISTENING) * i / len(drums), drum)
+            hits[drum] = self._search(heard.windows[drum], drum, candidates, seed)
+        tell(1.0, "done")
+        return Kit(
+            hits=hits,
+            seconds=heard.samples / RATE,
+            version=self.bundle.version,
+            data_id=self.bundle.data_id,
+            seed=seed,
+        )
 
     def extract_batch(
         self, mixes: Sequence[np.ndarray], drum: str, *, sampling: Sampling | Sequence[Sampling] = GREEDY
@@ -158,35 +199,6 @@ class Extractor:
         if drum not in self.voices:
             self.bundle.checkpoint(drum)  # raises with the right sentence
         return self.voices[drum]
-
-    def _extract(
-        self,
-        blocks: Iterable[np.ndarray],
-        drums: Sequence[str],
-        candidates: int,
-        seed: int,
-        progress: Progress | None,
-        name: str,
-    ) -> Kit:
-        _check(drums, candidates)
-        for drum in drums:
-            self.voice(drum)
-        tell = progress or (lambda fraction, stage: None)
-        tell(0.0, "listen")
-        heard = windows.scan(blocks, drums)
-        _check_heard(heard, name)
-        hits = {}
-        for i, drum in enumerate(drums):
-            tell(0.2 + 0.8 * i / len(drums), drum)
-            hits[drum] = self._search(heard.windows[drum], drum, candidates, seed)
-        tell(1.0, "done")
-        return Kit(
-            hits=hits,
-            seconds=heard.samples / RATE,
-            version=self.bundle.version,
-            data_id=self.bundle.data_id,
-            seed=seed,
-        )
 
     def evidence(self, mix: np.ndarray, drum: str, candidates: int = 1, seed: int = 0) -> list[Try]:
         """All tries for one drum of a mix [C, N] at 44.1 kHz with what is known of them, best first.
