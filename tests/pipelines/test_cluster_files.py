@@ -47,6 +47,7 @@ def test_the_rayjob_fits_the_custom_resource():
         (("spec", "backoffLimit"), "three"),
         (("spec", "submissionMode"), "Carrier pigeon"),
         (("spec", "rayClusterSpec", "autoscalerOptions", "upscalingMode"), "fast"),
+        (("spec", "rayClusterSpec", "authOptions", "mode"), "password"),
         (("spec", "rayClusterSpec", "headGroupSpec", "rayStartParams", "num-cpus"), 2),
     ],
 )
@@ -80,11 +81,18 @@ def test_what_the_job_mounts_and_reads_is_what_shared_yaml_makes():
 def test_every_machine_asks_for_the_token_and_no_dashboard_is_public():
     (job,) = load("rayjob.yaml")
     cluster = job["spec"]["rayClusterSpec"]
-    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
-        names = {e["name"]: e for e in group["template"]["spec"]["containers"][0]["env"]}
-        assert names["RAY_AUTH_MODE"]["value"] == "token"
-        assert "secretKeyRef" in names["RAY_AUTH_TOKEN"]["valueFrom"]
+    # Set by hand in the containers, the operator and its submitter would not know the token.
+    assert cluster["authOptions"] == {"mode": "token"}
     assert cluster["headGroupSpec"]["serviceType"] == "ClusterIP"
+    assert not cluster["headGroupSpec"].get("enableIngress")
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        assert "env" not in group["template"]["spec"]["containers"][0]
     (ray_up,) = load("ray-cluster.yaml")
-    assert any("RAY_AUTH_MODE=token" in option for option in ray_up["docker"]["run_options"])
-    assert "--dashboard-host=127.0.0.1" in " ".join(ray_up["head_start_ray_commands"])
+    options = ray_up["docker"]["run_options"]
+    assert "-e RAY_AUTH_MODE=token" in options
+    assert any(option.startswith("-e RAY_AUTH_TOKEN_PATH=/shared/") for option in options)
+    starts = [c for c in ray_up["head_start_ray_commands"] if c.startswith("ray start")]
+    assert starts
+    assert all("--dashboard-host=127.0.0.1" in command for command in starts)
+    services = [d for d in load("shared.yaml") if d["kind"] == "Service"]
+    assert [s["spec"]["type"] for s in services] == ["ClusterIP"]
