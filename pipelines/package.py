@@ -4,6 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,15 @@ from dose.registry import Registry, model_name
 from dose.rmod import RmodConfig
 from dose.sources.catalogue import Bank
 from dose.sweep.table import read_trials
-from dose.tracking import lineage_tags
+from dose.tracking import Tracker, lineage_tags
 from pipelines.stage import run_stage
 
 OUT = Path("data/package")
+CODEC = Path("data/codec")
 SOURCES = Path("data/sources")
 SWEEP = Path("data/sweep")
 SCORES = Path("data/evaluate/metrics.json")
+EXPERIMENTS = ("dose", "dose-codec")  # of the sweep and evaluate stages, of a codec fitted here
 ROW = "DOSE"  # the row of the table that scores these models
 
 
@@ -38,27 +41,47 @@ class PackageConfig:
 
 
 def main() -> None:
-    section = config.load("package", PackageConfig)
-    bundle = assemble(
-        OUT / "bundle",
-        codec=Path("data/codec"),
-        checkpoints={drum: SWEEP / drum / "best" for drum in DRUMS},
-        metrics=scores(SCORES),
-    )
-    if section.calibration_mixes:
-        bundle = calibrated(bundle, section.calibration_mixes)
+    section = load_section()
+    bundle = pack(Path(), OUT / "bundle")
     done: dict[str, Any] = {"version": bundle.version}
     if section.register:
         done["models"] = register(bundle)
     if section.bento:
-        done["bento"] = build_bento(Path.cwd(), bundle)
+        labels = {model: str(facts["version"]) for model, facts in done.get("models", {}).items()}
+        done["bento"] = build_bento(Path(), bundle, labels)
     files.write_json(OUT / "package.json", done)
     print(f"package: {bundle.version} in {bundle.folder}")
 
 
-def calibrated(bundle: Bundle, mixes: int) -> Bundle:
+def load_section(root: Path = Path()) -> PackageConfig:
+    return config.load("package", PackageConfig, root / config.PARAMS)
+
+
+def wants_bento(root: Path) -> bool:
+    return load_section(root).bento
+
+
+def prepare_stores(root: Path) -> None:
+    """Makes the experiments that the stages log to, with their artifacts in `root`."""
+    for experiment in EXPERIMENTS:
+        Tracker(experiment, root=root).ensure_store()
+
+
+def pack(root: Path, out: Path) -> Bundle:
+    """The bundle `out` of what the stages made in the project `root`, with its confidence fitted."""
+    bundle = assemble(
+        out,
+        codec=root / CODEC,
+        checkpoints={drum: root / SWEEP / drum / "best" for drum in DRUMS},
+        metrics=scores(root / SCORES),
+    )
+    mixes = load_section(root).calibration_mixes
+    return calibrated(bundle, mixes, root) if mixes else bundle
+
+
+def calibrated(bundle: Bundle, mixes: int, root: Path = Path()) -> Bundle:
     """The bundle with its confidence fitted to mixes that no model was trained on."""
-    ranges, bank = config.load("rmod", RmodConfig), Bank.load(SOURCES)
+    ranges, bank = config.load("rmod", RmodConfig, root / config.PARAMS), Bank.load(root / SOURCES)
     if mixes > ranges.val:
         raise ConfigError("params.yaml: package.calibration_mixes may not exceed rmod.val.")
     with tqdm(total=mixes, desc="package: confidence", unit="mix") as bar:
@@ -98,31 +121,36 @@ def register(bundle: Bundle) -> dict[str, Any]:
     return told
 
 
-def runs(registry: Registry) -> dict[str, str]:
-    """The MLflow run that trained each drum's model, where the store knows it."""
+def runs(registry: Registry, root: Path = Path()) -> dict[str, str]:
+    """The MLflow run that trained each drum's model in `root`, where the store knows it."""
     found = {}
     for drum in DRUMS:
-        about, _ = read_trials(SWEEP / drum)
+        about, _ = read_trials(root / SWEEP / drum)
         run = registry.tracker.find_run(f"{about['sweep']}/{about['best']}")
         if run is not None:
             found[drum] = run.id
     return found
 
 
-def build_bento(root: Path, bundle: Bundle) -> str:
-    """The tag of a Bento with this code and these models; built only where the store has none such."""
+def build_bento(root: Path, bundle: Bundle, labels: Mapping[str, str]) -> str:
+    """The tag of a Bento with the code and models in `root`; built only where the store has none such.
+
+    `labels` go into it, with the bundle's version: by them a Bento is traced back to its models.
+    """
     version = f"{bundle.version.removeprefix('dose-')}-{code_hash(root)}"
     environment = os.environ | {"BENTOML_DO_NOT_TRACK": "True"}
     bentoml = [sys.executable, "-m", "bentoml"]
     tag = f"dose:{version}"
     known = subprocess.run([*bentoml, "get", tag], env=environment, capture_output=True, cwd=root)
     if known.returncode != 0:
+        told = [f"--label={key}={value}" for key, value in {**labels, "bundle": bundle.version}.items()]
         done = subprocess.run(
-            [*bentoml, "build", "--version", version],
+            [*bentoml, "build", "--version", version, *told],
             env=environment,
             cwd=root,
             capture_output=True,
             text=True,
+            preexec_fn=files.die_with_parent,
         )
         if done.returncode != 0:
             said = " ".join((done.stderr or done.stdout).split())[-300:]

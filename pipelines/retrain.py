@@ -10,7 +10,7 @@ from dose.retrain import Job, RetrainConfig
 from dose.retrain.job import HOME
 from dose.retrain.steps import ProjectSteps
 from dose.retrain.triggers import due
-from pipelines.package import build_bento
+from pipelines import package
 from pipelines.stage import run_stage
 
 
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--status", action="store_true")
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
     settings = config.load("retrain", RetrainConfig)
-    job = Job(settings, ProjectSteps(settings, build_bento), say=lambda text: print(f"retrain: {text}"))
+    job = Job(settings, ProjectSteps(settings, package), say=lambda text: print(f"retrain: {text}"))
     if args.status:
         tell(job, settings)
         return

@@ -3,8 +3,9 @@
 An item has a difficulty (its MSS over all models) and each model its own luck with it; both are log-normal. A
 null challenger draws fresh luck with the champion's own distribution: the same model with fresh seeds. A
 better one has its MSS scaled. Embeddings are Gaussian around the item's true one, at one distance for both
-models, so that the distributional family gives a better challenger no help. `Noise.fit` takes the spreads
-from the scores of two models trained on the same data; `Noise()` states what is assumed where there are none.
+models, so that the distributional family gives a better challenger no help. The resamples are those of the
+gate's own seed in every trial, as they are in every run. `Noise.fit` takes the spreads from the scores of two
+models trained on the same data; `Noise()` states what is assumed where there are none.
 """
 
 import dataclasses
@@ -52,7 +53,6 @@ def trial(config: GateConfig, noise: Noise, improvement: float, seed: int) -> di
         truth[drum] = rng.normal(size=(config.items, WINDOWS, DIMENSIONS)).astype(np.float32)
         champions[drum] = _model(rng, noise, difficulty, truth[drum], 0.0)
         challengers[drum] = _model(rng, noise, difficulty, truth[drum], improvement)
-    config = dataclasses.replace(config, seed=seed)
     return {drum: v.promote for drum, v in judge(config, champions, challengers, truth).items()}
 
 

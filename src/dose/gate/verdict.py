@@ -15,14 +15,15 @@ Source: Efron and Tibshirani, 1993, chapters 10 and 13; Dunn, JASA 1961.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from dose.errors import DoseError
-from dose.evaluate.kernel import kad, median_distance
 from dose.evaluate.statistics import resamples
 from dose.gate.config import GateConfig
+from dose.gate.paired import kad_change
 
 FAMILIES = ("spectral", "distributional")
 HELD = 0.05  # the one-sided risk of the bound that says "not much worse"
@@ -129,8 +130,8 @@ def spectral(champion: np.ndarray, challenger: np.ndarray, counts: np.ndarray, r
         raise DoseError("Fewer than 2 held-out items could be scored for both models; look at their outputs.")
     tiny = 1e-9  # an exact copy of the truth has MSS 0
     ratio = np.log(np.maximum(challenger[valid], tiny)) - np.log(np.maximum(champion[valid], tiny))
-    weight = counts[:, valid]
-    totals = weight.sum(axis=1)
+    weight = counts if valid.all() else counts[:, valid]
+    totals = weight.sum(axis=1, dtype=np.float64)
     replicates = (weight @ ratio)[totals > 0] / totals[totals > 0]
     return _evidence(1 - np.exp(ratio.mean()), 1 - np.exp(replicates), int(valid.sum()), risk)
 
@@ -145,13 +146,11 @@ def distributional(
     floor: float,
 ) -> Evidence:
     """Embeddings [n, W, D] of the same items, resamples [R, n]."""
-    width = median_distance(truth.reshape(-1, truth.shape[-1]))  # one kernel for both
-    old = kad(champion, truth, counts, bandwidth=width)
-    new = kad(challenger, truth, counts, bandwidth=width)
-    scale = max(old.value, floor)
+    change = kad_change(champion, challenger, truth, counts)
+    scale = max(change.old, floor)
     # A resample repeats items, which shifts both figures alike; the difference is centred all the same.
-    replicates = (old.replicates - new.replicates) / scale
-    value = (old.value - new.value) / scale
+    replicates = change.replicates / scale
+    value = (change.old - change.new) / scale
     return _evidence(value, replicates - np.median(replicates) + value, len(truth), risk)
 
 
@@ -166,7 +165,13 @@ def _counts(
     sizes = {len(champion.mss), len(challenger.mss), len(champion.embeddings), len(challenger.embeddings)}
     if sizes != {len(truth)}:
         raise DoseError(f"The {drum} models were not scored on the same items; score both again.")
-    return resamples(len(truth), config.resamples, config.seed)
+    return _drawn(len(truth), config.resamples, config.seed)
+
+
+@functools.lru_cache(maxsize=2)
+def _drawn(items: int, count: int, seed: int) -> np.ndarray:
+    """Float32 [count, items], the same for every drum and never written to."""
+    return resamples(items, count, seed).astype(np.float32)
 
 
 def _told(e: Evidence) -> str:

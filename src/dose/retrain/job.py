@@ -42,6 +42,10 @@ class Steps(Protocol):
         """Does one of journal.PHASES; results of earlier ones are in `run.done`. Plain values only."""
         ...
 
+    def give_up(self, run: Journal) -> None:
+        """Clears up after a run that failed for good; may be called twice."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -141,6 +145,11 @@ class Job:
 
     def _end(self, run: Journal, folder: Path) -> None:
         """The journal goes last: until then a killed start ends the run once more, to the same effect."""
+        if run.failed:
+            try:
+                self.steps.give_up(run)
+            except Exception as e:  # a store that is away: the report is out, the champions are in service
+                self.say(f"{run.id}: what it left behind stays ({_sentence(e)})")
         signals = read_signals(self.home / SIGNALS)
         state = self._state()
         recent = [s.confidence for s in signals[state.seen :]]

@@ -5,6 +5,7 @@ needed: as many as the gate asks for, from clips that no model was trained on.
 """
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dose import files
+from dose import audio, files
 from dose.drums import DRUMS
 from dose.evaluate import mss
 from dose.evaluate.embeddings import Embedder
@@ -21,6 +22,7 @@ from dose.gate.behaviour import check
 from dose.gate.verdict import Scores
 
 BATCH = 8  # mixes in memory
+EXAMPLES = 2  # mixes whose sounds a report plays
 
 
 class Kit(Protocol):
@@ -82,6 +84,17 @@ def truth(items: Items, embedder: Embedder) -> dict[str, np.ndarray]:
             shots = np.stack([prepare(item.shots[drum], drum) for item in batch])
             parts[drum].append(embedder.embed(shots))
     return {drum: np.concatenate(found) for drum, found in parts.items()}
+
+
+def write_examples(folder: Path, kit: Kit, items: Items, count: int = EXAMPLES) -> None:
+    """The first mixes, the true one-shots and the kit's own, as <item>-<what>.flac for a report."""
+    with files.atomic(folder) as beside:
+        beside.mkdir()
+        for i, item in enumerate(itertools.islice(items(), count), 1):
+            audio.write(beside / f"{i}-mix.flac", item.mix)
+            for drum in kit.drums:
+                audio.write(beside / f"{i}-{drum}.flac", kit.extract_batch([item.mix], drum)[0])
+                audio.write(beside / f"{i}-{drum}-true.flac", item.shots[drum])
 
 
 def batches(items: Iterator[Held]) -> Iterator[list[Held]]:

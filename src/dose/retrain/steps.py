@@ -5,15 +5,14 @@ import functools
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from dose import config, files
-from dose.drums import DRUMS
-from dose.extract.bundle import Bundle, assemble, open_bundle
+from dose.extract.bundle import Bundle, open_bundle
 from dose.gate import Scores, judge
-from dose.registry import CHAMPION, Registry
+from dose.registry import CHAMPION, Registry, model_name
 from dose.retrain import intake, scoring
 from dose.retrain.config import RetrainConfig
 from dose.retrain.journal import Journal
@@ -22,27 +21,44 @@ from dose.retrain.workshop import Workshop
 STORE = Path("data/retrain")  # below the project's root: intakes, rejects, runs, the worktree
 BUILT = Path("data/package/bundle")  # what a Bento is built from
 
-Measure = Callable[[Path, Path], tuple[dict[str, Scores], dict[str, np.ndarray]]]
+# (bundle, worktree, folder for examples) -> scores and truth
+Measure = Callable[[Path, Path, Path], tuple[dict[str, Scores], dict[str, np.ndarray]]]
+
+
+class Packaging(Protocol):
+    """What the package stage's script (pipelines/package.py) does, for any project folder `root`."""
+
+    def prepare_stores(self, root: Path) -> None:
+        """Makes MLflow's experiments, so that their artifacts lie in `root` and not in a worktree."""
+        ...
+
+    def pack(self, root: Path, out: Path) -> Bundle: ...
+
+    def runs(self, registry: Registry, root: Path) -> dict[str, str]:
+        """Drum -> id of the MLflow run that trained it."""
+        ...
+
+    def wants_bento(self, root: Path) -> bool: ...
+
+    def build_bento(self, root: Path, bundle: Bundle, labels: Mapping[str, str]) -> str:
+        """Its tag."""
+        ...
 
 
 class ProjectSteps:
-    """`dose.retrain.job.Steps` of the project in `root`.
-
-    `build_bento` (worktree, bundle) -> tag comes from the package stage; `measure` (bundle, worktree) ->
-    scores and truth can be replaced by a test.
-    """
+    """`dose.retrain.job.Steps` of the project in `root`; workshop, registry, measure: for tests."""
 
     def __init__(
         self,
         settings: RetrainConfig,
-        build_bento: Callable[[Path, Bundle], str],
+        packaging: Packaging,
         root: Path = Path("."),
         *,
         workshop: Workshop | None = None,
         registry: Registry | None = None,
         measure: Measure | None = None,
     ) -> None:
-        self.settings, self.build_bento, self.root = settings, build_bento, root
+        self.settings, self.packaging, self.root = settings, packaging, root
         self.home = root / STORE
         self.workshop = workshop or Workshop(root, self.home / "work")
         self.registry = registry or Registry(root=root)
@@ -57,7 +73,8 @@ class ProjectSteps:
         new = [files.sha256(p) for p, name in names.items() if intake.fault(p, name) is None]
         old = [d for about in intake.stored(self._intakes).values() for d in about["files"].values()]
         # Data is what will have been taken in, so that taking it in changes nothing.
-        return files.hash_json([sorted({*new, *old}), files.sha256(self.root / "params.yaml")])
+        facts = [sorted({*new, *old}), self.workshop.params(), self.workshop.fetched()]
+        return files.hash_json(facts)
 
     def do(self, phase: str, run: Journal, folder: Path) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,28 +94,28 @@ class ProjectSteps:
         return {"says": f"commit {commit[:10]}", "commit": commit}
 
     def _repro(self, run: Journal, folder: Path) -> dict[str, Any]:
+        self.packaging.prepare_stores(self.root)
         self.workshop.reproduce("evaluate")
         commit = self.workshop.publish(run.id)
         return {"says": f"reproduced as {commit[:10]}", "commit": commit}
 
     def _evaluate(self, run: Journal, folder: Path) -> dict[str, Any]:
         """Scores both kits on the same items; what an earlier start has scored is kept."""
-        data = self.workshop.place / "data"
-        bundle = assemble(
-            folder / "challenger",
-            codec=data / "codec",
-            checkpoints={drum: data / "sweep" / drum / "best" for drum in DRUMS},
-        )
+        bundle = self.packaging.pack(self.workshop.place, folder / "challenger")
         kits = {"challenger": bundle.folder}
         if self.registry.live.exists():
             kits["champion"] = self.registry.live.resolve()
+        sounds = folder / "sounds"
         for name, kit in kits.items():
             if not (folder / f"{name}.npz").is_file():
-                scores, truth = self.measure(kit, self.workshop.place)
+                scores, truth = self.measure(kit, self.workshop.place, sounds / name)
                 with files.atomic(folder / "truth.npz") as beside:
                     np.savez(beside, **truth)  # type: ignore[arg-type]
                 scoring.save(folder / f"{name}.npz", scores)
-        return {"says": f"{bundle.version} against {kits.get('champion', Path('nothing')).name}"}
+        return {
+            "says": f"{bundle.version} against {kits['champion'].name if 'champion' in kits else 'nothing'}",
+            "sounds": sorted(p.relative_to(folder).as_posix() for p in sounds.rglob("*.flac")),
+        }
 
     def _gate(self, run: Journal, folder: Path) -> dict[str, Any]:
         challengers = scoring.load(folder / "challenger.npz")
@@ -125,7 +142,8 @@ class ProjectSteps:
             "mlflow.source.git.commit": run.done["repro"]["commit"],
         }
         self.registry.tracker.ensure_store()
-        versions = self.registry.register(bundle, tags=tags)
+        trained = self.packaging.runs(self.registry, self.workshop.place)
+        versions = self.registry.register(bundle, tags=tags, runs=trained)
         gate = run.done["gate"]
         if gate.get("first"):
             return {"says": "the first models went into service", "drums": list(versions)}
@@ -138,22 +156,37 @@ class ProjectSteps:
 
     def _bento(self, run: Journal, folder: Path) -> dict[str, Any]:
         """A Bento of what is in service now, where that changed; then the worktree has done its work."""
-        says = "nothing changed"
-        if run.promoted and not self.workshop.place.is_dir():
+        place, says = self.workshop.place, "nothing changed"
+        if run.promoted and not place.is_dir():
             says = "built by an earlier start"  # which was killed after it had cleared up
+        elif run.promoted and not self.packaging.wants_bento(place):
+            says = "none, as package.bento has it"
         elif run.promoted:
-            target = self.workshop.place / BUILT
+            target = place / BUILT
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(self.registry.live.resolve(), target)
-            says = self.build_bento(self.workshop.place, open_bundle(target))
+            labels = {model_name(drum): str(v) for drum, v in self.registry.champions().items()}
+            says = self.packaging.build_bento(place, open_bundle(target), labels)
         self.workshop.clear()
         return {"says": says}
 
+    def give_up(self, run: Journal) -> None:
+        """Removes the worktree and ends the MLflow runs that a failed run left open; its branch stays."""
+        commit = run.done.get("version", {}).get("commit")
+        tracker = self.registry.tracker
+        for left in tracker.runs({"mlflow.source.git.commit": commit}) if commit else ():
+            if left.status == "RUNNING":
+                tracker.end_run(left.id, "KILLED")
+        self.workshop.clear()
+
 
 def measure_bundle(
-    count: int, bundle: Path, worktree: Path
+    count: int, bundle: Path, worktree: Path, examples: Path
 ) -> tuple[dict[str, Scores], dict[str, np.ndarray]]:
-    """A bundle's scores on `count` held-out mixes of the worktree's data, and the truth's embeddings."""
+    """A bundle's scores on `count` held-out mixes of the worktree's data, and the truth's embeddings.
+
+    What it makes of the first few of them is written to the folder `examples`.
+    """
     from dose.codec import bundled_codec
     from dose.evaluate.embeddings import CodecEmbedder
     from dose.extract import Extractor
@@ -165,6 +198,7 @@ def measure_bundle(
     # The shipped codec judges both: a challenger may speak another codec than the champion.
     judge_of_both = CodecEmbedder(bundled_codec())
     kit = Extractor.load(bundle)
+    scoring.write_examples(examples, kit, items)
     scores = scoring.score(kit, items, judge_of_both, scoring.sizes(bundle, kit.drums))
     return scores, scoring.truth(items, judge_of_both)
 

@@ -8,11 +8,20 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
+
 from dose import files
 from dose.errors import DoseError
 from dose.sources.folder import Folder, enter
 
 INTAKE = "intake"  # in the worktree: every intake so far, tracked by dvc as intake.dvc
+FETCHED = (  # keys of params.yaml that name files which git does not have
+    ("sources", "packs"),
+    ("rmod", "groove", "folder"),
+    ("codec", "official", "weights"),
+    ("evaluate", "weights"),
+    ("evaluate", "larsnet"),
+)
 AUTHOR = ("-c", "user.name=dose retrain", "-c", "user.email=retrain@dose.invalid")
 DVC = (sys.executable, "-m", "dvc")
 
@@ -24,24 +33,54 @@ class Workshop:
         self.root, self.place, self.dvc = root.resolve(), place.resolve(), dvc
 
     def set_up(self, run: str, store: Path, intakes: Mapping[str, Mapping]) -> str:
-        """The committed code and params with all intakes entered, as a commit; gives its id.
+        """The committed code and params with all intakes entered, as a commit of this run; gives its id.
 
         Begins afresh when there is one already: nothing of it was reproduced yet.
         """
         self.clear(run)
         self._git("worktree", "add", "-q", "-b", branch(run), str(self.place), "HEAD", at=self.root)
         self._share_cache()
+        self._link_fetched()
         for name, about in intakes.items():
             shutil.copytree(store / name, self.place / INTAKE / name)
-            entry = Folder(
-                path=f"{INTAKE}/{name}", licence=about["licence"], author=about["author"], split="train"
-            )
-            enter(entry, self.place / "params.yaml")
+            self._enter(f"{INTAKE}/{name}", about)
         if intakes:
             self._run(*self.dvc, "add", "-q", INTAKE)
             self._git("add", f"{INTAKE}.dvc", ".gitignore", "params.yaml")
-            self._commit(f"Take in {sum(len(a['files']) for a in intakes.values())} sounds for {run}")
+        self._commit(f"Train {run} with {sum(len(a['files']) for a in intakes.values())} sounds taken in")
         return self._git("rev-parse", "HEAD")
+
+    def _enter(self, path: str, about: Mapping) -> None:
+        params = self.place / "params.yaml"
+        known = yaml.safe_load(params.read_text())["sources"]["folders"] or []
+        if path not in [entry["path"] for entry in known]:  # as they are once the branch was merged
+            enter(Folder(path=path, licence=about["licence"], author=about["author"], split="train"), params)
+
+    def params(self) -> str:
+        """Names the committed params, without the intakes that a merged branch has entered there."""
+        params = yaml.safe_load(self._git("show", "HEAD:params.yaml", at=self.root))
+        folders = params["sources"]["folders"] or []
+        params["sources"]["folders"] = [f for f in folders if Path(f["path"]).parts[0] != INTAKE]
+        return files.hash_json(params)
+
+    def fetched(self) -> str:
+        """Names what was fetched into the project by its files' names and sizes: an update changes it."""
+        params = yaml.safe_load(self._git("show", "HEAD:params.yaml", at=self.root))
+        found = {
+            path.relative_to(self.root).as_posix(): path.stat().st_size
+            for name in _fetched(params)
+            for path in [self.root / name, *(self.root / name).rglob("*")]
+            if path.is_file()
+        }
+        return files.hash_json(found)
+
+    def _link_fetched(self) -> None:
+        """What was fetched into the project (packages, weights) is found in the worktree, too."""
+        for name in _fetched(yaml.safe_load((self.place / "params.yaml").read_text())):
+            there, here = self.root / name, self.place / name
+            if there.exists() and not here.exists():
+                here.parent.mkdir(parents=True, exist_ok=True)
+                here.symlink_to(there)
 
     def reproduce(self, *targets: str) -> None:
         """Brings back what the cache has, then `dvc repro`; a killed one goes on where its stages can."""
@@ -81,7 +120,8 @@ class Workshop:
             shutil.copyfile(self.root / "dvc.lock", self.place / "dvc.lock")
 
     def _commit(self, message: str) -> None:
-        self._git(*AUTHOR, "commit", "-q", "-m", message)
+        # A commit of its own even where nothing changed: the runs it trains are found by it.
+        self._git(*AUTHOR, "commit", "-q", "--allow-empty", "-m", message)
 
     def _git(self, *args: str, at: Path | None = None) -> str:
         return self._run("git", *args, at=at).strip()
@@ -98,6 +138,18 @@ class Workshop:
             said = " ".join((done.stderr or done.stdout).split())[-400:]
             raise DoseError(f"`{' '.join(Path(c).name for c in command)}` failed: {said}")
         return done.stdout
+
+
+def _fetched(params: Mapping) -> list[str]:
+    """The paths in the project that the keys of FETCHED name."""
+    named = []
+    for keys in FETCHED:
+        value: object = params
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if isinstance(value, str) and not Path(value).is_absolute():
+            named.append(value)
+    return named
 
 
 def branch(run: str) -> str:

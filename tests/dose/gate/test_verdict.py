@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from dose.errors import DoseError
+from dose.evaluate.kernel import kad, median_distance
 from dose.evaluate.statistics import resamples
-from dose.gate import Budgets, GateConfig, Scores, judge
+from dose.gate import Budgets, GateConfig, Scores, judge, paired
 from dose.gate.verdict import distributional, spectral, table
 
 ITEMS = 200
@@ -140,6 +141,27 @@ def test_a_distance_near_zero_is_measured_against_the_floor(truth):
     near, nearer = truth + 0.02, truth + 0.01
     small = distributional(near, nearer, truth, counts, 0.05, floor=10.0)
     assert abs(small.value) < 0.01
+
+
+@pytest.mark.parametrize("windows", [1, 3])
+def test_the_change_of_kad_equals_both_models_own_kad_subtracted(windows, monkeypatch):
+    monkeypatch.setattr(paired, "_ROWS", 20)  # several blocks
+    rng = np.random.default_rng(5)
+    truth, one, other = (rng.normal(i, 1, (50, windows, 4)).astype(np.float32) for i in (0, 0.5, 0.8))
+    counts = resamples(50, 40, 0)
+    width = median_distance(truth.reshape(-1, 4))
+    slow = [kad(x, truth, counts, bandwidth=width) for x in (one, other)]
+    found = paired.kad_change(one, other, truth, counts)
+    assert found.old == pytest.approx(slow[0].value, rel=1e-4)
+    assert found.new == pytest.approx(slow[1].value, rel=1e-4)
+    np.testing.assert_allclose(
+        found.replicates, slow[0].replicates - slow[1].replicates, rtol=1e-3, atol=1e-4
+    )
+    with pytest.raises(DoseError, match="not of one shape"):
+        paired.kad_change(one[1:], other, truth, counts)
+    one[3] = np.nan
+    with pytest.raises(DoseError, match="not finite"):
+        paired.kad_change(one, other, truth, counts)
 
 
 def test_scores_of_other_items_are_refused(truth):

@@ -21,6 +21,7 @@ class World:
         self.kill_in = self.kill_after = None
         self.fails: dict[str, Exception] = {}
         self.did: list[str] = []
+        self.given_up: list[str] = []
         self.registered: set[str] = set()
         self.bentos: set[str] = set()
         self.reported_before_promotion: list[bool] = []
@@ -40,6 +41,9 @@ class World:
             self._effect(phase, run, folder)  # its effect is out, its result was never written down
             raise Killed
         return self._effect(phase, run, folder)
+
+    def give_up(self, run):
+        self.given_up.append(run.id)
 
     def _effect(self, phase, run, folder):
         if phase == "intake":

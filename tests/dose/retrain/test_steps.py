@@ -12,7 +12,7 @@ import pytest
 from dose import audio, files
 from dose.drums import DRUMS
 from dose.errors import MissingInputError
-from dose.extract.bundle import open_bundle
+from dose.extract.bundle import assemble, open_bundle
 from dose.gate import GateConfig, Scores
 from dose.registry import Registry
 from dose.retrain import journal
@@ -96,6 +96,12 @@ class StubWorkshop:
     def publish(self, run):
         return "decaf"
 
+    def params(self):
+        return files.sha256(self.place.parents[2] / "params.yaml")
+
+    def fetched(self):
+        return "nothing"
+
     def clear(self, run=None):
         shutil.rmtree(self.place, ignore_errors=True)
 
@@ -119,9 +125,10 @@ class Project:
             audio.write(folder / f"{pitch}-{i}.wav", sound.astype(np.float32))
         (self.root / "incoming" / "licence.yaml").write_text("licence: CC0-1.0\nauthor: me\n")
 
-    def measure(self, bundle, worktree):
+    def measure(self, bundle, worktree, examples):
         """The champion's scores, or for the challenger MSS lowered as the test asks."""
         self.measured.append(bundle.name)
+        audio.write(examples / "1-kick.flac", np.zeros(100, np.float32))
         gain = self.better if bundle.name == "challenger" else {}
         rng = np.random.default_rng(0)
         truth = {d: rng.normal(size=(ITEMS, 1, 3)).astype(np.float32) for d in DRUMS}
@@ -132,13 +139,33 @@ class Project:
             scores[drum] = Scores(mss=mss, embeddings=truth[drum] + 1, seconds=0.1, size_mb=1.0)
         return scores, truth
 
-    def build_bento(self, place, bundle):
+    # The package stage
+
+    def prepare_stores(self, root):
+        pass
+
+    def pack(self, root, out):
+        data = root / "data"
+        return assemble(
+            out,
+            codec=data / "codec",
+            checkpoints={drum: data / "sweep" / drum / "best" for drum in DRUMS},
+        )
+
+    def runs(self, registry, root):
+        return {drum: f"run of {drum} {self.workshop.round}" for drum in DRUMS}
+
+    def wants_bento(self, root):
+        return True
+
+    def build_bento(self, place, bundle, labels):
         self.bentos.append(bundle.version)
+        self.labels = labels
         return f"dose:{bundle.version}"
 
     def job(self):
         steps = ProjectSteps(
-            self.settings, self.build_bento, self.root,
+            self.settings, self, self.root,
             workshop=self.workshop, registry=self.registry, measure=self.measure,
         )  # fmt: skip
         home = self.root / "data" / "retrain"
@@ -239,10 +266,10 @@ def test_what_was_scored_before_a_kill_is_not_scored_again(project, monkeypatch)
     project.sounds(20, 100)
     real = project.measure
 
-    def measure(bundle, worktree):
+    def measure(bundle, *args):
         if bundle.name != "challenger":
             raise Killed
-        return real(bundle, worktree)
+        return real(bundle, *args)
 
     project.measure = measure
     with pytest.raises(Killed):

@@ -75,6 +75,39 @@ def test_a_run_gets_the_committed_project_with_the_new_sounds(workshop, store, t
     ]
 
 
+def test_a_merged_branch_is_entered_no_second_time_and_changes_no_key(workshop, store):
+    before = workshop.params()
+    workshop.set_up("r1", store, ABOUT)
+    workshop.clear()
+    git(workshop.root, "checkout", "-q", "params.yaml")
+    git(workshop.root, "merge", "-q", "retrain/r1")
+    assert workshop.params() == before
+    workshop.set_up("r2", store, ABOUT)
+    params = yaml.safe_load((workshop.place / "params.yaml").read_text())
+    assert [f["path"] for f in params["sources"]["folders"]] == ["intake/abc"]
+
+
+def test_fetched_packages_are_found_in_the_worktree_and_their_update_is_news(workshop, store):
+    (workshop.root / "params.yaml").write_text("sources:\n  packs: data/packs\n  folders: []\n")
+    git(workshop.root, "commit", "-q", "-a", "-m", "packs")
+    before = workshop.fetched()
+    pack = workshop.root / "data" / "packs" / "drums" / "VERSION"
+    pack.parent.mkdir(parents=True)
+    pack.write_text("1.0")
+    one = workshop.fetched()
+    assert one != before
+    workshop.set_up("r1", store, ABOUT)
+    assert (workshop.place / "data" / "packs" / "drums" / "VERSION").read_text() == "1.0"
+    workshop.clear()
+    assert pack.read_text() == "1.0"  # the link went, not what it led to
+    pack.write_text("1.0.1")
+    assert workshop.fetched() != one
+
+
+def test_each_run_has_a_commit_of_its_own(workshop, store):
+    assert workshop.set_up("r1", store, {}) != git(workshop.root, "rev-parse", "HEAD")
+
+
 def test_setting_up_twice_leaves_one_worktree_and_one_branch(workshop, store):
     workshop.set_up("r1", store, ABOUT)
     workshop.set_up("r1", store, ABOUT)
