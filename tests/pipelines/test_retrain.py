@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from dose import cli
+from dose.commands.retrain import TARGETS
 from dose.retrain import RetrainConfig
 from pipelines import retrain
 
@@ -31,7 +32,7 @@ def test_a_first_look_begins_the_calendar(folder, capsys):
 
 
 def test_schedules_are_printed(folder, capsys):
-    for target in ("cron", "systemd", "k8s", "kuberay", "github"):
+    for target in TARGETS:
         assert cli.main(["schedule", "render", "--target", target, "--root", "/srv/dose"]) == 0
         assert "dose retrain" in capsys.readouterr().out.replace("\n", " ").replace("- ", "").replace(
             "  ", ""

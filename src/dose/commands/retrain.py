@@ -9,7 +9,7 @@ EXAMPLE = """example:
   dose retrain --status              # what would happen, without doing it
   dose schedule render --target systemd
 """
-TARGETS = ("cron", "systemd", "k8s", "kuberay", "github")
+TARGETS = ("cron", "systemd", "k8s", "rayjob", "raycronjob", "github")
 
 
 def register(subparsers) -> None:

@@ -147,45 +147,54 @@ def _kubernetes(config: RetrainConfig, when: str, root: Path) -> str:
     )
 
 
-def _kuberay(config: RetrainConfig, when: str, root: Path) -> str:
+def _rayjob(config: RetrainConfig, when: str, root: Path) -> str:
     """A RayJob: one start with a Ray cluster of its own, made anew by whoever applies it."""
-    container = {
-        "name": "ray-head",
-        "image": config.image,
-        "env": [
-            {"name": "RAY_AUTH_MODE", "value": "token"},
-            {
-                "name": "RAY_AUTH_TOKEN",
-                "valueFrom": {"secretKeyRef": {"name": "dose-ray-token", "key": "token"}},
-            },
-        ],
-        "resources": {"requests": {"cpu": "4", "memory": "16Gi"}, "limits": {"cpu": "8", "memory": "32Gi"}},
-        "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
-    }
-    pod = {"spec": {"containers": [container], "volumes": _volumes(config)}}
     return _yaml(
         {
             "apiVersion": "ray.io/v1",
             "kind": "RayJob",
             "metadata": {"name": "dose-retrain"},
-            "spec": {
-                "entrypoint": f"cd {SHARED} && dose retrain",
-                "submissionMode": "K8sJobMode",
-                "backoffLimit": 0,
-                "shutdownAfterJobFinishes": True,
-                "ttlSecondsAfterFinished": 600,
-                "runtimeEnvYAML": "env_vars:\n  RAY_ADDRESS: auto\n",
-                "rayClusterSpec": {
-                    "rayVersion": RAY_VERSION,
-                    "headGroupSpec": {
-                        "serviceType": "ClusterIP",
-                        "rayStartParams": {},
-                        "template": pod,
-                    },
-                },
-            },
+            "spec": _ray_spec(config),
         }
     )
+
+
+def _raycronjob(config: RetrainConfig, when: str, root: Path) -> str:
+    """A RayCronJob: such a RayJob at every time; an alpha feature of KubeRay, behind its gate."""
+    return _yaml(
+        {
+            "apiVersion": "ray.io/v1",
+            "kind": "RayCronJob",
+            "metadata": {"name": "dose-retrain"},
+            "spec": {"schedule": when, "jobTemplate": _ray_spec(config)},
+        }
+    )
+
+
+def _ray_spec(config: RetrainConfig) -> dict[str, Any]:
+    container = {
+        "name": "ray-head",
+        "image": config.image,
+        "resources": {"requests": {"cpu": "4", "memory": "16Gi"}, "limits": {"cpu": "8", "memory": "32Gi"}},
+        "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
+    }
+    return {
+        "entrypoint": f"cd {SHARED} && dose retrain",
+        "submissionMode": "K8sJobMode",
+        "backoffLimit": 0,
+        "shutdownAfterJobFinishes": True,
+        "ttlSecondsAfterFinished": 600,
+        "runtimeEnvYAML": "env_vars:\n  RAY_ADDRESS: auto\n",
+        "rayClusterSpec": {
+            "rayVersion": RAY_VERSION,
+            "authOptions": {"mode": "token"},
+            "headGroupSpec": {
+                "serviceType": "ClusterIP",
+                "rayStartParams": {},
+                "template": {"spec": {"containers": [container], "volumes": _volumes(config)}},
+            },
+        },
+    }
 
 
 def _github(config: RetrainConfig, when: str, root: Path) -> str:
@@ -235,6 +244,7 @@ TARGETS: dict[str, Callable[[RetrainConfig, str, Path], str]] = {
     "cron": _cron,
     "systemd": _systemd,
     "k8s": _kubernetes,
-    "kuberay": _kuberay,
+    "rayjob": _rayjob,
+    "raycronjob": _raycronjob,
     "github": _github,
 }

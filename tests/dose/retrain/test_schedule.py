@@ -3,6 +3,7 @@
 import copy
 import datetime
 import json
+import re
 import shutil
 import subprocess
 from importlib import metadata
@@ -24,27 +25,45 @@ ROOT = Path("/srv/dose")
 ONLY_CRON = RetrainConfig(
     triggers=Triggers(cron="30 3 * * 1", new_clips=None, confidence_fall=None, rerolls=None)
 )
+RAYJOB = json.loads((HERE.parent.parent / "pipelines" / "schemas" / "rayjob.json").read_text())
 SCHEMAS = {
-    "k8s": HERE / "cronjob.json",
-    "kuberay": HERE.parent.parent / "pipelines" / "schemas" / "rayjob.json",
-    "github": HERE / "workflow.json",
+    "k8s": json.loads((HERE / "schemas" / "kubernetes-cronjob.json").read_text()),
+    "github": json.loads((HERE / "schemas" / "github-workflow.json").read_text()),
+    "rayjob": RAYJOB,
+    # A RayCronJob holds a schedule and what a RayJob's spec is.
+    "raycronjob": {
+        **RAYJOB,
+        "properties": {
+            **RAYJOB["properties"],
+            "kind": {"const": "RayCronJob"},
+            "spec": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["jobTemplate", "schedule"],
+                "properties": {"schedule": {"type": "string"}, "jobTemplate": RAYJOB["properties"]["spec"]},
+            },
+        },
+    },
 }
 
 
+class Yaml12(yaml.SafeLoader):
+    """As GitHub reads it: in YAML 1.1 the key `on` would be true."""
+
+
+Yaml12.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:bool"]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+Yaml12.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("true|false"), list("tf"))
+
+
 def load(target, config=ONLY_CRON):
-    # BaseLoader: in YAML 1.1 the key `on` would be true
-    loader = yaml.BaseLoader if target == "github" else yaml.SafeLoader
-    return yaml.load(render(target, config, ROOT), Loader=loader)
+    return yaml.load(render(target, config, ROOT), Loader=Yaml12)
 
 
 def fits(target, value):
-    schema = json.loads(SCHEMAS[target].read_text())
-    if target == "github":
-        value = yaml.safe_load(yaml.safe_dump(value)) | {"on": value["on"]}
-        value["concurrency"]["cancel-in-progress"] = value["concurrency"]["cancel-in-progress"] == "true"
-        for job in value["jobs"].values():
-            job["timeout-minutes"] = int(job["timeout-minutes"])
-    jsonschema.validate(value, schema)
+    jsonschema.validate(value, SCHEMAS[target])
 
 
 @pytest.mark.parametrize("target", sorted(SCHEMAS))
@@ -59,12 +78,15 @@ def test_yaml_fits_its_readers_schema_and_the_linter(target):
 @pytest.mark.parametrize(
     ("target", "path", "value"),
     [
-        ("k8s", ("spec", "concurrencyPolicy"), "Never"),
-        ("k8s", ("spec", "jobTemplate", "spec", "template", "spec", "restartPolicy"), "Always"),
+        ("k8s", ("spec", "suspend"), "no"),
         ("k8s", ("spec", "scheduel"), "0 0 * * *"),
-        ("github", ("on", "schedule"), [{"cron": "hourly"}]),
+        ("github", ("on", "schedule"), [{"corn": "0 0 * * *"}]),
         ("github", ("jobs", "retrain", "step"), []),
-        ("kuberay", ("spec", "entryPoint"), "x"),
+        ("k8s", ("spec", "jobTemplate", "spec", "template", "spec", "containers", 0, "volumeMount"), []),
+        ("github", ("jobs", "retrain", "timeout-minutes"), "a day"),
+        ("rayjob", ("spec", "entryPoint"), "x"),
+        ("raycronjob", ("spec", "jobTemplate", "entryPoint"), "x"),
+        ("raycronjob", ("spec", "cron"), "0 0 * * *"),
     ],
 )
 def test_the_schemas_refuse_what_the_readers_would(target, path, value):
@@ -79,6 +101,7 @@ def test_the_schemas_refuse_what_the_readers_would(target, path, value):
 
 def test_all_targets_start_at_the_cron_time():
     assert load("k8s")["spec"]["schedule"] == "30 3 * * 1"
+    assert load("raycronjob")["spec"]["schedule"] == "30 3 * * 1"
     assert load("github")["on"]["schedule"] == [{"cron": "30 3 * * 1"}]
     assert "OnCalendar=Mon *-*-* 3:30:00 UTC\n" in render("systemd", ONLY_CRON, ROOT)
     zone, line = render("cron", ONLY_CRON, ROOT).splitlines()
@@ -94,8 +117,11 @@ def test_other_triggers_are_looked_at_every_hour():
 
 
 def test_runs_never_overlap_and_ray_is_the_installed_one():
-    assert load("k8s")["spec"]["concurrencyPolicy"] == "Forbid"
-    assert load("kuberay")["spec"]["rayClusterSpec"]["rayVersion"] == metadata.version("ray") == RAY_VERSION
+    job = load("k8s")["spec"]  # these two words are checked by the API server alone, not by its schema
+    assert job["concurrencyPolicy"] == "Forbid"
+    assert job["jobTemplate"]["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+    assert load("github")["concurrency"] == {"group": "dose-retrain", "cancel-in-progress": False}
+    assert load("rayjob")["spec"]["rayClusterSpec"]["rayVersion"] == metadata.version("ray") == RAY_VERSION
 
 
 def test_a_folder_with_strange_characters():
