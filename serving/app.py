@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 
+import dose
 from dose.errors import DoseError
 from serving import documents, songs, telemetry
 from serving.admission import Buckets, Desk, Refusal
@@ -30,6 +31,7 @@ from serving.state import StateReply, state
 from serving.uploads import Ask, Choice, Options, Shape
 
 WEB = Path(__file__).parent / "web"
+EXAMPLE = Path(dose.__file__).parent / "sources" / "demo" / "loop_garzul.flac"
 
 
 def create_app(make_engine: Callable[[ServingConfig], Engine] | None = None) -> FastAPI:
@@ -130,6 +132,10 @@ def add_routes(app: FastAPI) -> None:
         },
         openapi_extra=documents.options(Shape),
     )
+    sound = {"application/octet-stream": {"schema": documents.BINARY}}
+    back: documents.Answers = {200: {"description": "The song.", "content": sound}}
+    back |= documents.problems(401, 404)
+    add("/jobs/{id}/song", "GET", songs.song, "fetch_song", responses=back)
     add("/jobs/{id}/reroll", "POST", songs.reroll, "reroll", **sent, openapi_extra=roll)
     add("/jobs/{id}/retry", "POST", songs.retry, "retry", **sent)
     add("/jobs/{id}/cancel", "POST", songs.cancel, "cancel", **told)
@@ -138,11 +144,17 @@ def add_routes(app: FastAPI) -> None:
     about: documents.Answers = {200: {"model": StateReply, "description": "Models, formats and limits."}}
     add("/state", "GET", state, "state", responses=about)
     app.add_api_route("/", page, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/example.flac", example, methods=["GET"], include_in_schema=False)
     app.mount("/web", StaticFiles(directory=WEB), name="web")
 
 
 async def page(request: Request) -> Response:
     return FileResponse(WEB / "index.html")
+
+
+async def example(request: Request) -> Response:
+    """A loop in the public domain, for who has no song at hand."""
+    return FileResponse(EXAMPLE, media_type="audio/flac")
 
 
 async def _path_problem(request: Request, e: RequestValidationError) -> Response:

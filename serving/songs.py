@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Literal
 import anyio.to_thread
 import pydantic
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 
 from dose import audio
 from serving import kept, replies
@@ -100,6 +100,13 @@ async def kit(request: Request, id: str) -> Response:
         return kit_response(request, found, choice, choice.pick)
 
     return await anyio.to_thread.run_sync(make)
+
+
+async def song(request: Request, id: str) -> Response:
+    """The song as it was sent, for a page that was opened again."""
+    house = house_of(request)
+    path = house.store.path(find(house, id).id) / "song"
+    return FileResponse(path, media_type="application/octet-stream")
 
 
 async def hit(request: Request, id: str, drum: str, rank: int) -> Response:

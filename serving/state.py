@@ -19,6 +19,7 @@ class StateReply(pydantic.BaseModel):
     upload_mb: int
     short_seconds: float = pydantic.Field(description="Longest sound for POST /extract.")
     song_seconds: float = pydantic.Field(description="Longest song for POST /jobs.")
+    keep_hours: float = pydantic.Field(description="How long songs and kits are kept.")
     key_needed: bool
 
 
@@ -38,6 +39,7 @@ async def state(request: Request) -> Response:
             upload_mb=config.upload_mb,
             short_seconds=config.short.seconds,
             song_seconds=config.song.seconds,
+            keep_hours=config.keep_hours,
             key_needed=house.key is not None,
         ).model_dump()
     )

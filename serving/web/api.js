@@ -39,6 +39,8 @@ export async function reroll(job, drum, candidates, seed) {
 export const job = async (id) => (await call(`jobs/${id}`)).json();
 export const cancel = async (id) => (await call(`jobs/${id}/cancel`, { method: "POST" })).json();
 export const retry = async (id) => (await call(`jobs/${id}/retry`, { method: "POST" })).json();
+export const song = async (id) => (await call(`jobs/${id}/song`)).blob();
+export const example = async () => (await call("example.flac")).blob();
 export const kit = async (id) => (await call(`jobs/${id}/kit?reply=json`)).json();
 
 export async function download(id, options) {

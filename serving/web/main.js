@@ -8,15 +8,16 @@ import { Wave } from "./wave.js";
 
 const $ = (id) => document.getElementById(id);
 const STAGES = { queued: "Waiting for a turn", waiting: "Starting", listen: "Listening to the song", kick: "Making the kick", snare: "Making the snare", hihat: "Making the hi-hat", done: "Done" };
-const now = { job: null, file: null, version: "" };
+const now = { job: null, file: null, rolled: 0, song: new Set() }; // song: the jobs on the song that is drawn
 let wave;
 
 const show = (id, on = true) => { $(id).hidden = !on; };
 const say = (text) => { $("said").textContent = text; };
 
-function fail(error, retry) {
+function fail(error, retry, what) {
   if (error.name === "AbortError") return;
   if (error.status === 401) { show("key-field"); $("key").focus(); }
+  $("error-what").textContent = what || "That did not work";
   $("error-text").textContent = error.message;
   $("error-retry").hidden = !retry;
   $("error-retry").onclick = () => { show("error", false); retry(); };
@@ -26,12 +27,14 @@ function fail(error, retry) {
 
 const pads = Object.fromEntries(Object.keys(DRUMS).map((drum) => [drum, new Pad(drum, { roll: reroll, save: saveOne, chosen: mark })]));
 $("pads").append(...Object.values(pads).map((pad) => pad.card));
+$("fingers").append(...Object.values(pads).map((pad) => pad.finger));
 const sequencer = new Sequencer($("grid"), pads);
 
 function progress(job) {
   const percent = Math.round(100 * job.progress);
   $("bar").setAttribute("aria-valuenow", percent);
   $("bar").firstElementChild.style.width = `${Math.max(3, percent)}%`;
+  $("percent").value = `${percent} %`;
   const ahead = job.state === "queued" && job.position ? `, ${job.position} before you` : "";
   const text = `${STAGES[job.stage] || job.stage}${ahead}`;
   if ($("work-text").textContent !== text) $("work-text").textContent = text;
@@ -39,22 +42,25 @@ function progress(job) {
 
 async function open(file) {
   now.file = file;
+  now.rolled = 0;
   show("error", false);
-  for (const id of ["kit", "steps", "take", "song"]) show(id, false);
+  for (const id of ["kit", "steps", "take", "song", "again", "undo", "fingers"]) show(id, false);
   sequencer.stop();
-  $("work-title").textContent = `Listening to ${file.name}`;
+  $("work-title").textContent = `Working on ${file.name}`;
   progress({ progress: 0, stage: "queued", state: "queued", position: 0 });
   show("work");
   show("drop", false);
   say(`Sending ${file.name}`);
   try {
     const job = await api.submit(file, $("candidates").value);
+    now.job = job.id;
+    now.song = new Set([job.id]);
     location.hash = `job=${job.id}`;
     draw(file);
     await finish(job.id);
   } catch (error) {
     show("drop");
-    fail(error, error.status === 400 || error.status === 413 ? null : () => open(file));
+    fail(error, [400, 413].includes(error.status) ? null : () => open(file), `${file.name} was not taken`);
   }
 }
 
@@ -72,6 +78,23 @@ async function draw(file) {
   }
 }
 
+// After a reload, or a step back, the song comes from the service.
+async function reopen(id) {
+  now.job = id;
+  for (const part of ["drop", "error"]) show(part, false);
+  if ($("kit").hidden) show("work");
+  try {
+    await finish(id);
+    if (!now.song.has(id) || $("song").hidden) {
+      now.song = new Set([id]);
+      await draw(new File([await api.song(id)], "Your song"));
+    }
+  } catch (error) {
+    restart();
+    fail(error);
+  }
+}
+
 async function finish(id) {
   now.job = id;
   const job = await api.follow(id, (j) => { if (now.job === id) progress(j); });
@@ -81,8 +104,10 @@ async function finish(id) {
   if (job.state === "failed") {
     show("drop");
     show("song", false);
-    return fail(new Error(job.error), async () => { show("drop", false); show("work"); await api.retry(id); finish(id).catch(fail); });
+    const again = async () => { show("drop", false); show("work"); await api.retry(id); finish(id).catch(fail); };
+    return fail(new Error(job.error), again, `${now.file?.name || "The song"} gave no kit`);
   }
+  for (const pad of Object.values(pads)) pad.seed = Math.max(pad.seed, job.seed);
   await showKit(id);
   say("Your kit is ready.");
   $("kit").scrollIntoView({ block: "nearest", behavior: "smooth" });
@@ -90,21 +115,22 @@ async function finish(id) {
 
 async function showKit(id, only) {
   const kit = await api.kit(id);
-  now.version = kit.version;
   for (const [drum, hits] of Object.entries(kit.drums)) {
     if (!only || only === drum) await pads[drum].show(hits);
   }
-  for (const id of ["kit", "steps", "take"]) show(id);
+  for (const part of ["kit", "steps", "take", "again", "fingers"]) show(part);
+  show("undo", now.rolled > 0);
   mark();
 }
 
 function mark() {
-  const hits = Object.fromEntries(Object.entries(pads).map(([drum, pad]) => [drum, [...new Set(pad.hits.map((h) => h.time))].sort((a, b) => a - b)]));
+  const heard = (pad) => (pad.absent ? [] : [...new Set(pad.hits.map((h) => h.time))].sort((a, b) => a - b));
+  const hits = Object.fromEntries(Object.entries(pads).map(([drum, pad]) => [drum, heard(pad)]));
   if (wave?.buffer) wave.mark(hits);
   $("legend").replaceChildren(...Object.entries(hits).filter(([, times]) => times.length).map(([drum, times]) => {
     const item = document.createElement("li");
     item.style.setProperty("--drum", DRUMS[drum].colour);
-    item.textContent = `${DRUMS[drum].title} at ${times.map((t) => `${t.toFixed(2)} s`).join(", ")}`;
+    item.textContent = `${DRUMS[drum].title} at ${times.map(at).join(", ")}`;
     return item;
   }));
 }
@@ -118,14 +144,27 @@ async function reroll(pad) {
     const done = await api.follow(job.id, () => {});
     if (done.state !== "done") throw new Error(done.error || "The re-roll was stopped.");
     now.job = job.id;
+    now.song.add(job.id);
+    now.rolled += 1;
     location.hash = `job=${job.id}`;
     await showKit(job.id, pad.drum);
     pad.play();
     say(`New ${pad.drum}: ${pad.trust.textContent}`);
   } catch (error) {
-    fail(error, () => reroll(pad));
+    fail(error, () => reroll(pad), `The ${pad.drum} was not made again`);
   } finally {
     pad.busy(false);
+  }
+}
+
+const at = (seconds) => `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(1).padStart(4, "0")}`;
+const jobInAddress = () => new URLSearchParams(location.hash.slice(1)).get("job");
+
+async function tryExample() {
+  try {
+    await open(new File([await api.example()], "example.flac", { type: "audio/flac" }));
+  } catch (error) {
+    fail(error, tryExample);
   }
 }
 
@@ -157,8 +196,11 @@ async function saveOne(pad) {
 async function saveKit() {
   const format = $("format").value;
   try {
-    const { tail, peak, pick } = shaping(Object.values(pads).filter((p) => p.hits.length));
-    const options = { format, tail, peak, bits: $("bits").value, ...($("which").value === "chosen" ? { pick } : {}) };
+    const sounding = Object.values(pads).filter((p) => p.hits.length);
+    const there = sounding.filter((p) => !p.absent);
+    const { tail, peak, pick } = shaping(there.length ? there : sounding);
+    const absent = there.length ? "drop" : "keep"; // better doubtful hits than none
+    const options = { format, tail, peak, absent, bits: $("bits").value, ...($("which").value === "chosen" ? { pick } : {}) };
     hand(await api.download(now.job, options), format === "wav" ? "kit.zip" : `kit-${format}.zip`);
     say("The kit is downloading.");
   } catch (error) {
@@ -167,12 +209,12 @@ async function saveKit() {
 }
 
 function restart() {
-  now.job = null;
-  location.hash = "";
+  now.job = now.file = null;
+  history.pushState(null, "", location.pathname);
   sequencer.stop();
   wave?.pause();
   $("seq-play").textContent = "Start";
-  for (const id of ["kit", "steps", "take", "song", "work", "error"]) show(id, false);
+  for (const id of ["kit", "steps", "take", "song", "work", "error", "fingers"]) show(id, false);
   show("drop");
   $("file").value = "";
   $("file").focus();
@@ -194,6 +236,10 @@ function toggleSequencer() {
 function keys(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   if (event.target.matches("input:not([type=range]):not([type=checkbox]), select, textarea")) return;
+  if (event.key === " " && event.target === document.body && !$("song").hidden) {
+    event.preventDefault();
+    $("play").click();
+  }
   const pad = Object.values(pads).find((p) => DRUMS[p.drum].key === event.key.toLowerCase());
   if (pad && !$("kit").hidden) pad.play();
 }
@@ -206,6 +252,14 @@ document.addEventListener("keydown", keys);
 $("error-close").addEventListener("click", () => show("error", false));
 $("cancel").addEventListener("click", () => (now.job ? api.cancel(now.job).catch(fail) : restart()));
 $("again").addEventListener("click", restart);
+$("undo").addEventListener("click", () => { now.rolled -= 1; history.back(); });
+$("example").addEventListener("click", tryExample);
+// Back and forward go through the kits of the re-rolls, and from a kit to the start.
+window.addEventListener("popstate", () => {
+  const id = jobInAddress();
+  if (id && id !== now.job) reopen(id);
+  else if (!id && now.job) restart();
+});
 $("seq-play").addEventListener("click", toggleSequencer);
 $("seq-clear").addEventListener("click", () => sequencer.clear());
 $("tempo").addEventListener("change", (e) => { sequencer.bpm = Math.min(240, Math.max(40, Number(e.target.value) || 120)); });
@@ -219,7 +273,9 @@ const NAMES = { wav: "WAV files", sfz: "SFZ", hydrogen: "Hydrogen", decentsample
 async function greet() {
   try {
     const about = await api.state();
-    $("service").textContent = about.ready ? `Ready · ${about.version}` : about.problem;
+    $("service").textContent = about.ready ? "Ready" : about.problem;
+    $("version").textContent = about.ready ? ` · models ${about.version}` : "";
+    $("keep").textContent = about.keep_hours === 1 ? "after an hour" : `after ${about.keep_hours} hours`;
     $("service").classList.toggle("good", about.ready);
     $("limits").textContent = `up to ${Math.round(about.song_seconds / 60)} minutes and ${about.upload_mb} MB`;
     $("format").replaceChildren(...about.formats.map((f) => new Option(NAMES[f] || f, f)));
@@ -233,9 +289,5 @@ async function greet() {
 }
 
 greet();
-const kept = new URLSearchParams(location.hash.slice(1)).get("job");
-if (kept) {
-  show("drop", false);
-  show("work");
-  finish(kept).catch((error) => { restart(); fail(error); });
-}
+const kept = jobInAddress();
+if (kept) reopen(kept);

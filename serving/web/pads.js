@@ -45,6 +45,10 @@ export class Pad {
       make("label", {}, "Level", this.levelIn, this.levelOut),
       make("div", { className: "row" }, this.roll, this.save));
     this.card.style.setProperty("--drum", colour);
+    // On a phone, three of these stay under the thumbs while the page scrolls.
+    this.finger = make("button", { type: "button", className: "finger", textContent: title, tabIndex: -1 });
+    this.finger.style.setProperty("--drum", colour);
+    this.finger.addEventListener("pointerdown", (e) => { e.preventDefault(); this.play(); });
     this.card.dataset.drum = drum;
     this.button.addEventListener("pointerdown", (e) => { e.preventDefault(); this.button.focus(); this.play(); });
     this.button.addEventListener("click", (e) => { if (e.detail === 0) this.play(); }); // keyboard and screen readers
@@ -56,12 +60,13 @@ export class Pad {
   }
 
   async show(hits) {
+    if (hits.length === this.hits.length && hits.length && hits.every((hit, i) => hit.audio === this.hits[i].audio)) return;
     this.hits = await Promise.all(hits.map(async (hit) => ({ ...hit, buffer: await decodeHit(hit.audio) })));
     this.chosen = 0;
     this.list.replaceChildren(...this.hits.map((hit, i) => this.candidate(hit, i)));
     const there = this.hits.length > 0;
-    for (const control of [this.button, this.tailIn, this.levelIn, this.save]) control.disabled = !there;
-    this.card.classList.toggle("absent", !this.hits[0]?.present);
+    for (const control of [this.button, this.finger, this.tailIn, this.levelIn, this.save]) control.disabled = !there;
+    this.card.classList.toggle("absent", this.absent);
     this.choose(0, false);
   }
 
@@ -69,6 +74,7 @@ export class Pad {
     const percent = Math.round(100 * hit.confidence);
     const chip = make("button", { type: "button", className: "chip" }, `${i + 1}`, make("small", { textContent: `${percent} %` }));
     chip.setAttribute("role", "radio");
+    chip.title = `heard at ${hit.time.toFixed(2)} s, seed ${hit.seed}`;
     chip.setAttribute("aria-label", `Candidate ${i + 1}, confidence ${percent} percent`);
     chip.style.setProperty("--part", hit.confidence);
     chip.addEventListener("click", () => this.choose(i));
@@ -89,9 +95,9 @@ export class Pad {
       chip.tabIndex = i === j ? 0 : -1;
     });
     const hit = this.hits[i];
-    if (!hit) this.trust.textContent = "Nothing was heard of this drum.";
-    else if (!hit.present) this.trust.textContent = `Probably not in this song (${Math.round(100 * hit.confidence)} %)`;
-    else this.trust.textContent = `${Math.round(100 * hit.confidence)} % sure, heard at ${hit.time.toFixed(2)} s`;
+    if (!hit) this.trust.textContent = "Nothing was heard of this drum. Re-roll tries again.";
+    else if (!hit.present) this.trust.textContent = "Probably not in this song; left out of the kit.";
+    else this.trust.textContent = `${hit.confidence < 0.35 ? "Only " : ""}${Math.round(100 * hit.confidence)} % sure`;
     this.draw();
     if (aloud && hit) this.play();
     this.on.chosen(this);
@@ -105,10 +111,16 @@ export class Pad {
     document.body.dataset.played = `${this.drum}@${start.toFixed(3)}`;
   }
 
+  get absent() {
+    return !this.hits[0]?.present;
+  }
+
   flash() {
-    this.button.classList.remove("hit");
-    void this.button.offsetWidth; // restarts the animation
-    this.button.classList.add("hit");
+    for (const button of [this.button, this.finger]) {
+      button.classList.remove("hit");
+      void button.offsetWidth; // restarts the animation
+      button.classList.add("hit");
+    }
   }
 
   shape() {

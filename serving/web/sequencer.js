@@ -14,6 +14,13 @@ export class Sequencer {
     this.bpm = 120;
     this.original = null; // {buffer, offset, level} or null
     this.cells = {};
+    grid.append(document.createElement("span"), ...Array.from({ length: STEPS }, (_, step) => {
+      const beat = document.createElement("span");
+      beat.className = "beat";
+      beat.textContent = step % 4 ? "" : `${step / 4 + 1}`;
+      beat.setAttribute("aria-hidden", "true");
+      return beat;
+    }));
     for (const [row, drum] of Object.keys(DRUMS).entries()) {
       const name = document.createElement("span");
       name.className = "grid-name";

@@ -104,6 +104,16 @@ def test_a_reroll_changes_one_drum_and_keeps_the_rest(served, loop):
     assert [hit["seed"] for hit in new["snare"]] == [5, 6]
 
 
+def test_the_song_can_be_had_back_until_it_is_deleted(served, loop):
+    with served() as client:
+        job = submit(client, loop)
+        answer = client.get(f"/jobs/{job}/song")
+        assert answer.content == loop
+        assert answer.headers["content-type"] == "application/octet-stream"
+        client.delete(f"/jobs/{job}")
+        assert client.get(f"/jobs/{job}/song").status_code == 404
+
+
 def test_only_what_is_done_has_a_kit_or_can_be_rerolled(served, loop):
     with served(FakeExtractor(seconds=2.0)) as client:
         job = submit(client, loop)
@@ -208,6 +218,7 @@ def test_an_unknown_job_is_a_404(served, id):
         for method, path in [
             ("GET", ""),
             ("GET", "/kit"),
+            ("GET", "/song"),
             ("POST", "/retry"),
             ("POST", "/cancel"),
             ("DELETE", ""),

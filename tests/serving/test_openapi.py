@@ -31,6 +31,7 @@ def test_every_route_tells_its_parameters_answers_and_errors(served):
         "GET /jobs/{id}",
         "DELETE /jobs/{id}",
         "GET /jobs/{id}/kit",
+        "GET /jobs/{id}/song",
         "GET /jobs/{id}/hits/{drum}/{rank}",
         "POST /jobs/{id}/reroll",
         "POST /jobs/{id}/retry",

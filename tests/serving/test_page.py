@@ -69,6 +69,8 @@ def files(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("songs")
     audio.write(folder / "midnight drive.wav", song(12))
     audio.write(folder / "long.flac", song(60))
+    chord = sum(np.sin(2 * np.pi * hz * np.arange(8 * audio.RATE) / audio.RATE) for hz in (220, 277, 330))
+    audio.write(folder / "no drums.wav", 0.1 * chord)
     audio.write(folder / "silence.wav", np.zeros((2, 44100), np.float32))
     (folder / "letter.wav").write_text("Dear sirs, this is no sound.")
     return {path.stem: path for path in folder.iterdir()}
@@ -95,6 +97,14 @@ def until(page, expression: str, seconds: float = 90) -> None:
     while not page.evaluate(expression):
         assert time.monotonic() < deadline, expression
         time.sleep(0.05)
+
+
+SEEN = "[...document.querySelectorAll('.card[data-drum=%s] .chip')].map(c => c.title).join()"
+
+
+def chips(page, drum: str) -> str:
+    """What tells a drum's candidates from others: their seeds."""
+    return page.evaluate(SEEN % drum)
 
 
 def extract(page, path: Path, candidates: str = "2") -> None:
@@ -147,10 +157,18 @@ def test_upload_wait_play_reroll_download(page, files):
     assert page.inner_text('.card[data-drum="kick"] output >> nth=0') == "200 ms"
     picture(page, "page-kit")
 
-    before = page.url
+    before, kicks, hats = page.url, chips(page, "kick"), chips(page, "hihat")
     page.click('.card[data-drum="hihat"] button:has-text("Re-roll")')
     page.wait_for_url(lambda url: url != before)
     until(page, "document.getElementById('said').textContent.startsWith('New hihat')")
+    rolled = chips(page, "hihat")
+    assert (chips(page, "kick"), rolled != hats) == (kicks, True), "only the one drum changed"
+    assert page.get_attribute('.card[data-drum="kick"] .chip >> nth=1', "aria-checked") == "true"
+    page.click("#undo")
+    page.wait_for_url(before)
+    until(page, f"{SEEN % 'hihat'} === {hats!r}")
+    page.go_forward()
+    until(page, f"{SEEN % 'hihat'} === {rolled!r}")
 
     with page.expect_download() as wav:
         page.click('.card[data-drum="kick"] button:has-text("WAV")')
@@ -165,12 +183,39 @@ def test_upload_wait_play_reroll_download(page, files):
     assert sorted(names) == ["dose.sfz", "hihat.wav", "kick.wav", "snare.wav"]
 
 
-def test_the_kit_survives_a_reload(page, files):
+def test_the_kit_and_the_song_survive_a_reload(page, files):
     extract(page, files["midnight drive"], "1")
     page.reload()
     page.wait_for_selector("#kit:not([hidden])")
+    until(page, "document.getElementById('clock').value.endsWith('0:12')")
+    page.keyboard.press("Space")
+    until(page, "document.getElementById('play').textContent === 'Pause'")
+    page.keyboard.press("Space")
     page.keyboard.press("a")
     assert page.evaluate("document.body.dataset.played").startswith("kick@")
+
+
+def test_the_example_needs_no_file_and_back_leads_to_the_start(page):
+    page.wait_for_selector("#service.good")
+    page.click("#example")
+    page.wait_for_selector("#kit:not([hidden])")
+    assert page.inner_text("#song-title") == "example.flac"
+    page.go_back()
+    page.wait_for_selector("#drop:not([hidden])")
+    assert page.is_hidden("#kit")
+
+
+def test_a_drum_that_is_not_there_is_told(page, files):
+    extract(page, files["no drums"], "2")
+    absent = page.locator(".card.absent .trust").all_inner_texts()
+    assert absent
+    assert all(text.startswith(("Probably not in this song", "Nothing was heard")) for text in absent)
+    assert page.locator("#legend li").count() + len(absent) == 3, "no mark where there is no drum"
+    with page.expect_download() as kit:
+        page.click("#download")
+    names = zipfile.ZipFile(io.BytesIO(kit.value.path().read_bytes())).namelist()
+    assert len(names) == (3 - len(absent) or 3), "what is not there is left out, unless that is everything"
+    picture(page, "page-absent")
 
 
 def test_sequencer_plays_beside_the_original_and_by_keyboard_alone(page, files):
@@ -229,13 +274,15 @@ def test_a_service_that_went_away_is_told(page, files):
 
 def test_a_phone_shows_everything_without_sideways_scrolling(browser, server, files):
     context = browser.new_context(
-        viewport={"width": 390, "height": 844}, device_scale_factor=2, has_touch=True
+        viewport={"width": 390, "height": 844}, device_scale_factor=2, has_touch=True, is_mobile=True
     )
     page = context.new_page()
     page.goto(server.url)
     extract(page, files["midnight drive"], "4")
     page.tap('.card[data-drum="snare"] .pad')
     assert page.evaluate("document.body.dataset.played").startswith("snare@")
+    page.tap(".finger >> nth=2")
+    assert page.evaluate("document.body.dataset.played").startswith("hihat@")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     small = page.evaluate(
         "[...document.querySelectorAll('button')].filter(b => b.offsetParent && !b.matches('.step')"

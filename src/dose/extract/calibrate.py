@@ -98,6 +98,43 @@ def calibrate(
     `report`: expected calibration errors and reliability curves of both probabilities from cross-validation
     over mixes (a mix is never judged by a regression that saw it), and the counts.
     """
+    return {
+        drum: {**confidence.to_json(_fit(table)), "report": _cross_validated(table), "mixes": len(examples)}
+        for drum, table in _gathered(extractor, examples, drums, progress).items()
+    }
+
+
+def examine(
+    extractor: Extractor,
+    examples: Sequence[Example],
+    *,
+    drums: Sequence[str] = DRUMS,
+    progress: Callable[[int], None] = lambda done: None,
+) -> dict[str, dict[str, Any]]:
+    """drum -> how the bundle's own confidence does on mixes that it was not fitted to.
+
+    As `report` in `calibrate`, and under `said_present` the share of mixes with and without the drum in which
+    it was reported as present.
+    """
+    told: dict[str, dict[str, Any]] = {}
+    for drum, table in _gathered(extractor, examples, drums, progress).items():
+        parts = extractor.calibration.get(drum, confidence.UNCALIBRATED)
+        there = parts.present(table.x)
+        told[drum] = _report(there, parts.confidence(table.x), table)
+        told[drum]["said_present"] = {
+            name: _share_said(there, table, value, extractor.search.present)
+            for name, value in (("with", 1.0), ("without", 0.0))
+        }
+    return told
+
+
+def _gathered(
+    extractor: Extractor,
+    examples: Sequence[Example],
+    drums: Sequence[str],
+    progress: Callable[[int], None],
+) -> dict[str, "_Table"]:
+    """Every try for each example as it is and without each drum; drums that never sounded are left out."""
     gathered = {drum: _Seen(features=[], present=[], right=[], mix=[]) for drum in drums}
     yardsticks = {drum: _yardstick([e.shots[drum] for e in examples]) for drum in drums}
     for i, example in enumerate(examples):
@@ -107,15 +144,14 @@ def calibrate(
                 mix = example.mix if there else example.mix - example.stems[drum]
                 _gather(extractor, gathered[drum], mix, drum, there, truth, limit, i)
         progress(i + 1)
-    return {
-        drum: {
-            **confidence.to_json(_fit(seen.table())),
-            "report": _report(seen.table()),
-            "mixes": len(examples),
-        }
-        for drum, seen in gathered.items()
-        if seen.features
-    }
+    return {drum: seen.table() for drum, seen in gathered.items() if seen.features}
+
+
+def _share_said(there: np.ndarray, table: "_Table", present: float, limit: float) -> float:
+    """Of the mixes with (1) or without (0) the drum, the share in which its best try reaches `limit`."""
+    mine = table.present == present
+    said = [there[mine & (table.mix == m)].max() >= limit for m in np.unique(table.mix[mine])]
+    return round(float(np.mean(said)), 4) if said else float("nan")
 
 
 def calibrate_bundle(
@@ -134,11 +170,13 @@ def calibrate_bundle(
     return recalibrate(folder, made)
 
 
-def rmod_examples(config: "RmodConfig", bank: "Bank", count: int, start: int = 0) -> Iterable[Example]:
-    """Mixes start..start+count of RMOD's val split."""
+def rmod_examples(
+    config: "RmodConfig", bank: "Bank", count: int, start: int = 0, split: str = "val"
+) -> Iterable[Example]:
+    """Mixes start..start+count of one of RMOD's splits."""
     from dose.rmod.dataset import stream
 
-    for item in stream(config, bank, "val", start, start + count, stems=True):
+    for item in stream(config, bank, split, start, start + count, stems=True):
         assert item.stems is not None
         stems = {drum: item.stems[drum] for drum in DRUMS}
         yield Example(mix=item.mix, stems=stems, shots=item.shots)
@@ -175,7 +213,7 @@ def _fit(table: _Table) -> Calibration:
     )
 
 
-def _report(table: _Table) -> dict[str, Any]:
+def _cross_validated(table: _Table) -> dict[str, Any]:
     """Each row judged by regressions fitted on the mixes of the other folds."""
     told_present, told_right = np.zeros(len(table.x)), np.zeros(len(table.x))
     for fold in range(FOLDS):
@@ -184,6 +222,10 @@ def _report(table: _Table) -> dict[str, Any]:
             continue
         parts = _fit(table.rows(~out))
         told_present[out], told_right[out] = parts.present(table.x[out]), parts.confidence(table.x[out])
+    return _report(told_present, told_right, table)
+
+
+def _report(told_present: np.ndarray, told_right: np.ndarray, table: _Table) -> dict[str, Any]:
     return {
         name: {
             "ece": round(confidence.expected_calibration_error(told, truth, table.weight), 4),
