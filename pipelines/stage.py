@@ -4,12 +4,10 @@ import sys
 from collections.abc import Callable
 
 from dose.errors import DoseError
-from dose.files import die_with_parent
 
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Runs `main` so that it dies with `dvc repro`; a user's mistake becomes one sentence and exit code 1."""
-    die_with_parent()
+    """Runs `main`; a user's mistake becomes one sentence and exit code 1."""
     try:
         main()
     except DoseError as e:

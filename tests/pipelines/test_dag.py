@@ -43,9 +43,9 @@ def test_a_second_repro_runs_no_stage(done):
     print(f"no-op repro: {time.monotonic() - began:.1f} s")
 
 
-def killed_twice(project: Project, stage: str) -> None:
-    """Starts the stage and kills dvc alone, twice: once early in it, once while it makes up for the first."""
-    for moment in (2, 6):  # seconds: in the imports or just after them; in the work
+def killed_again_and_again(project: Project, stage: str) -> None:
+    """Starts the stage and kills dvc alone, early and late, each time while it makes up for the last."""
+    for moment in (0.3, 2, 6):  # seconds: in the imports; just after them; in the work
         (project.folder / "repro.log").unlink(missing_ok=True)
         killed = project.start(stage)
         wait_for(lambda run=killed: project.begun(stage, run), 300, f"stage {stage} begins")
@@ -58,7 +58,7 @@ def killed_twice(project: Project, stage: str) -> None:
 @pytest.mark.parametrize("stage", ["sources", "rmod", "codec", "tokens", "sweep@kick"])
 def test_sigkill_in_a_stage_leaves_no_orphan_and_the_next_run_ends_the_same(done, tmp_path, stage):
     project = Project(tmp_path)
-    killed_twice(project, stage)
+    killed_again_and_again(project, stage)
     project.repro(stage)
     for path, digest in project.hashes().items():
         if path in EXACT:
@@ -73,6 +73,6 @@ def test_sigkill_in_a_late_stage_ends_the_same(done, stage):
     """In the finished project, whose stage is forgotten first: what comes before need not run again."""
     before = done.results()
     done.forget(stage)
-    killed_twice(done, stage)
+    killed_again_and_again(done, stage)
     done.repro()
     assert done.results() == before

@@ -33,7 +33,7 @@ class Layer:
 
 @dataclasses.dataclass(kw_only=True)
 class Cache:
-    """Keys and values of every layer, [layers, B, H, rows, head size] each; `length` rows are filled."""
+    """Keys and values of every layer, [layers, B, H, rows, head size] each: `length` rows, then zeros."""
 
     keys: Tensor
     values: Tensor
@@ -74,8 +74,8 @@ class Engine:
         c = self.config
         shape = (c.layers, batch, c.heads, prefix + rows, c.head_size)
         return Cache(
-            keys=torch.empty(shape, dtype=self.dtype, device=self.device),
-            values=torch.empty(shape, dtype=self.dtype, device=self.device),
+            keys=torch.zeros(shape, dtype=self.dtype, device=self.device),
+            values=torch.zeros(shape, dtype=self.dtype, device=self.device),
             prefix=prefix,
             rotation=rotations(self.model.positions(prefix, rows), c) if self.model.rotary else None,
         )
@@ -105,8 +105,7 @@ class Engine:
             keys, values = cache.keys[i], cache.values[i]
             keys[:, :, n : n + 1] = k
             values[:, :, n : n + 1] = v
-            y = F.scaled_dot_product_attention(q, keys[:, :, : n + 1], values[:, :, : n + 1])
-            x = self._finish(layer, x, y)
+            x = self._finish(layer, x, attend(q, keys, values, n + 1))
         cache.length = n + 1
         return self._logits(x)
 
@@ -126,6 +125,21 @@ class Engine:
     def _logits(self, x: Tensor) -> Tensor:
         logits = self.head(self.model.ln(x[:, -1]).to(self.dtype))
         return logits.float().view(-1, self.config.codebooks, self.config.vocabulary)
+
+
+def attend(q: Tensor, keys: Tensor, values: Tensor, length: int) -> Tensor:
+    """One query per head [B, H, 1, h] over the first `length` of the cached rows [B, H, rows, h].
+
+    On a CPU in bfloat16, SDPA repacks keys and values at every call. Two products over the whole cache, with
+    no weight on the rows that are still empty, read it once, in place: 3 to 5 times faster.
+    """
+    if q.dtype == torch.float32 or q.is_cuda:
+        return F.scaled_dot_product_attention(q, keys[:, :, :length], values[:, :, :length])
+    b, h, rows, size = keys.shape
+    scores = torch.bmm(q.reshape(b * h, 1, size), keys.view(b * h, rows, size).transpose(1, 2))
+    weights = q.new_zeros(b * h, 1, rows)
+    weights[..., :length] = (scores[..., :length].float() * size**-0.5).softmax(-1)
+    return torch.bmm(weights, values.view(b * h, rows, size)).view(b, h, 1, size)
 
 
 def linear(module: torch.nn.Linear, precision: Precision) -> Linear:
