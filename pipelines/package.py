@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from tqdm import tqdm
 
 from dose import config, files
@@ -15,7 +16,7 @@ from dose.drums import DRUMS
 from dose.errors import ConfigError, DoseError
 from dose.extract.bundle import Bundle, assemble
 from dose.extract.calibrate import calibrate_bundle
-from dose.registry import Registry, model_name
+from dose.registry import DATA_TAG, Registry, model_name
 from dose.rmod import RmodConfig
 from dose.sources.catalogue import Bank
 from dose.sweep.table import read_trials
@@ -28,6 +29,7 @@ SOURCES = Path("data/sources")
 SWEEP = Path("data/sweep")
 SCORES = Path("data/evaluate/metrics.json")
 EXPERIMENTS = ("dose", "dose-codec")  # of the sweep and evaluate stages, of a codec fitted here
+LATER = ("evaluate", "package")  # outputs that are made of models
 ROW = "DOSE"  # the row of the table that scores these models
 
 
@@ -111,7 +113,7 @@ def register(bundle: Bundle) -> dict[str, Any]:
     """Versions and aliases by model; the same files a second time are no new version."""
     registry = Registry()
     registry.tracker.ensure_store()
-    tags = lineage_tags() | {"dose.bundle": bundle.version, "dose.data_id": bundle.data_id}
+    tags = origin(Path()) | {"dose.bundle": bundle.version, "dose.data_id": bundle.data_id}
     versions = registry.register(bundle, tags=tags, runs=runs(registry))
     told = {}
     for drum, version in versions.items():
@@ -119,6 +121,17 @@ def register(bundle: Bundle) -> dict[str, Any]:
         told[model_name(drum)] = {"version": version.version, "aliases": aliases}
         print(f"package: {model_name(drum)} version {version.version} {', '.join(aliases)}")
     return told
+
+
+def origin(root: Path) -> dict[str, str]:
+    """Tags that tie a version to code, machine and data: dvc's hash of every output it was made from."""
+    lock = root / "dvc.lock"
+    stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
+    outputs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", ())}
+    names = {path: path.removeprefix("data/").replace("/", ".") for path in outputs}
+    return lineage_tags(root) | {
+        f"{DATA_TAG}{name}": outputs[path] for path, name in names.items() if name not in LATER
+    }
 
 
 def runs(registry: Registry, root: Path = Path()) -> dict[str, str]:

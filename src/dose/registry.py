@@ -25,6 +25,7 @@ from dose.extract.bundle import Bundle, assemble, open_bundle
 from dose.tracking import ModelVersion, Tracker
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+DATA_TAG = "dose.dvc."  # tags of a version: dvc's hash of each stage's output that it was made from
 EXPERIMENT = "dose"
 HOME = Path("data/registry")  # below the project's root: audit log, local copies, the live bundle
 

@@ -7,6 +7,8 @@ from dose.drums import DRUMS
 EXAMPLE = """example:
   dose registry list
   dose registry log
+  dose registry lineage kick         # its champion: Bento, MLflow run, data, recipe
+  dose registry lineage dose:0123456789-abcdef0123
   dose promote kick --reason "tighter attack on the test set"
   dose promote all
   dose rollback kick
@@ -21,6 +23,9 @@ def register(subparsers) -> None:
     listing.set_defaults(run=run_list)
     log = actions.add_parser("log", help="print the audit log", **shape)
     log.set_defaults(run=run_log)
+    lineage = actions.add_parser("lineage", help="print where a model or a Bento comes from", **shape)
+    lineage.add_argument("what", metavar="DRUM|DRUM/VERSION|BENTO")
+    lineage.set_defaults(run=run_lineage)
     promote = subparsers.add_parser("promote", help="make a model the champion", **shape)
     promote.add_argument("drum", choices=[*DRUMS, "all"])
     promote.add_argument("--version", type=int, help="which one (default: the challenger)")
@@ -54,6 +59,15 @@ def run_log(args: argparse.Namespace) -> None:
     for m in Registry().history():
         aliases = ", ".join(f"{a} {v}" for a, v in sorted(m.after.items()))
         print(f"{m.time}  {m.action:8s} {model_name(m.drum)} {m.version} ({aliases}) by {m.by}: {m.reason}")
+
+
+def run_lineage(args: argparse.Namespace) -> None:
+    from dose.registry import Registry
+    from dose.retrain.trace import resolve, trace
+
+    registry = Registry()
+    for drum, version in resolve(registry, args.what).items():
+        print("\n".join(trace(registry, drum, version)))
 
 
 def run_promote(args: argparse.Namespace) -> None:

@@ -38,6 +38,8 @@ def markdown(run: Journal) -> str:
         lines += [_line(COLUMNS), _line(["---"] * len(COLUMNS)), *(_line(row) for row in rows), ""]
     for drum, reasons in _reasons(run).items():
         lines += [f"Against the {drum}:", "", *(f"- {reason}" for reason in reasons), ""]
+    if sounds := _sounds(run):
+        lines += ["Sounds:", "", *(f"- [{s}]({s})" for s in sounds), ""]
     lines += ["| phase | result |", "|---|---|"]
     lines += [f"| {p} | {_told(run, p)} |" for p in PHASES]
     return "\n".join(lines) + "\n"
@@ -52,7 +54,7 @@ def page(run: Journal) -> str:
     for drum, reasons in _reasons(run).items():
         parts.append(f"<h2>Against the {_safe(drum)}</h2>")
         parts.append("<ul>" + "".join(f"<li>{_safe(r)}</li>" for r in reasons) + "</ul>")
-    if sounds := run.done.get("evaluate", {}).get("sounds", []):
+    if sounds := _sounds(run):
         parts.append("<h2>Sounds</h2>")
         parts += [
             f'<p>{_safe(s)}<br><audio controls preload="none" src="{_safe(s)}"></audio></p>' for s in sounds
@@ -69,6 +71,11 @@ def page(run: Journal) -> str:
 
 def _verdicts(run: Journal) -> dict[str, Any]:
     return run.done.get("gate", {}).get("verdicts", {})
+
+
+def _sounds(run: Journal) -> list[str]:
+    """Paths below the run's folder, of what both kits made of the same mixes."""
+    return run.done.get("evaluate", {}).get("sounds", [])
 
 
 def _rows(run: Journal) -> list[tuple[str, ...]]:

@@ -34,6 +34,10 @@ class Packaging(Protocol):
 
     def pack(self, root: Path, out: Path) -> Bundle: ...
 
+    def origin(self, root: Path) -> dict[str, str]:
+        """Tags that tie a version to code and data."""
+        ...
+
     def runs(self, registry: Registry, root: Path) -> dict[str, str]:
         """Drum -> id of the MLflow run that trained it."""
         ...
@@ -135,13 +139,14 @@ class ProjectSteps:
     def _promote(self, run: Journal, folder: Path) -> dict[str, Any]:
         """Registers all drums as challengers and moves the alias of those that passed."""
         bundle = open_bundle(folder / "challenger")
+        self.registry.tracker.ensure_store()
         tags = {
+            **self.packaging.origin(self.workshop.place),
             "dose.retrain": run.id,
             "dose.bundle": bundle.version,
             "dose.data_id": bundle.data_id,
             "mlflow.source.git.commit": run.done["repro"]["commit"],
         }
-        self.registry.tracker.ensure_store()
         trained = self.packaging.runs(self.registry, self.workshop.place)
         versions = self.registry.register(bundle, tags=tags, runs=trained)
         gate = run.done["gate"]

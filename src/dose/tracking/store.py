@@ -137,21 +137,24 @@ class Tracker:
     def find_run(self, key: str) -> RunRecord | None:
         return next(iter(self.runs({KEY: key})), None)
 
+    def run(self, run_id: str) -> RunRecord | None:
+        """The run of that id, deleted or not; None where the store has none such."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return _record(self.client.get_run(run_id))
+        except MlflowException as e:
+            if e.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+
     def runs(self, tags: Mapping[str, str]) -> Iterator[RunRecord]:
         """Every live run of the experiment that carries all of `tags`, newest first."""
         query = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
         token = None
         while True:
             page = self.client.search_runs([self.experiment_id], query, max_results=1000, page_token=token)
-            for run in page:
-                yield RunRecord(
-                    id=run.info.run_id,
-                    name=run.info.run_name,
-                    status=run.info.status,
-                    tags=dict(run.data.tags),
-                    params=dict(run.data.params),
-                    metrics=dict(run.data.metrics),
-                )
+            yield from map(_record, page)
             token = page.token
             if not token:
                 return
@@ -201,12 +204,18 @@ class Tracker:
     # Models
 
     def log_model(self, run_id: str | None, name: str, folder: Path | str, tags: Mapping[str, str]) -> str:
-        """Stores a folder as a logged model of the run and gives its id; once per (run, name, dose.hash)."""
+        """Stores a folder as a logged model of the run and gives its id; once per (run, name, dose.hash).
+
+        One that was begun by a process which died is gone on with.
+        """
         query = f"name = '{name}' and tags.`{HASH}` = '{tags[HASH]}'"
-        for model in self.client.search_logged_models([self.experiment_id], query):
-            if (model.source_run_id or None) == run_id and model.status.name == "READY":
-                return model.model_id
-        model = self.client.create_logged_model(
+        model = None
+        for found in self.client.search_logged_models([self.experiment_id], query):
+            if (found.source_run_id or None) == run_id:
+                if found.status.name == "READY":
+                    return found.model_id
+                model = found
+        model = model or self.client.create_logged_model(
             self.experiment_id, name=name, source_run_id=run_id, tags=dict(tags), model_type="dose"
         )
         self.client.log_model_artifacts(model.model_id, str(folder))
@@ -295,6 +304,17 @@ class Tracker:
         with files.atomic(to) as beside, tempfile.TemporaryDirectory(dir=beside.parent) as scratch:
             got = download_artifacts(artifact_uri=source, dst_path=scratch, tracking_uri=self.uri)
             Path(got).rename(beside)
+
+
+def _record(run: Any) -> RunRecord:
+    return RunRecord(
+        id=run.info.run_id,
+        name=run.info.run_name,
+        status=run.info.status,
+        tags=dict(run.data.tags),
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+    )
 
 
 def now_ms() -> int:

@@ -155,6 +155,9 @@ class Project:
     def runs(self, registry, root):
         return {drum: f"run of {drum} {self.workshop.round}" for drum in DRUMS}
 
+    def origin(self, root):
+        return {"dose.dvc.tokens": f"md5 {self.workshop.round}"}
+
     def wants_bento(self, root):
         return True
 
@@ -207,9 +210,13 @@ def test_twenty_new_sounds_and_a_better_kick(project):
     version = project.tracker.version("dose-kick", 2)
     assert version.tags["dose.retrain"] == outcome.run.id
     assert version.tags["mlflow.source.git.commit"] == "decaf"
+    assert version.tags["dose.dvc.tokens"] == "md5 2"
+    assert version.run_id == "run of kick 2"
+    assert project.labels == {"dose-kick": "2", "dose-snare": "1", "dose-hihat": "1"}
     report = (project.job().folder(outcome.run) / "report.md").read_text()
     assert "| kick | spectral |" in report
     assert "Against the snare" in report
+    assert "sounds/champion/1-kick.flac" in report
     assert project.registry.history()[-1].reason == f"retraining {outcome.run.id} passed the gate"
     assert not project.workshop.place.exists()
     assert project.start(force="again").status == "nothing to do"
