@@ -1,11 +1,12 @@
 """Generation: the prompt once, then row by row of K tokens against the cache, many requests together."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from dose.model.captured import CapturedStep
 from dose.model.engine import Cache, Engine
 from dose.model.sampling import Chooser, Sampling
 from dose.model.transformer import Dose, ModelConfig
@@ -77,15 +78,19 @@ class _Run:
         if row >= last:
             return self.out
         logits, cache = self._prefill()
+        step = self._stepper(cache)
         while True:
             tokens = self._choose(logits, row)
             self.out[self.alive, row] = tokens.cpu()
             if row + 1 >= last:
                 return self.out
+            before = len(self.alive)
             tokens = self._retire(tokens, row, cache)
             if not self.alive:
                 return self.out
-            logits = self.engine.step(self._embed(tokens, row + 1), cache)
+            if len(self.alive) < before:  # a graph's shapes are fixed
+                step = self._stepper(cache)
+            logits = step(self._embed(tokens, row + 1))
             row += 1
 
     def _prefill(self) -> tuple[Tensor, Cache]:
@@ -100,6 +105,12 @@ class _Run:
         # One by one: as fast where arithmetic is the limit, and rounding cannot depend on the company.
         logits = [self.engine.prefill(x[i : i + 1], cache, slice(i, i + 1)) for i in range(len(x))]
         return torch.cat(logits), cache
+
+    def _stepper(self, cache: Cache) -> Callable[[Tensor], Tensor]:
+        """One embedded row per lane [lanes, 1, d] to its logits [lanes, K, V]."""
+        if cache.keys.is_cuda:
+            return CapturedStep(self.engine, cache)
+        return lambda x: self.engine.step(x, cache)
 
     def _choose(self, logits: Tensor, row: int) -> Tensor:
         """Logits [lanes, K, V] to tokens [alive, K]."""

@@ -86,30 +86,32 @@ class Engine:
         rotation = None if cache.rotation is None else cache.rotation[:, :s]
         mask = self.model.mask(s, cache.prefix, x.device)
         for i, layer in enumerate(self.many):
-            q, k, v = self._qkv(layer, x, rotation)
+            q, k, v = self.qkv(layer, x, rotation)
             cache.keys[i, request, :, :s] = k
             cache.values[i, request, :, :s] = v
             y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
             if i == len(self.many) - 1:
                 x, y = x[:, -1:], y[:, :, -1:]
-            x = self._finish(layer, x, y)
+            x = self.finish(layer, x, y)
         cache.length = s
-        return self._logits(x)
+        return self.logits(x)
 
     def step(self, x: Tensor, cache: Cache) -> Tensor:
         """One embedded row per request [B, 1, d]; its logits [B, K, V] (fp32)."""
         n = cache.length
         rotation = None if cache.rotation is None else cache.rotation[:, n : n + 1]
         for i, layer in enumerate(self.few):
-            q, k, v = self._qkv(layer, x, rotation)
+            q, k, v = self.qkv(layer, x, rotation)
             keys, values = cache.keys[i], cache.values[i]
             keys[:, :, n : n + 1] = k
             values[:, :, n : n + 1] = v
-            x = self._finish(layer, x, attend(q, keys, values, n + 1))
+            x = self.finish(layer, x, attend(q, keys, values, n + 1))
         cache.length = n + 1
-        return self._logits(x)
+        return self.logits(x)
 
-    def _qkv(self, layer: Layer, x: Tensor, rotation: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    # The three parts of a step that `captured` shares.
+
+    def qkv(self, layer: Layer, x: Tensor, rotation: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         b, s, _ = x.shape
         qkv = layer.qkv(layer.block.ln1(x).to(self.dtype))
         q, k, v = qkv.view(b, s, 3, self.config.heads, self.config.head_size).permute(2, 0, 3, 1, 4).unbind(0)
@@ -117,12 +119,12 @@ class Engine:
             q, k = rotate(q, rotation), rotate(k, rotation)
         return q, k, v
 
-    def _finish(self, layer: Layer, x: Tensor, y: Tensor) -> Tensor:
+    def finish(self, layer: Layer, x: Tensor, y: Tensor) -> Tensor:
         b, s, d = x.shape
         x = x + layer.proj(y.transpose(1, 2).reshape(b, s, d))
         return x + layer.down(F.gelu(layer.up(layer.block.ln2(x).to(self.dtype))))
 
-    def _logits(self, x: Tensor) -> Tensor:
+    def logits(self, x: Tensor) -> Tensor:
         logits = self.head(self.model.ln(x[:, -1]).to(self.dtype))
         return logits.float().view(-1, self.config.codebooks, self.config.vocabulary)
 
