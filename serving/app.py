@@ -26,7 +26,9 @@ from serving.house import House
 from serving.jobs import JobStore
 from serving.runner import Runner
 from serving.settings import ServingConfig, api_key, load_config, state_folder
+from serving.shadow import Shadows
 from serving.short import extract
+from serving.signals import Signals
 from serving.state import StateReply, state
 from serving.uploads import Ask, Choice, Options, Shape
 
@@ -47,6 +49,7 @@ def create_app(make_engine: Callable[[ServingConfig], Engine] | None = None) -> 
         yield
         telemetry.event("stopping")
         house.runner.stop()
+        house.shadows.stop()
         house.engine.stop()
         house.store.close()
 
@@ -71,6 +74,7 @@ def build_house(make_engine: Callable[[ServingConfig], Engine] | None) -> House:
     config = load_config()
     engine = make_engine(config) if make_engine else Engine(config)
     store = JobStore(state_folder(config), config.song_attempts)
+    signals = Signals(config)
     return House(
         config=config,
         engine=engine,
@@ -78,7 +82,9 @@ def build_house(make_engine: Callable[[ServingConfig], Engine] | None) -> House:
         uploads=Desk("uploads", config.concurrency, config.queue, config.wait_seconds),
         buckets=Buckets(config.rate_per_minute, config.burst),
         store=store,
-        runner=Runner(config, engine, store),
+        runner=Runner(config, engine, store, signals),
+        shadows=Shadows(engine, config.short),
+        signals=signals,
         key=api_key(),
     )
 

@@ -11,10 +11,11 @@ import numpy as np
 
 from dose.drums import DRUMS
 from dose.errors import DoseError, MissingInputError
-from serving import telemetry
+from serving import ledger, telemetry
 from serving.admission import Refusal
 from serving.batching import Batcher
 from serving.settings import ROOT, ServingConfig
+from serving.trial import Record, Trial
 
 Load = Callable[[Path], Any]
 
@@ -49,11 +50,12 @@ def stamp(folder: Path) -> tuple[Any, ...]:
 
 
 class Models:
-    """One loaded bundle: the extractor, with its passes joined across requests."""
+    """One loaded bundle: the extractor, with its passes joined across requests, and how it has done."""
 
-    def __init__(self, extractor: Any, wait: float, rows: int) -> None:
-        self.extractor = extractor
-        self.batcher = Batcher(extractor.sample, wait, rows)
+    def __init__(self, extractor: Any, config: ServingConfig, place: tuple[Any, ...]) -> None:
+        self.extractor, self.place = extractor, place  # as `stamp` has it
+        self.batcher = Batcher(extractor.sample, config.batch_wait_ms / 1000, config.batch_rows)
+        self.record = Record(config.canary.requests)
         extractor.sample = self.batcher
 
     @property
@@ -69,12 +71,19 @@ class Engine:
     """Hands out the models in use; loads and reloads in a thread of its own."""
 
     def __init__(
-        self, config: ServingConfig, find: Callable[[], Path] = find_bundle, load: Load | None = None
+        self,
+        config: ServingConfig,
+        find: Callable[[], Path] = find_bundle,
+        load: Load | None = None,
+        took_back: Callable[[Path, Path, str], None] = ledger.took_back,
     ) -> None:
-        self.config, self._find, self._load = config, find, load or load_extractor
+        self.config, self._find, self._load, self._took_back = config, find, load or load_extractor, took_back
         self._models: Models | None = None
+        self.trial: Trial[Models] | None = None
+        self._refused: set[tuple[Any, ...]] = set()
+        self._place: tuple[Any, ...] | None = None  # what was looked at last
+        self._moving = threading.Lock()
         self._loaded, self._stop = threading.Event(), threading.Event()
-        self._stamp: tuple[Any, ...] | None = None
         self._thread = threading.Thread(target=self._watch, name="models", daemon=True)
         self.problem: str | None = "The models are being loaded."
 
@@ -88,25 +97,64 @@ class Engine:
     def ready(self) -> bool:
         return self._loaded.is_set()
 
-    def models(self, wait: float = 60.0) -> Models:
-        """The models in use; waits for the first load, then 503 with the reason."""
+    @property
+    def version(self) -> str:
+        """Of the models that answer most requests; empty before there are any."""
+        trial = self.trial
+        models = trial.new if trial and trial.config.share > 0.5 else self._models
+        return models.version if models else ""
+
+    def models(self, id: str = "", wait: float = 60.0) -> Models:
+        """The models that answer the request `id`; waits for the first load, then 503 with the reason."""
         self._loaded.wait(wait)
         if self._models is None:
             raise Refusal(503, f"There are no models to work with: {self.problem}", 10)
-        return self._models
+        trial = self.trial
+        return trial.picks(id) if trial else self._models
+
+    def note(self, models: Models, confidence: float | None) -> None:
+        """Books an extraction, None for one that failed by the models' fault, and judges an open trial."""
+        models.record.note(confidence)
+        telemetry.ANSWERS.labels(models.version, "failed" if confidence is None else "ok").inc()
+        if confidence is not None:
+            telemetry.CONFIDENCE.labels(models.version).observe(confidence)
+        with self._moving:
+            trial = self.trial
+            if trial is None or models is not trial.new:
+                return
+            verdict, why = trial.verdict()
+            if verdict == "open":
+                return
+            self.trial = None
+            self._models = trial.new if verdict == "passed" else trial.old
+            telemetry.event(f"models {verdict}", version=models.version, why=why)
+            (trial.old if verdict == "passed" else trial.new).batcher.close()
+            if verdict == "passed":
+                return
+            self._refused.add(trial.new.place)
+            self.problem = f"The models {trial.new.version} were taken back: {why}."
+            telemetry.RELOADS.labels("taken back").inc()
+        folders = (Path(trial.old.place[0]).parent, Path(trial.new.place[0]).parent)
+        threading.Thread(target=self._took_back, args=(*folders, why), name="took back", daemon=True).start()
 
     def _watch(self) -> None:
         while not self._stop.is_set():
             folder = self._find().resolve()  # a link may be turned again while its target is read
             now = stamp(folder)
-            if now != self._stamp and (now[1] is not None or not self.ready):
-                self._stamp = now
-                self._try(folder)
+            if now != self._place and (now[1] is not None or not self.ready):
+                self._place = now
+                if now not in self._refused:
+                    self._move(folder, now)
             if self.ready and not self.config.reload_seconds:
                 return
             self._stop.wait(self.config.reload_seconds or 2.0)
 
-    def _try(self, folder: Path) -> None:
+    def _move(self, folder: Path, place: tuple[Any, ...]) -> None:
+        """Takes up the bundle: on trial, but for the first one and for one that somebody went back to."""
+        with self._moving:
+            if self._models and self._models.place == place:
+                self._settle(self._models)
+                return
         start = time.perf_counter()
         try:
             extractor = self._load(folder)
@@ -119,17 +167,25 @@ class Engine:
             telemetry.RELOADS.labels("failed").inc()
             telemetry.event("models failed", level=40, error=e, folder=str(folder))
         else:
-            old = self._models
-            self._models = Models(extractor, self.config.batch_wait_ms / 1000, self.config.batch_rows)
-            self.problem = None
+            models = Models(extractor, self.config, place)
+            with self._moving:
+                if self._models and self.config.canary.requests and not ledger.rolled_back(folder):
+                    self.trial = Trial(self.config.canary, self._models, models)
+                    self.problem = None
+                else:
+                    self._settle(models)
             self._loaded.set()
-            if old:
-                old.batcher.close()  # requests in work finish on the old models
             telemetry.RELOADS.labels("loaded").inc()
             seconds = round(time.perf_counter() - start, 2)
-            telemetry.event(
-                "models loaded", folder=str(folder), version=self._models.version, seconds=seconds
-            )
+            telemetry.event("models loaded", folder=str(folder), version=models.version, seconds=seconds)
+
+    def _settle(self, models: Models) -> None:
+        """Puts `models` into service alone; requests in work finish on those that they began with."""
+        before = {self._models} | ({self.trial.old, self.trial.new} if self.trial else set())
+        self._models, self.trial, self.problem = models, None, None
+        for old in before - {models, None}:
+            if old:
+                old.batcher.close()
 
 
 def warm(extractor: Any) -> None:

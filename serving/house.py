@@ -10,6 +10,8 @@ from serving.engine import Engine
 from serving.jobs import JobStore
 from serving.runner import Runner
 from serving.settings import ServingConfig
+from serving.shadow import Shadows
+from serving.signals import Signals
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -21,6 +23,8 @@ class House:
     buckets: Buckets
     store: JobStore
     runner: Runner
+    shadows: Shadows
+    signals: Signals
     key: str | None
 
     def check_candidates(self, ask: Any) -> None:

@@ -10,6 +10,7 @@ from serving.admission import Refusal
 from serving.engine import Engine
 from serving.jobs import Job, JobStore, State
 from serving.settings import ServingConfig
+from serving.signals import Signals
 from serving.uploads import Options
 
 
@@ -29,8 +30,8 @@ class Run:
 class Runner:
     """Claims jobs until told to stop; a stopped run goes back to the queue."""
 
-    def __init__(self, config: ServingConfig, engine: Engine, store: JobStore) -> None:
-        self.config, self.engine, self.store = config, engine, store
+    def __init__(self, config: ServingConfig, engine: Engine, store: JobStore, signals: Signals) -> None:
+        self.config, self.engine, self.store, self.signals = config, engine, store, signals
         self._wake, self._stop = threading.Event(), threading.Event()
         self._current: Run | None = None
         self._worker: threading.Thread | None = None
@@ -135,6 +136,7 @@ class Runner:
             )
         with clock("pack"):
             kept.keep(kit, folder / "kit", base)
+        self.signals.note(kit, reroll=base is not None)
 
     def _keep_order(self) -> None:
         """Gives up runs that take too long, and deletes what is old."""

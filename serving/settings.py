@@ -9,6 +9,7 @@ request that costs something.
 import dataclasses
 import os
 from pathlib import Path
+from typing import Literal
 
 from dose import config
 
@@ -25,6 +26,27 @@ class Bound:
     def __post_init__(self) -> None:
         if self.seconds <= 0 or self.decoded_mb <= 0:
             raise ValueError("seconds and decoded_mb must be above 0.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CanaryConfig:
+    """How models that move prove themselves before the old ones are let go."""
+
+    share: float  # of requests, by a hash of their id, that the new models answer meanwhile
+    shadow: float  # of POST /extract that they score without answering, where they do not answer
+    requests: int  # answered or scored before they are trusted; 0: at once
+    errors: float  # share of failures, beyond the old models', from which on they are taken back
+    confidence_fall: float  # of the mean confidence, as a fraction, from which on they are taken back
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.share <= 1 and 0 <= self.shadow <= 1 and self.requests >= 0):
+            raise ValueError("canary.share and canary.shadow must lie between 0 and 1, requests not below 0.")
+        if self.requests and self.share == self.shadow == 0:
+            raise ValueError(
+                "canary.share or canary.shadow must be above 0, or the new models are never tried."
+            )
+        if self.errors < 0 or not 0 <= self.confidence_fall <= 1:
+            raise ValueError("canary.errors must not be below 0, confidence_fall between 0 and 1.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,6 +72,8 @@ class ServingConfig:
     batch_wait_ms: float  # how long rows wait for rows of other requests
     batch_rows: int
     reload_seconds: float  # how often to look whether the models moved; 0 never looks
+    canary: CanaryConfig
+    signals: Literal["none", "quality", "features"]  # what is kept of extractions for retraining's triggers
     cors_origins: tuple[str, ...]
 
     def __post_init__(self) -> None:

@@ -38,6 +38,8 @@ async def extract(request: Request) -> Response:
                     route="/extract",
                     cancelled=cancelled,
                 )
+                house.signals.note(kit, reroll=False)
+                house.shadows.offer(telemetry.request_id.get(), file, ask)
                 with clock("pack"):
                     return kit_response(request, kit, ask)
 

@@ -13,6 +13,9 @@ class StateReply(pydantic.BaseModel):
     ready: bool
     problem: str = pydantic.Field(description="Why the service is not ready; else empty.")
     version: str = pydantic.Field(description="The models in use.")
+    trial: str = pydantic.Field(
+        description="New models that are being tried, and how far that is; else empty."
+    )
     drums: list[str]
     formats: list[str] = pydantic.Field(description="Kit formats that can be downloaded.")
     max_candidates: int
@@ -27,12 +30,13 @@ async def state(request: Request) -> Response:
     """Whether the service is ready, with which models, and its limits."""
     house = house_of(request)
     engine, config = house.engine, house.config
-    version = engine.models().version if engine.ready else ""
+    trial = engine.trial
     return JSONResponse(
         StateReply(
             ready=engine.ready,
             problem=engine.problem or "",
-            version=version,
+            version=engine.version,
+            trial=f"{trial.new.version}: {trial.verdict()[1]}" if trial else "",
             drums=list(DRUMS),
             formats=list(FORMATS),
             max_candidates=config.max_candidates,

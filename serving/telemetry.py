@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, Summary
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="-")
 log = logging.getLogger("dose.serving")
@@ -28,6 +28,8 @@ JOBS = Counter("dose_jobs", "Jobs by how they ended", ["state"])
 BATCH_ROWS = Histogram(
     "dose_batch_rows", "Rows decoded together", buckets=(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 )
+ANSWERS = Counter("dose_extractions", "Extractions by models", ["version", "outcome"])
+CONFIDENCE = Summary("dose_confidence", "Mean confidence of a kit", ["version"])
 RELOADS = Counter("dose_reloads", "Attempts to load models", ["outcome"])
 
 

@@ -7,10 +7,13 @@ from typing import BinaryIO
 import numpy as np
 
 from dose import audio
+from dose.errors import DoseError
 from dose.extract.kit import Kit
 from serving import telemetry
-from serving.engine import Engine
+from serving.admission import Refusal
+from serving.engine import Engine, Models
 from serving.settings import Bound
+from serving.trial import mean_confidence
 from serving.uploads import NAME, Options, stream
 
 LISTENING = 0.2  # share of the progress
@@ -31,11 +34,11 @@ def run(
     cancelled: threading.Event,
     report: Callable[[float, str], None] = lambda fraction, stage: None,
 ) -> Kit:
-    """The kit of the sound in `file`.
+    """The kit of the sound in `file`, by the models that answer this request's id.
 
-    Raises AudioError or Refusal for a sound that cannot be used, Stopped soon after `cancelled` is set.
+    What models on trial fail at, the old ones do. Raises AudioError or Refusal for a sound that cannot be
+    used, Stopped soon after `cancelled` is set.
     """
-    models = engine.models()
 
     def progress(fraction: float, stage: str) -> None:
         if cancelled.is_set():
@@ -56,14 +59,33 @@ def run(
             yield block
             clock.enter("decode")
 
+    def answer(models: Models) -> Kit:
+        try:
+            kit = models.extract(
+                blocks(),
+                drums=options.drum_list(),
+                candidates=options.candidates,
+                seed=options.seed,
+                progress=progress,
+                name=NAME,
+            )
+        except (Stopped, Refusal, DoseError):
+            raise  # not the models' fault
+        except Exception:
+            engine.note(models, None)
+            raise
+        finally:
+            clock.enter(None)
+        engine.note(models, mean_confidence(kit))
+        return kit
+
+    models, trial = engine.models(telemetry.request_id.get()), engine.trial
     try:
-        return models.extract(
-            blocks(),
-            drums=options.drum_list(),
-            candidates=options.candidates,
-            seed=options.seed,
-            progress=progress,
-            name=NAME,
-        )
-    finally:
-        clock.enter(None)
+        return answer(models)
+    except (Stopped, Refusal, DoseError):
+        raise
+    except Exception as e:
+        if trial is None or models is not trial.new:
+            raise
+        telemetry.event("models on trial failed", level=40, error=e, version=models.version)
+    return answer(trial.old)

@@ -28,6 +28,8 @@ SETTINGS = {
     "batch_wait_ms": 5,
     "batch_rows": 48,
     "reload_seconds": 0.05,
+    "canary": {"share": 1.0, "shadow": 0.0, "requests": 0, "errors": 0.05, "confidence_fall": 0.3},
+    "signals": "none",
     "cors_origins": [],
 }
 
@@ -63,6 +65,7 @@ class FakeExtractor:
             version=self.bundle.version,
             data_id="fake",
             seed=seed,
+            features=(0.5,) * 32,
         )
 
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 import tiny_bundle
+from fake_extractor import SETTINGS
 from starlette.testclient import TestClient
 
 import serving.engine
@@ -48,7 +49,8 @@ def test_the_live_link_comes_before_the_packaged_bundle(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_promotion_and_rollback_with_requests_in_flight(project, tmp_path, monkeypatch, loop, served):
-    served()  # writes its params and names its state folder
+    watched = {**SETTINGS["canary"], "requests": 50}  # as params.yaml has it: the old models stay at hand
+    served(canary=watched)  # writes its params and names its state folder
     answers: list[tuple[int, str]] = []
     with TestClient(create_app(Engine)) as client:
         first = client.app.state.house.engine.models().version

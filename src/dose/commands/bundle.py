@@ -6,6 +6,7 @@ EXAMPLE = """example:
   dose bundle show
   dose bundle show data/package/bundle --json
   dose bundle calibrate my/bundle --mixes 40
+  dose bundle reference --mixes 200
 """
 
 
@@ -39,6 +40,20 @@ def register(subparsers) -> None:
     calibrate.add_argument("--params", default="params.yaml", help="where the rmod section is")
     calibrate.add_argument("--sources", default="data/sources", metavar="DIR", help="default: %(default)s")
     calibrate.set_defaults(run=run_calibrate)
+    reference = actions.add_parser(
+        "reference",
+        help="write what the training mixes sound like, for the drift trigger",
+        description="Writes mean and spread of the features of RMOD's train mixes.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    reference.add_argument("--mixes", type=int, default=200, metavar="N", help="default: %(default)s")
+    reference.add_argument(
+        "--out", default="data/retrain/reference.json", metavar="FILE", help="default: %(default)s"
+    )
+    reference.add_argument("--params", default="params.yaml", help="where the rmod section is")
+    reference.add_argument("--sources", default="data/sources", metavar="DIR", help="default: %(default)s")
+    reference.set_defaults(run=run_reference)
 
 
 def run_show(args: argparse.Namespace) -> None:
@@ -88,3 +103,23 @@ def run_calibrate(args: argparse.Namespace) -> None:
                 f"{drum:6s} {kind:10s} ECE {facts['ece']:.3f}  AUC {facts['auc']:.3f}  "
                 f"base rate {facts['base_rate']:.2f}  n {facts['count']}"
             )
+
+
+def run_reference(args: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from dose import config, files
+    from dose.drums import DRUMS
+    from dose.errors import ConfigError
+    from dose.extract.features import reference
+    from dose.extract.windows import scan
+    from dose.rmod.config import RmodConfig
+    from dose.rmod.dataset import stream
+    from dose.sources.catalogue import Bank
+
+    if args.mixes < 2:
+        raise ConfigError("--mixes must be at least 2.")
+    ranges, bank = config.load("rmod", RmodConfig, args.params), Bank.load(args.sources)
+    items = tqdm(stream(ranges, bank, "train", 0, args.mixes), total=args.mixes, unit="mix", disable=None)
+    files.write_json(args.out, reference(scan([item.mix], DRUMS[:1]).features for item in items))
+    print(f"{args.out}: the features of {args.mixes} training mixes")

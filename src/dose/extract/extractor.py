@@ -170,6 +170,7 @@ class Extractor:
             version=self.bundle.version,
             data_id=self.bundle.data_id,
             seed=seed,
+            features=tuple(map(float, heard.features)),
         )
 
     def extract_batch(

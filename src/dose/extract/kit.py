@@ -32,6 +32,7 @@ class Kit:
     version: str  # of the bundle
     data_id: str
     seed: int
+    features: tuple[float, ...] = ()  # of the source, see dose.extract.features
 
     def best(self, drum: str) -> Hit | None:
         hits = self.hits.get(drum, ())

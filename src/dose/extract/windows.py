@@ -8,7 +8,8 @@ import numpy as np
 from dose import audio
 from dose.audio import RATE
 from dose.drums import MIX_SECONDS
-from dose.extract.spectrum import HOP, bands, in_range
+from dose.extract.features import features
+from dose.extract.spectrum import BANDS, HOP, bands, in_range
 from dose.tokens.onsets import find_hits, likelihoods
 
 WINDOW = int(MIX_SECONDS * RATE)
@@ -54,6 +55,7 @@ class Scan:
     windows: dict[str, list[Window]]
     samples: int  # length of the song
     peak: float
+    features: np.ndarray  # [BANDS], the mean over windows that are not silent; zeros when all are
 
 
 def scan(blocks: Iterable[np.ndarray], drums: Sequence[str]) -> Scan:
@@ -63,15 +65,18 @@ def scan(blocks: Iterable[np.ndarray], drums: Sequence[str]) -> Scan:
     """
     kept: dict[str, list[Window]] = {drum: [] for drum in drums}
     samples, peak = 0, 0.0
+    shapes, sounding = np.zeros(BANDS), 0
     for start, cut, length in _cut(blocks):
         samples, peak = start + length, max(peak, audio.peak(cut))
         mono = cut.mean(axis=0)
         picture, chances = bands(mono), likelihoods(mono)
+        if audio.peak(mono) > SILENCE:
+            shapes, sounding = shapes + features(picture), sounding + 1
         for drum in drums:
             kept[drum].append(_judge(cut, mono, start, drum, picture, chances))
             if len(kept[drum]) >= 2 * KEEP:
                 kept[drum] = choose(kept[drum], KEEP)
-    return Scan(windows=kept, samples=samples, peak=peak)
+    return Scan(windows=kept, samples=samples, peak=peak, features=shapes / max(1, sounding))
 
 
 def choose(windows: Sequence[Window], count: int) -> list[Window]:
