@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,8 @@ class Registry:
     """The project's registry: MLflow holds versions and aliases, `home` the audit log and the live bundle.
 
     One writer at a time: changes take a lock, and the alias moves of a change are written down before they
-    are made, so that a killed one is completed by the next.
+    are made, so that a killed one is completed by the next. A rollback goes by the audit log and the local
+    copies alone: the link turns at once, and MLflow is told afterwards, by the next change if it is away.
     """
 
     def __init__(self, tracker: Tracker | None = None, root: Path | str = ".") -> None:
@@ -97,7 +98,7 @@ class Registry:
             return  # an old model made again is no news
         else:
             after = {**before, CHALLENGER: version}
-        self._move("register", drum, version, before, after, "a new version")
+        self._make([_move("register", drum, before, after, "a new version", version)])
 
     @contextlib.contextmanager
     def _single(self, bundle: Bundle, drum: str) -> Iterator[Path]:
@@ -161,19 +162,45 @@ class Registry:
             after[PREVIOUS] = before[CHAMPION]
         return {**after, CHAMPION: version}
 
-    def rollback(self, drums: Sequence[str] = DRUMS, *, reason: str) -> list[Move]:
+    def rollback(
+        self, drums: Sequence[str] = DRUMS, *, reason: str, told: Callable[[list[Move]], None] | None = None
+    ) -> list[Move]:
         """Champion and previous change places, so that a rollback can itself be taken back.
 
-        Drums that never had another champion are left alone; raises MissingInputError where none had.
+        Drums that never had another champion are left alone; raises MissingInputError where none had, and
+        DoseError when the link is turned but MLflow could not be told. `told` is called in between.
         """
-        with self._writing():
-            every = {drum: self.aliases(drum) for drum in drums}
+        with self._locked():
+            every = {drum: self._known(drum) for drum in drums}
             before = {drum: a for drum, a in every.items() if {CHAMPION, PREVIOUS} <= a.keys()}
             if not before:
                 names = ", ".join(drums)
                 raise MissingInputError(f"There is no earlier champion of {names} to go back to.")
             after = {d: {**a, CHAMPION: a[PREVIOUS], PREVIOUS: a[CHAMPION]} for d, a in before.items()}
-            return self._move_all("rollback", before, after, reason)
+            champions = {d: a[CHAMPION] for d in DRUMS if CHAMPION in (a := self._known(d))}
+            target = self._bundle_of(champions | {d: a[CHAMPION] for d, a in after.items()})
+            moves = [_move("rollback", d, before[d], after[d], reason) for d in after]
+            files.write_json(self._intent, [*self._waiting(), *moves])
+            for move in moves:  # before the link, whose followers look here for what kind of move it was
+                self._log(move)
+            self._turn(target)
+            if told:
+                told(moves)
+            try:
+                self._complete()
+            except Exception as e:
+                raise DoseError(
+                    f"It is in service, but MLflow could not be told ({' '.join(str(e).split())[:200]}); the "
+                    "next change of the registry does so."
+                ) from e
+            return moves
+
+    def _known(self, drum: str) -> dict[str, int]:
+        """A drum's aliases by the audit log and what MLflow has yet to be told; asks MLflow if need be."""
+        for move in reversed([*self.history(), *self._waiting()]):
+            if move.drum == drum:
+                return move.after
+        return self.aliases(drum)
 
     def _move_all(
         self, action: str, before: dict[str, dict[str, int]], after: dict[str, dict[str, int]], reason: str
@@ -181,7 +208,8 @@ class Registry:
         """First the bundle that will serve, checked; then the aliases; then the link."""
         champions = self.champions() | {drum: aliases[CHAMPION] for drum, aliases in after.items()}
         target = self._bundle_of(champions)
-        moves = [self._move(action, d, after[d][CHAMPION], before[d], after[d], reason) for d in after]
+        moves = [_move(action, d, before[d], after[d], reason) for d in after]
+        self._make(moves)
         self._turn(target)
         return moves
 
@@ -218,24 +246,20 @@ class Registry:
         beside.symlink_to(target.relative_to(self.home))
         os.replace(beside, self.live)
 
-    def _move(
-        self, action: str, drum: str, version: int, before: dict[str, int], after: dict[str, int], reason: str
-    ) -> Move:
-        move = Move(
-            time=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            action=action,
-            drum=drum,
-            version=version,
-            before=before,
-            after=after,
-            reason=reason,
-            by=f"{getpass.getuser()}@{socket.gethostname()}",
-        )
-        files.write_json(self._intent, move)
-        self._apply(move)
-        return move
+    def _make(self, moves: Sequence[Move]) -> None:
+        """Moves the aliases, all of them even if this process is killed meanwhile."""
+        files.write_json(self._intent, list(moves))
+        self._finish(moves)
 
-    def _apply(self, move: Move) -> None:
+    def _finish(self, moves: Sequence[Move]) -> None:
+        known = self.history()
+        for move in moves:
+            self._point(move)
+            if move not in known:
+                self._log(move)
+        self._intent.unlink()
+
+    def _point(self, move: Move) -> None:
         name, now = model_name(move.drum), self.aliases(move.drum)
         for alias in now.keys() - move.after.keys():
             self.tracker.set_alias(name, alias, None)
@@ -243,37 +267,63 @@ class Registry:
         for alias in sorted(move.after, key=lambda a: a == CHAMPION):
             if now.get(alias) != move.after[alias]:
                 self.tracker.set_alias(name, alias, move.after[alias])
+
+    def _log(self, move: Move) -> None:
         with self.log.open("a") as f:
             f.write(json.dumps(dataclasses.asdict(move)) + "\n")
             f.flush()
             os.fsync(f.fileno())
-        self._intent.unlink()
 
     @property
     def _intent(self) -> Path:
         return self.home / "intent.json"
 
+    def _waiting(self) -> list[Move]:
+        """Moves that were written down and not yet made."""
+        return [Move(**m) for m in files.read_json(self._intent)] if self._intent.is_file() else []
+
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / "lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as e:
                 raise DoseError("Another process is changing the registry; try again when it is done.") from e
+            yield
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._locked():
             self._complete()
             yield
 
     def _complete(self) -> None:
-        """Finishes the move of a writer that was killed in the middle of it."""
-        if not self._intent.is_file():
-            return
-        move = Move(**files.read_json(self._intent))
-        if move in self.history():
-            self._intent.unlink()
-        else:
-            self._apply(move)
-        self.deploy()
+        """Finishes the moves of a writer that was killed in the middle of them, or found MLflow away."""
+        if self._intent.is_file():
+            self._finish(self._waiting())
+            self.deploy()
+
+
+def _move(
+    action: str,
+    drum: str,
+    before: dict[str, int],
+    after: dict[str, int],
+    reason: str,
+    version: int | None = None,
+) -> Move:
+    """`version`: the one it is about, where that is not the new champion."""
+    return Move(
+        time=datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+        action=action,
+        drum=drum,
+        version=version or after[CHAMPION],
+        before=before,
+        after=after,
+        reason=reason,
+        by=f"{getpass.getuser()}@{socket.gethostname()}",
+    )
 
 
 def _contents(bundle: Bundle, drum: str) -> str:

@@ -13,18 +13,9 @@ from dose.registry import Move, Registry, model_name
 from dose.tracking import Tracker
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory):
-    root = tmp_path_factory.mktemp("store")
-    Tracker("dose", uri=f"sqlite:///{root / 'mlflow.db'}", root=root).ensure_store()
-    return root / "mlflow.db"
-
-
 @pytest.fixture
-def registry(empty_store, tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    shutil.copy(empty_store, tmp_path / "mlflow.db")
-    return Registry(root=tmp_path)
+def registry(own_store):
+    return Registry(root=own_store)
 
 
 def make_bundle(root, weights, drums=("kick", "snare", "hihat"), codec="codec-1"):
@@ -197,3 +188,31 @@ def test_the_audit_log_is_lines_of_json(registry, tmp_path):
     registry.register(make_bundle(tmp_path, "one", drums=("kick",)), tags={})
     (line,) = registry.log.read_text().splitlines()
     assert Move(**json.loads(line)).after == {"champion": 1}
+
+
+def test_a_rollback_needs_no_mlflow_and_tells_it_later(registry, tmp_path, monkeypatch):
+    registry.register(make_bundle(tmp_path, "one"), tags={})
+    registry.register(make_bundle(tmp_path, "two"), tags={})
+    registry.promote(dict.fromkeys(("kick", "snare", "hihat")), reason="new")
+    seen = []
+
+    class Away:
+        def __getattr__(self, name):
+            raise ConnectionError("MLflow is away")
+
+    blind = Registry(Away(), root=tmp_path)
+    with pytest.raises(DoseError, match="It is in service, but MLflow could not be told"):
+        blind.rollback(["kick"], reason="broken", told=seen.extend)
+    assert live_weights(registry, "kick") == "one kick"
+    assert [m.drum for m in seen] == ["kick"]
+    assert blind.history()[-1].action == "rollback"
+    with pytest.raises(DoseError):  # and once more, on top of what still waits
+        blind.rollback(["snare"], reason="broken too")
+    assert live_weights(registry, "kick") == "one kick"
+    assert live_weights(registry, "snare") == "one snare"
+    assert registry.aliases("kick")["champion"] == 2
+    registry.register(make_bundle(tmp_path, "three", drums=("hihat",)), tags={})
+    assert registry.aliases("kick") == {"champion": 1, "previous": 2}
+    assert registry.aliases("snare") == {"champion": 1, "previous": 2}
+    assert live_weights(registry, "kick") == "one kick"
+    assert [m.action for m in registry.history()].count("rollback") == 2

@@ -89,7 +89,7 @@ def run_rollback(args: argparse.Namespace) -> None:
 
     registry = Registry()
     drums = DRUMS if args.drum == "all" else (args.drum,)
-    _tell(registry.rollback(drums, reason=args.reason), registry.live)
+    registry.rollback(drums, reason=args.reason, told=lambda moves: _tell(moves, registry.live))
 
 
 def _tell(moves, live) -> None:
@@ -98,4 +98,4 @@ def _tell(moves, live) -> None:
     for m in moves:
         before = m.before.get(CHAMPION, "none")
         print(f"{model_name(m.drum)}: champion was {before}, is {m.after[CHAMPION]}")
-    print(f"in service: {live} -> {live.resolve().name}")
+    print(f"in service: {live} -> {live.resolve().name}", flush=True)
