@@ -15,8 +15,7 @@ import numpy as np
 
 from dose import files
 from dose.errors import DoseError
-
-WINDOWS = 8  # of a codec embedding: 0.125 s each
+from dose.evaluate.latents import CodecEmbedder
 
 
 class Embedder(Protocol):
@@ -24,24 +23,6 @@ class Embedder(Protocol):
     id: str
 
     def embed(self, shots: np.ndarray) -> np.ndarray: ...
-
-
-class CodecEmbedder:
-    """The codec's latents before quantisation: [B, 44100] -> [B, 8, D]."""
-
-    name = "codec"
-
-    def __init__(self, codec):
-        self.codec = codec
-        self.id = f"{codec.id}-mean{WINDOWS}"
-
-    def embed(self, shots: np.ndarray) -> np.ndarray:
-        import torch
-
-        with torch.inference_mode():
-            latents = self.codec.embed(torch.from_numpy(shots)[:, None]).float().cpu()  # [B, D, T]
-        windows = [part.mean(dim=-1) for part in latents.tensor_split(WINDOWS, dim=-1)]
-        return torch.stack(windows, dim=1).numpy()
 
 
 def embed_cached(embedder: Embedder, shots: np.ndarray, cache: Path | None, *, batch: int = 32) -> np.ndarray:

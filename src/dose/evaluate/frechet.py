@@ -13,6 +13,8 @@ import numpy as np
 
 from dose.errors import DoseError
 
+MIN_SET = 8  # items below which a distance between sets says nothing
+
 
 def frechet(x: np.ndarray, y: np.ndarray) -> float:
     """[n, D] and [m, D] -> distance. Raises DoseError for sets that have no covariance or are not finite."""

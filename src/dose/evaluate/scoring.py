@@ -16,12 +16,10 @@ import numpy as np
 from dose.evaluate import mss, spectral
 from dose.evaluate.attack import attack_error
 from dose.evaluate.embeddings import Embedder, embed_cached
-from dose.evaluate.frechet import frechet, frechet_infinity, frechet_package
+from dose.evaluate.frechet import MIN_SET, frechet, frechet_infinity, frechet_package
 from dose.evaluate.kernel import kad
 from dose.evaluate.shots import is_silent
 from dose.evaluate.statistics import Estimate, mean_estimate, set_estimate
-
-MIN_SET = 8  # items below which a distance between sets says nothing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,8 @@ import torch
 from dose import audio
 from dose.codec import load_codec
 from dose.drums import SHOT_SECONDS
+from dose.evaluate.frechet import MIN_SET, frechet_package
+from dose.evaluate.latents import CodecEmbedder
 from dose.evaluate.mss import both, magnitudes
 from dose.evaluate.shots import prepare
 from dose.model import decode
@@ -18,11 +20,12 @@ from dose.train.data import FitData
 
 
 class Listener:
-    """`evaluate` for `fit`: generates the first validation one-shots and gives val/mss and val/mss_log.
+    """`evaluate` for `fit`: generates validation one-shots and gives val/mss, val/mss_log and val/fad_codec.
 
     The references are the codec's own reconstructions of the true one-shots, so that a score says what the
-    model lost and not what the codec did. Examples go to `out/examples/<step>/`: prompt, target and generated
-    as WAV, with one spectrogram picture each.
+    model lost and not what the codec did. The metrics are computed as by the stage evaluate; the distance
+    between sets (val/fad_codec) is left out where there are fewer than MIN_SET one-shots. Examples go to
+    `out/examples/<step>/`: prompt, target and generated as WAV, with one spectrogram picture each.
     """
 
     def __init__(self, data: FitData, codec: Path | str, out: Path, *, items: int, examples: int) -> None:
@@ -33,6 +36,8 @@ class Listener:
         self.prompts = batch.prompt
         self.excerpts = int(data.prompt.get("hits", 1)) if data.prompt.get("kind") == "hits" else 1
         self.targets = self._sounds(list(batch.shot))
+        self.embedder = CodecEmbedder(self.codec)
+        self.target_vectors = _vectors(self.embedder, self.targets)
 
     def _sounds(self, codes: list[torch.Tensor]) -> np.ndarray:
         """Codes [K, L] each to prepared one-shots [B, N]; no codes are silence."""
@@ -48,7 +53,10 @@ class Listener:
         scores = both(made, self.targets)
         for i in range(self.examples):
             self._keep(self.out / EXAMPLES / f"{step:07d}", i, made[i])
-        return {f"val/{name}": float(np.mean(values)) for name, values in scores.items()}
+        means = {f"val/{name}": float(np.mean(values)) for name, values in scores.items()}
+        if len(made) < MIN_SET:
+            return means
+        return means | {"val/fad_codec": frechet_package(_vectors(self.embedder, made), self.target_vectors)}
 
     def _keep(self, folder: Path, i: int, made: np.ndarray) -> None:
         size = self.prompts.shape[-1] // self.excerpts
@@ -58,6 +66,12 @@ class Listener:
         for name, sound in sounds.items():
             audio.write(folder / f"{i}-{name}.wav", np.clip(sound, -1, 1))
         draw_spectrograms(folder / f"{i}.png", sounds)
+
+
+def _vectors(embedder: CodecEmbedder, shots: np.ndarray) -> np.ndarray:
+    """[B, N] to [B * windows, D]: every window of every one-shot is one of the set."""
+    vectors = embedder.embed(shots)
+    return vectors.reshape(-1, vectors.shape[-1])
 
 
 def draw_spectrograms(path: Path, sounds: dict[str, np.ndarray]) -> None:

@@ -12,7 +12,13 @@ from dose import files
 from dose.errors import MissingInputError
 
 TRIALS = "trials.json"
-SHOWN = ("val/mss", "val/loss", "val/onset_loss", "val/shuffle_gap")  # metrics that get a column
+SHOWN = (
+    "val/mss",
+    "val/loss",
+    "val/onset_loss",
+    "val/fad_codec",
+    "val/shuffle_gap",
+)  # metrics that get a column
 _BAD = float("inf")
 
 
@@ -23,7 +29,7 @@ class Trial:
     id: str
     hyper: dict[str, Any]
     status: str  # FINISHED, FAILED, KILLED, RUNNING
-    stopped: str  # why it ended: "done", "asha", "time", "error"
+    stopped: str  # why it ended: "done", "time", "error", "driver", or the scheduler's name
     steps: int
     score: float | None  # None: never evaluated, or not a finite number
     metrics: dict[str, float]

@@ -9,10 +9,10 @@ import pytest
 from evaluate_sounds import shot, shots
 
 from dose.drums import DRUMS
-from dose.evaluate.embeddings import WINDOWS
 from dose.evaluate.frechet import frechet
 from dose.evaluate.judges import features
 from dose.evaluate.kernel import kad
+from dose.evaluate.latents import WINDOWS
 from dose.evaluate.scoring import item_scores
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "scores.csv"

@@ -6,34 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from sweep_stubs import FIT, sweep_config
 
-from dose.codec import bundled_codec
 from dose.sweep.config import Resources
 from dose.sweep.together import train_together
 from dose.sweep.trial import DrumTask
-from dose.tokens.shards import Index, write_index, write_shard
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def material(tmp_path):
-    codec = bundled_codec()
-    codec.save(tmp_path / "codec")
-    random = np.random.default_rng(1)
-    prompt = {"kind": "hits", "hits": 3, "seconds": 0.35}
-    for split, n in (("train", 64), ("val", 8)):
-        arrays = {
-            "kick": random.integers(0, codec.N, (n, codec.K, 87)),
-            "prompt_kick": random.integers(0, codec.N, (n, codec.K, 93)),
-        }
-        entry = write_shard(tmp_path / "tokens" / split, 0, arrays, "key")
-        index = Index(codec_id=codec.id, data_id="d", prompt=prompt, shards=(entry,))
-        write_index(tmp_path / "tokens" / split, index)
-    return tmp_path
 
 
 def task(material, batch, processes):

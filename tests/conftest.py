@@ -1,0 +1,25 @@
+"""Fixtures that more than one room uses."""
+
+import shutil
+
+import pytest
+from servers import postgres  # noqa: F401 - a fixture
+
+from dose.tracking import Tracker
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """A project root whose mlflow.db is made once: its migrations take seconds."""
+    root = tmp_path_factory.mktemp("store")
+    Tracker("nothing", uri=f"sqlite:///{root / 'mlflow.db'}", root=root).ensure_store()
+    return root
+
+
+@pytest.fixture
+def own_store(empty_store, tmp_path, monkeypatch):
+    """`tmp_path` with an empty MLflow database of its own, which no server in the user's shell replaces."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    shutil.copy(empty_store / "mlflow.db", tmp_path / "mlflow.db")
+    return tmp_path
