@@ -6,6 +6,7 @@ reported, and one outbox keeps the order.
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class Recorder:
     ) -> None:
         self.sweep_id, self.config, self.drum = sweep_id, config, drum
         self.folder, self.outbox, self.tags = folder, outbox, tags
+        self.began = time.monotonic()
         self.continues: str | None = None  # while a twin runs: the trial that it goes on with
         self.bar = tqdm(
             total=config.most_trials * config.fit.steps, desc=f"sweep {drum}", unit="step", mininterval=1
@@ -66,8 +68,7 @@ class Recorder:
         name, step = self._id(trial), int(result["step"])
         row = {k: float(v) for k, v in result.items() if "/" in k and not k.startswith("config/")}
         before = self.rows(name)
-        with (self.folder / name / "rows.jsonl").open("a") as f:
-            f.write(json.dumps({"step": step, **row}) + "\n")
+        _append(self.folder / name / "rows.jsonl", json.dumps({"step": step, **row}))
         self.outbox.metrics(self._key(name), step, row)
         self.bar.update(max(0, step - max((r["step"] for r in before), default=0)))
 
@@ -86,10 +87,10 @@ class Recorder:
             self.start(trial)
         rows, place = self.rows(name), self.folder / name
         steps = max((int(r["step"]) for r in rows), default=0)
-        stopped = "error" if error else "done" if steps >= self.config.fit.steps else self.config.scheduler
+        stopped = why_stopped(self.config, steps, time.monotonic() - self.began, error)
         self._write(name, status="FAILED" if error else "FINISHED", stopped=stopped, error=error)
         key = self._key(name)
-        self.outbox.tags(key, {"dose.stopped": stopped} | ({"dose.error": error[:5000]} if error else {}))
+        self.outbox.tags(key, {"dose.stopped": stopped} | ({"dose.error": error[-5000:]} if error else {}))
         if rows:
             draw_curves(place / "learning.png", {name: rows})
             self.outbox.artifacts(key, place / "learning.png")
@@ -205,8 +206,29 @@ class Relay(tune.Callback):
         self.recorder.end(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        error = trial.get_pickled_error() or trial.get_error() or "the trial's process died"
-        self.recorder.end(trial, str(error).strip())
+        self.recorder.end(trial, _last_failure(trial) or "the trial's process died")
+
+
+def why_stopped(config: SweepConfig, steps: int, seconds: float, error: str) -> str:
+    """Why a trial ended that did `steps` steps, `seconds` after its sweep began: `Trial.stopped`."""
+    if error:
+        return "error"
+    if steps >= config.fit.steps:
+        return "done"
+    return "time" if 0 < 60 * config.minutes <= seconds else config.scheduler
+
+
+def _last_failure(trial: Any) -> str:
+    """The traceback that Tune has just written beside the driver; it reaches the storage only later."""
+    path = trial.error_file and Path(trial.error_file)
+    return path.read_text().split("Failure # ")[-1].strip() if path and path.is_file() else ""
+
+
+def _append(path: Path, line: str) -> None:
+    """A line of its own, also where a killed driver left half of one."""
+    before = path.read_bytes() if path.is_file() else b""
+    with path.open("a") as f:
+        f.write(("" if before.endswith(b"\n") or not before else "\n") + line + "\n")
 
 
 def _whole(line: str) -> bool:

@@ -1,5 +1,6 @@
 """One drum's sweep from start to outputs, going on where an earlier driver was killed."""
 
+import errno
 import functools
 import math
 import os
@@ -46,10 +47,18 @@ def run_sweep(
     Writes `out`: best/ and ablation/ (checkpoints), trials.json, trials.csv, learning.csv and pictures. best/
     is the best trial that has the onset loss; ablation/ is its twin: the same point of the space, trained for
     as many steps, with onset weight 0. A driver that was killed goes on when the same sweep is run again; the
-    same means params, data and codec. Raises DoseError when no trial gave a result.
+    same means params, data and codec. Raises DoseError when no trial gave a result or the disk is full.
     """
     sweep = _Sweep(config.for_drum(drum), drum, Path(tokens_dir), Path(codec_dir), Path(root), train)
-    return sweep.run(Path(out))
+    try:
+        return sweep.run(Path(out))
+    except OSError as e:
+        if e.errno != errno.ENOSPC:
+            raise
+        raise DoseError(
+            f"No space left on device for the {drum} sweep (its state lies in {sweep.state}); make room and "
+            "run the same command again, which goes on from the last evaluations."
+        ) from e
 
 
 class _Sweep:
@@ -116,7 +125,8 @@ class _Sweep:
                 raise
             finally:
                 recorder.close()
-        self._end_strays(tracker)
+        if not outbox.waiting:  # else the ends of some runs are still under way
+            self._end_strays(tracker)
         return trials
 
     def _search_and_write(self, recorder: "Recorder", out: Path) -> list[Trial]:
@@ -241,10 +251,14 @@ class _Sweep:
         )
 
     def _retire_others(self, tracker: Tracker) -> None:
-        """Ends what earlier sweeps of this drum, of other params or data, left running; drops their state."""
+        """Ends what earlier sweeps of this drum, of other params or data, left running; drops their state.
+
+        What they reported while MLflow was away is delivered first.
+        """
         if not self.state.parent.is_dir():
             return
         for other in [p for p in self.state.parent.iterdir() if p != self.state]:
+            Outbox(tracker, other / "outbox").close()
             for run in tracker.runs({"dose.sweep": other.name}):
                 if run.status == "RUNNING":
                     tracker.end_run(run.id, "KILLED")
