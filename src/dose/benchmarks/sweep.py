@@ -1,7 +1,7 @@
 """What the platform costs: a sweep against bare training, going on after kill -9, 200 trials in MLflow.
 
-The trials are stubs that sleep and write a state of a few bytes, so that all that is measured is Ray, MLflow
-and checkpoints. Everything runs in a temporary folder.
+The trials are stubs that sleep and write a state as large as that of a laptop-scale trial, so that all that
+is measured is Ray, MLflow and checkpoints. Everything runs in a temporary folder.
 """
 
 import argparse
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 EXAMPLE_SECONDS = 20.0
+EVALUATIONS = 10
+STATE_BYTES = 85 * 2**20  # four layers of 128: weights, their average, two moments, the best model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,13 +56,14 @@ def _own_store():
 
 
 def _stub(seconds: float, hyper: dict[str, Any], out: Path, report: Any) -> None:
-    """Ten evaluations in `seconds`; goes on from its state."""
+    """EVALUATIONS evaluations in `seconds`; goes on from its state."""
     state = out / "state.json"
     done = json.loads(state.read_text()) if state.exists() else 0
-    for step in range(done + 1, 11):
-        time.sleep(seconds / 10)
+    for step in range(done + 1, EVALUATIONS + 1):
+        time.sleep(seconds / EVALUATIONS)
         (out / "best").mkdir(exist_ok=True)
         (out / "best" / "model.json").write_text("{}")
+        (out / "weights").write_bytes(bytes(STATE_BYTES))
         state.write_text(str(step))
         report(step, {"val/loss": 1 / step, "val/mss": 1 / step})
 
@@ -76,7 +79,11 @@ def _sweep(root: Path, seconds: float) -> None:
         (root / "tokens" / split).mkdir(parents=True, exist_ok=True)
         write_index(root / "tokens" / split, Index(codec_id="none", data_id="none", prompt={}, shards=()))
     fit = FitConfig(
-        model=ModelConfig(layers=1, width=32, heads=2), steps=10, warmup=1, evaluate_every=1, onset_weight=0.0
+        model=ModelConfig(layers=1, width=32, heads=2),
+        steps=EVALUATIONS,
+        warmup=1,
+        evaluate_every=1,
+        onset_weight=0.0,
     )
     config = SweepConfig(space={"lr": [1e-3]}, fit=fit, scheduler="none")
     run_sweep(
@@ -100,12 +107,14 @@ def _overhead(root: Path, seconds: float) -> dict[str, float]:
     _sweep(root, seconds)
     whole = time.monotonic() - began
     rows = [json.loads(line) for line in next(root.glob("data/.sweep/kick/*/trials/*/rows.jsonl")).open()]
-    assert len(rows) == 10
+    assert len(rows) == EVALUATIONS
     extra = whole - bare
     return {
         "bare_s": bare,
         "sweep_s": whole,
         "overhead_s": extra,
+        "overhead_percent": 100 * extra / bare,
+        # Starting, ending and EVALUATIONS checkpoints cost the same in a longer trial.
         "overhead_percent_of_10_min": 100 * extra / 600,
     }
 
@@ -132,7 +141,7 @@ def _resume(root: Path, seconds: float) -> dict[str, float]:
     began = time.monotonic()
     second = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _until(lambda: _rows(root) > before, second)
-    resumed = time.monotonic() - began - seconds / 10
+    resumed = time.monotonic() - began - seconds / EVALUATIONS
     second.wait()
 
     from dose.tracking import Tracker
@@ -140,6 +149,7 @@ def _resume(root: Path, seconds: float) -> dict[str, float]:
     runs = list(Tracker("dose", root=root).runs({"dose.kind": "trial"}))
     return {
         "resume_s": resumed,
+        "evaluations_repeated": float(_rows(root) - EVALUATIONS),
         "runs_after_resume": float(len(runs)),
         "runs_left_running": float(sum(r.status == "RUNNING" for r in runs)),
     }
