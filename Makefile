@@ -8,7 +8,7 @@ export BENTOML_DO_NOT_TRACK := True
 ONE_THREAD := OMP_NUM_THREADS=1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help install demo test test-fast test-kill test-slow test-web test-load test-fuzz test-restart lint scale lock deps clean
+.PHONY: help install demo test test-fast test-kill test-retrain test-retrain-kill test-slow test-web test-load test-fuzz test-restart lint scale lock deps clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -32,12 +32,19 @@ test: install ## every check: lint, layers, types, tests, the whole DAG at tiny 
 	$(MAKE) lint
 	$(ONE_THREAD) python -m pytest -n 2
 	python -m pytest tests/pipelines/test_dag.py -m slow -k "not sigkill" -x
+	python -m pytest tests/dose/retrain/test_sigkill.py -m slow -k in_small -x
 
 test-fast: install ## the tests alone, without the DAG
 	$(ONE_THREAD) python -m pytest -n 2
 
 test-kill: install ## SIGKILL in each stage of the DAG, then the same again
 	python -m pytest tests/pipelines/test_dag.py -m slow -k sigkill -x
+
+test-retrain: install ## 20 new sounds to the running service's answer, on the real stages at tiny scale: 10 minutes
+	python -m pytest tests/pipelines/test_retrain_whole.py -m slow -s -x
+
+test-retrain-kill: install ## SIGKILL after and within each phase of retraining, with cheap stages
+	python -m pytest tests/dose/retrain/test_sigkill.py -m slow -x
 
 test-slow: install ## the tests marked slow
 	python -m pytest -m slow

@@ -71,20 +71,32 @@ def judge(
     Raises DoseError when the scores are not of the same items.
     """
     tests = max(1, len(challengers)) * len(FAMILIES)
-    out = {}
-    for drum, challenger in challengers.items():
-        champion = champions[drum]
-        counts = _counts(config, champion, challenger, truth[drum], drum)
-        evidence = {
-            "spectral": spectral(champion.mss, challenger.mss, counts, config.risk / tests),
-            "distributional": distributional(
-                champion.embeddings, challenger.embeddings, truth[drum], counts, config.risk / tests,
-                floor=config.kad_floor,
-            ),
-        }  # fmt: skip
-        reasons = [*against(config, evidence), *over_budget(config, champion, challenger), *challenger.broken]
-        out[drum] = Verdict(drum=drum, promote=not reasons, evidence=evidence, reasons=tuple(reasons))
-    return out
+    return {
+        drum: judge_drum(config, drum, champions[drum], challenger, truth[drum], tests)
+        for drum, challenger in challengers.items()
+    }
+
+
+def judge_drum(
+    config: GateConfig, drum: str, champion: Scores, challenger: Scores, truth: np.ndarray, tests: int
+) -> Verdict:
+    """One drum's verdict, where `tests` chances to win share the risk."""
+    counts = _counts(config, champion, challenger, truth, drum)
+    risk = config.risk / tests
+    evidence = {
+        "spectral": spectral(champion.mss, challenger.mss, counts, risk),
+        "distributional": distributional(
+            champion.embeddings, challenger.embeddings, truth, counts, risk, floor=config.kad_floor
+        ),
+    }
+    reasons = [*against(config, evidence), *over_budget(config, champion, challenger), *challenger.broken]
+    return Verdict(drum=drum, promote=not reasons, evidence=evidence, reasons=tuple(reasons))
+
+
+def forbidden(config: GateConfig, champion: Scores, challenger: Scores) -> bool:
+    """Whether the spectral family alone forbids a promotion: a small part of the work of a verdict."""
+    counts = _drawn(len(champion.mss), config.resamples, config.seed)
+    return spectral(champion.mss, challenger.mss, counts, config.risk).held <= -config.spectral_loss
 
 
 def against(config: GateConfig, evidence: Mapping[str, Evidence]) -> list[str]:

@@ -14,13 +14,13 @@ from dose.gate.simulate import Noise, rate, trial
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900)
 def test_a_thousand_equal_challengers_are_promoted_at_most_once_in_twenty():
     assert rate(GateConfig(), Noise(), 0.0, 1000).any_drum <= 0.05
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900)
 def test_five_percent_better_is_promoted_four_times_in_five():
     assert rate(GateConfig(), Noise(), 0.05, 100).per_drum >= 0.8
 

@@ -9,7 +9,7 @@ from dose.errors import DoseError
 from dose.evaluate.kernel import kad, median_distance
 from dose.evaluate.statistics import resamples
 from dose.gate import Budgets, GateConfig, Scores, judge, paired
-from dose.gate.verdict import distributional, spectral, table
+from dose.gate.verdict import distributional, forbidden, spectral, table
 
 ITEMS = 200
 CONFIG = GateConfig(items=ITEMS, resamples=300)
@@ -65,6 +65,18 @@ def test_a_loss_in_mss_forbids_what_the_distribution_would_allow(truth):
     found = verdict(truth, scores(truth, offset=1.0), scores(truth, seed=2, better=-0.1, offset=0.3))
     assert not found.promote
     assert [r for r in found.reasons if "spectral family" in r]
+
+
+def test_what_the_short_cut_forbids_the_whole_verdict_forbids(truth):
+    champion = scores(truth, luck=0.2)
+    seen = set()
+    for seed in range(2, 22):
+        challenger = scores(truth, seed=seed, luck=0.2, better=0.02 * (seed % 4 - 2))
+        found = verdict(truth, champion, challenger)
+        short = forbidden(CONFIG, champion, challenger)
+        assert short == any("spectral family" in reason for reason in found.reasons)
+        seen.add(short)
+    assert seen == {False, True}
 
 
 def test_an_improvement_within_the_margin_is_no_improvement(truth):

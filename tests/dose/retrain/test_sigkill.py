@@ -34,8 +34,12 @@ class Small:
     def start(self, *kill: str) -> subprocess.CompletedProcess:
         return subprocess.run(
             [sys.executable, small_project.__file__, *kill],
-            cwd=self.root, env=small_project.environment(self.root), capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            cwd=self.root,
+            env=small_project.environment(self.root),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def check(self, runs: int) -> None:
         """After `runs` promotions nothing is left over anywhere, and nothing is missing."""
