@@ -55,10 +55,7 @@ def page(run: Journal) -> str:
         parts.append(f"<h2>Against the {_safe(drum)}</h2>")
         parts.append("<ul>" + "".join(f"<li>{_safe(r)}</li>" for r in reasons) + "</ul>")
     if sounds := _sounds(run):
-        parts.append("<h2>Sounds</h2>")
-        parts += [
-            f'<p>{_safe(s)}<br><audio controls preload="none" src="{_safe(s)}"></audio></p>' for s in sounds
-        ]
+        parts += ["<h2>Sounds</h2>", _players(sounds)]
     parts.append(_table(("phase", "result"), [(p, _told(run, p)) for p in PHASES]))
     style = (
         "body{font:16px sans-serif;max-width:60em;margin:2em auto}td,th{padding:.2em .8em;text-align:left}"
@@ -109,6 +106,26 @@ def _table(head, rows) -> str:
     top = "".join(f"<th>{_safe(c)}</th>" for c in head)
     body = "".join("<tr>" + "".join(f"<td>{_safe(c)}</td>" for c in row) + "</tr>" for row in rows)
     return f"<table><tr>{top}</tr>{body}</table>"
+
+
+def _players(sounds: list[str]) -> str:
+    """A row per item and drum, a column per folder: the truth and what each kit made of the mix."""
+    by_name: dict[str, dict[str, str]] = {}
+    for path in sounds:
+        folder, _, name = path.rpartition("/")
+        by_name.setdefault(name, {})[folder] = path
+    folders = sorted({folder for row in by_name.values() for folder in row}, reverse=True)
+    head = "".join(f"<th>{_safe(Path(f).name)}</th>" for f in ("", *folders))
+    body = ""
+    for name, row in sorted(by_name.items()):
+        cells = [
+            f'<td><audio controls preload="none" src="{_safe(row[f])}"></audio></td>'
+            if f in row
+            else "<td></td>"
+            for f in folders
+        ]
+        body += f"<tr><td>{_safe(Path(name).stem)}</td>{''.join(cells)}</tr>"
+    return f"<table><tr>{head}</tr>{body}</table>"
 
 
 def _safe(text: str) -> str:

@@ -23,6 +23,7 @@ from dose.gate.verdict import Scores
 
 BATCH = 8  # mixes in memory
 EXAMPLES = 2  # mixes whose sounds a report plays
+TRUTH = "truth"  # their folder, beside those of the kits
 
 
 class Kit(Protocol):
@@ -87,14 +88,15 @@ def truth(items: Items, embedder: Embedder) -> dict[str, np.ndarray]:
 
 
 def write_examples(folder: Path, kit: Kit, items: Items, count: int = EXAMPLES) -> None:
-    """The first mixes, the true one-shots and the kit's own, as <item>-<what>.flac for a report."""
-    with files.atomic(folder) as beside:
-        beside.mkdir()
+    """What the kit makes of the first mixes, <item>-<drum>.flac; in ../truth the mixes and true one-shots."""
+    with files.atomic(folder) as own, files.atomic(folder.parent / TRUTH) as truth:
+        own.mkdir()
+        truth.mkdir()
         for i, item in enumerate(itertools.islice(items(), count), 1):
-            audio.write(beside / f"{i}-mix.flac", item.mix)
+            audio.write(truth / f"{i}-mix.flac", item.mix)
             for drum in kit.drums:
-                audio.write(beside / f"{i}-{drum}.flac", kit.extract_batch([item.mix], drum)[0])
-                audio.write(beside / f"{i}-{drum}-true.flac", item.shots[drum])
+                audio.write(own / f"{i}-{drum}.flac", kit.extract_batch([item.mix], drum)[0])
+                audio.write(truth / f"{i}-{drum}.flac", item.shots[drum])
 
 
 def batches(items: Iterator[Held]) -> Iterator[list[Held]]:

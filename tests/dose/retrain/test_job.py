@@ -23,6 +23,7 @@ def calendar(tmp_path):
 def test_four_weeks(calendar):
     """Hourly starts, with everything going wrong once; triggers fire when they should and not otherwise."""
     world, began, told = calendar.world, [], []
+    crashes = {(10 + i // 2, 6 + 8 * (i % 2)): phase for i, phase in enumerate(PHASES)}
     for hour in range(28 * 24):
         day, of_day = divmod(hour, 24)
         calendar.at(day, of_day)
@@ -33,6 +34,8 @@ def test_four_weeks(calendar):
             world.kill_in = "repro"
         if (day, of_day) == (10, 0):
             world.better = ()
+        if (day, of_day) in crashes:
+            world.sounds, world.kill_in = 20, crashes[day, of_day]
         if (day, of_day) == (15, 0):
             world.sounds, world.fails = 30, {"repro": DoseError("It does not converge.")}
         if (day, of_day) == (16, 0):
@@ -61,13 +64,14 @@ def test_four_weeks(calendar):
         (0, 3, "kept"),  # Monday
         (7, 3, "kept"),  # Monday, with the 19 sounds
         (9, 6, "promoted"),  # the sounds of day 9, killed once and gone on with an hour later
+        *((day, hour + 1, "kept") for day, hour in crashes),
         (14, 3, "nothing to do"),
         (15, 2, "failed"),  # the third start gives the run up
         (18, 0, "kept"),  # what waited while the disk was full
         (21, 3, "nothing to do"),
         (23, 3, "promoted"),  # after two starts without MLflow
     ]
-    assert told[0] == (9, 5, "Killed")
+    assert [t[:2] for t in told if t[2] == "Killed"] == [(9, 5), *crashes]
     assert [t for t in told if t[0] == 15] == [(15, 0, "DoseError"), (15, 1, "DoseError")]
     assert len([t for t in told if t[0] == 17]) == 24
     assert world.champions["kick"] != "v0"
@@ -136,6 +140,7 @@ def test_a_failed_run_is_reported_and_its_data_tried_again_when_asked(calendar):
     text = (calendar.home / "runs" / outcome.run.id / "report.md").read_text()
     assert "Given up; the champions stay." in text
     assert "failed, attempt 3: ValueError: shapes differ." in text
+    assert calendar.world.given_up == [outcome.run.id]
     calendar.world.fails = {}
     assert calendar.at(0, 1).go(force="once more").status == "kept"
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from dose import audio
 from dose.drums import DRUMS
 from dose.evaluate import mss
 from dose.evaluate.shots import prepare
@@ -58,6 +59,18 @@ def test_scores_are_those_of_each_item_in_order():
     assert off.size_mb == 3.0
     assert off.seconds > 0
     np.testing.assert_array_equal(scoring.truth(held, Embedder())["kick"], perfect["kick"].embeddings)
+
+
+def test_examples_are_what_the_kit_makes_of_the_first_mixes(tmp_path):
+    for name, kit in (("champion", Perfect()), ("challenger", Perfect(5.0))):
+        scoring.write_examples(tmp_path / name, kit, held)
+    names = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.flac")}
+    shots = {f"{i}-{drum}.flac" for i in (1, 2) for drum in DRUMS}
+    wanted = {f"{folder}/{shot}" for folder in ("champion", "challenger", "truth") for shot in shots}
+    assert names == wanted | {"truth/1-mix.flac", "truth/2-mix.flac"}
+    true, own = (audio.read(tmp_path / f / "2-snare.flac") for f in ("truth", "champion"))
+    np.testing.assert_allclose(own, true, atol=1e-3)
+    assert np.abs(audio.read(tmp_path / "challenger" / "2-snare.flac") - true).max() > 0.01
 
 
 def test_what_is_kept_is_what_comes_back(tmp_path):

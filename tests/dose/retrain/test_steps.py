@@ -11,7 +11,7 @@ import pytest
 
 from dose import audio, files
 from dose.drums import DRUMS
-from dose.errors import MissingInputError
+from dose.errors import DoseError, MissingInputError
 from dose.extract.bundle import assemble, open_bundle
 from dose.gate import GateConfig, Scores
 from dose.registry import Registry
@@ -20,9 +20,10 @@ from dose.retrain.config import RetrainConfig
 from dose.retrain.job import Job
 from dose.retrain.journal import PHASES
 from dose.retrain.steps import ProjectSteps
-from dose.tracking import ModelVersion
+from dose.tracking import ModelVersion, RunRecord
 
 ITEMS = 60
+STATUSES = ("FINISHED", "RUNNING", "FAILED")
 
 
 class Killed(BaseException):
@@ -65,6 +66,13 @@ class MemoryTracker:
             del aliases[alias]
         else:
             aliases[alias] = version
+
+    def runs(self, tags):
+        self.asked, self.ended = tags, []
+        return self.open
+
+    def end_run(self, run, status):
+        self.ended.append((run, status))
 
     def download(self, name, version, to):
         shutil.copytree(self.root / name / str(version), to)
@@ -217,6 +225,9 @@ def test_twenty_new_sounds_and_a_better_kick(project):
     assert "| kick | spectral |" in report
     assert "Against the snare" in report
     assert "sounds/champion/1-kick.flac" in report
+    page = (project.job().folder(outcome.run) / "report.html").read_text()
+    assert "<th></th><th>champion</th><th>challenger</th>" in page
+    assert 'src="sounds/challenger/1-kick.flac"' in page
     assert project.registry.history()[-1].reason == f"retraining {outcome.run.id} passed the gate"
     assert not project.workshop.place.exists()
     assert project.start(force="again").status == "nothing to do"
@@ -285,6 +296,21 @@ def test_what_was_scored_before_a_kill_is_not_scored_again(project, monkeypatch)
     project.measured.clear()
     project.start()
     assert "challenger" not in project.measured
+
+
+def test_a_run_that_is_given_up_leaves_no_worktree_and_no_open_run(project):
+    project.sounds(20, 100)
+    project.measure = None  # every attempt fails
+    for _ in range(2):
+        with pytest.raises(DoseError):
+            project.start()
+    tracker, commit = project.tracker, "c0ffee"
+    tracker.open = [RunRecord(id=s, name=s, status=s, tags={}, params={}, metrics={}) for s in STATUSES]
+    assert project.start().status == "failed"
+    assert tracker.asked == {"mlflow.source.git.commit": commit}
+    assert tracker.ended == [("RUNNING", "KILLED")]
+    assert not project.workshop.place.exists()
+    assert project.live("kick") == "kick 1"
 
 
 def test_sounds_without_a_licence_stop_the_run_with_a_sentence(project):
