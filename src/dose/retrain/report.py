@@ -128,5 +128,9 @@ def _players(sounds: list[str]) -> str:
     return f"<table><tr>{head}</tr>{body}</table>"
 
 
+def _player(path: str) -> str:
+    return f'<audio controls preload="none" src="{_safe(path)}"></audio>'
+
+
 def _safe(text: str) -> str:
     return html.escape(str(text), quote=True)
