@@ -91,12 +91,23 @@ class Workshop:
 
     def publish(self, run: str) -> str:
         """Commits dvc.lock and pushes data where there is a remote; gives the commit."""
+        self._unlock(run)
         self._git("add", "dvc.lock")
         if self._git("status", "--porcelain", "--untracked-files=no"):
             self._commit(f"Reproduce {run}")
         if self._run(*self.dvc, "remote", "list").strip():
             self._run(*self.dvc, "push", "-q")
         return self._git("rev-parse", "HEAD")
+
+    def _unlock(self, run: str) -> None:
+        """Takes away the locks of a git that was killed; whoever retrains is alone here."""
+        own = Path(self._git("rev-parse", "--absolute-git-dir"))
+        for lock in (own / "index.lock", own / "HEAD.lock", self._ref_lock(run)):
+            lock.unlink(missing_ok=True)
+
+    def _ref_lock(self, run: str) -> Path:
+        shared = self._git("rev-parse", "--path-format=absolute", "--git-common-dir", at=self.root)
+        return Path(shared) / "refs" / "heads" / f"{branch(run)}.lock"
 
     def clear(self, run: str | None = None) -> None:
         """Removes the worktree; with `run` its branch, too, so that it can be made again."""
@@ -108,6 +119,8 @@ class Workshop:
         with contextlib.suppress(DoseError):  # git keeps the record of an `add` that was killed locked
             self._git("worktree", "unlock", str(self.place), at=self.root)
         self._git("worktree", "prune", at=self.root)
+        if run:
+            self._ref_lock(run).unlink(missing_ok=True)
         if run and self._git("branch", "--list", branch(run), at=self.root):
             self._git("branch", "-q", "-D", branch(run), at=self.root)
 

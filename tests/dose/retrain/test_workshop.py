@@ -104,6 +104,15 @@ def test_fetched_packages_are_found_in_the_worktree_and_their_update_is_news(wor
     assert workshop.fetched() != one
 
 
+def test_the_locks_of_a_killed_git_are_no_obstacle(workshop, store):
+    workshop.set_up("r1", store, ABOUT)
+    workshop.reproduce("evaluate")
+    (workshop.root / ".git" / "worktrees" / "work" / "index.lock").touch()
+    (workshop.root / ".git" / "refs" / "heads" / "retrain" / "r1.lock").touch()
+    done = workshop.publish("r1")
+    assert git(workshop.root, "show", f"{done}:dvc.lock") == "made"
+
+
 def test_each_run_has_a_commit_of_its_own(workshop, store):
     assert workshop.set_up("r1", store, {}) != git(workshop.root, "rev-parse", "HEAD")
 
