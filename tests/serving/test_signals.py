@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from server import ROOT
 
 import serving.signals
 from dose import files
@@ -68,3 +69,25 @@ def test_features_know_no_gain_and_tell_sounds_apart(tmp_path):
     near = distance(np.stack(mine[:6]), known)
     far = distance(np.stack([features(bands(d)) for d in dull]), known)
     assert near < 1 < 10 < far
+
+
+def test_the_reference_is_written_by_a_command(monkeypatch, tmp_path, capsys):
+    """With made-up mixes in the place of RMOD's."""
+    import types
+
+    import dose.rmod.dataset
+    import dose.sources.catalogue
+    from dose import cli
+
+    rng = np.random.default_rng(0)
+    mixes = [types.SimpleNamespace(mix=rng.normal(0, 0.1, (2, 88200)).astype(np.float32)) for _ in range(4)]
+    asked = []
+    monkeypatch.setattr(dose.sources.catalogue.Bank, "load", lambda folder: "bank")
+    monkeypatch.setattr(dose.rmod.dataset, "stream", lambda *what: asked.append(what[2:]) or mixes)
+    out = tmp_path / "retrain" / "reference.json"
+    params = str(ROOT / "params.yaml")
+    assert cli.main(["bundle", "reference", "--mixes", "4", "--out", str(out), "--params", params]) == 0
+    assert asked == [("train", 0, 4)]
+    told = files.read_json(out)
+    assert len(told["mean"]) == len(told["spread"]) == BANDS
+    assert "4 training mixes" in capsys.readouterr().out

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +42,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """The figures of issue 8's service, each under its own key; times in seconds, memory in MB."""
     figures: dict[str, Any] = {}
-    with _service(args, figures) as (url, pid):
-        loop, song = sound(4.0), sound(args.song)
-        figures |= one_by_one(url, loop, args.loops)
+
+    def note(**told: Any) -> None:
+        figures.update(told)
+        for name, value in told.items():
+            shown = f"{value:.3f}" if isinstance(value, float) else value
+            print(f"{name:28s} {shown}", flush=True)
+
+    with _service(args, note) as (url, pid):
+        loop = sound(4.0)
+        if args.loops:
+            note(**one_by_one(url, loop, args.loops))
         if args.song > 0:
-            figures |= whole_song(url, song, args.song)
-        figures |= load(url, loop, args.requests, args.clients)
-        if pid is not None:
-            figures |= growth(url, pid, args.growth)
-    for name, value in figures.items():
-        print(f"{name:28s} {value:.3f}" if isinstance(value, float) else f"{name:28s} {value}")
+            note(**whole_song(url, sound(args.song), args.song))
+            if pid is not None:
+                note(song_resident_mb=memory(pid))
+        if args.requests:
+            note(**load(url, loop, args.requests, args.clients))
+        if pid is not None and args.growth:
+            note(**growth(url, pid, args.growth))
     return figures
 
 
@@ -174,8 +183,8 @@ def sound(seconds: float) -> bytes:
 
 
 @contextlib.contextmanager
-def _service(args: argparse.Namespace, figures: dict[str, Any]) -> Iterator[tuple[str, int | None]]:
-    """(url, pid of the service if it was started here); notes the time to ready in `figures`."""
+def _service(args: argparse.Namespace, note: Callable[..., None]) -> Iterator[tuple[str, int | None]]:
+    """(url, pid of the service if it was started here); notes the time to ready."""
     if args.url:
         yield args.url.rstrip("/"), None
         return
@@ -209,7 +218,7 @@ def _service(args: argparse.Namespace, figures: dict[str, Any]) -> Iterator[tupl
                 if process.poll() is not None or time.perf_counter() - since > 180:
                     raise RuntimeError((Path(folder) / "log").read_text()[-2000:])
                 time.sleep(0.1)
-            figures["ready_s"] = time.perf_counter() - since
+            note(ready_s=time.perf_counter() - since)
             yield url, process.pid
         finally:
             process.send_signal(signal.SIGTERM)

@@ -7,6 +7,7 @@ mixes' one-shots of that drum do (distance: log spectra, gain removed).
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ FLOOR_DB = -40.0  # of a one-shot's picture, below its loudest
 RIDGE = 1.0
 FOLDS = 5
 COMPARED = 0.5  # seconds of a one-shot
+MORE = 8  # mixes for telling whether a drum is there, for each one with tries: they cost a fiftieth
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,15 +93,22 @@ def calibrate(
     examples: Sequence[Example],
     *,
     drums: Sequence[str] = DRUMS,
+    more: Iterable[Example] = (),
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
     """What bundle.json keeps under `calibration`: drum -> the fitted regressions, and how they did.
 
-    `report`: expected calibration errors and reliability curves of both probabilities from cross-validation
-    over mixes (a mix is never judged by a regression that saw it), and the counts.
+    `more` are further mixes from which only presence is learnt. `report`: expected calibration errors and
+    reliability curves of both probabilities from cross-validation over mixes (a mix is never judged by a
+    regression that saw it), and the counts.
     """
+    heard = _heard(extractor, itertools.chain(examples, more), drums)
     return {
-        drum: {**confidence.to_json(_fit(table)), "report": _cross_validated(table), "mixes": len(examples)}
+        drum: {
+            **confidence.to_json(_fit(table, heard[drum])),
+            "report": _cross_validated(table, heard[drum]),
+            "mixes": len(examples),
+        }
         for drum, table in _gathered(extractor, examples, drums, progress).items()
     }
 
@@ -120,10 +129,13 @@ def examine(
     for drum, table in _gathered(extractor, examples, drums, progress).items():
         parts = extractor.calibration.get(drum, confidence.UNCALIBRATED)
         there = parts.present(table.x)
-        told[drum] = _report(there, parts.confidence(table.x), table)
-        told[drum]["said_present"] = {
-            name: _share_said(there, table, value, extractor.search.present)
-            for name, value in (("with", 1.0), ("without", 0.0))
+        told[drum] = {
+            "present": _report(there, table.present, table.weight),
+            "confidence": _report(parts.confidence(table.x), table.right, table.weight),
+            "said_present": {
+                name: _share_said(there, table, value, extractor.search.present)
+                for name, value in (("with", 1.0), ("without", 0.0))
+            },
         }
     return told
 
@@ -166,7 +178,8 @@ def calibrate_bundle(
     """Calibrates a bundle in place on `mixes` of RMOD's val split; its weights and version stay."""
     extractor = Extractor.load(folder)
     examples = list(rmod_examples(config, bank, mixes, start))
-    made = calibrate(extractor, examples, drums=extractor.drums, progress=progress)
+    more = rmod_examples(config, bank, (MORE - 1) * mixes, start + mixes)
+    made = calibrate(extractor, examples, drums=extractor.drums, more=more, progress=progress)
     return recalibrate(folder, made)
 
 
@@ -205,39 +218,50 @@ def _gather(
         seen.mix.append(index)
 
 
-def _fit(table: _Table) -> Calibration:
+def _heard(extractor: Extractor, examples: Iterable[Example], drums: Sequence[str]) -> dict[str, _Table]:
+    """Each example as it is and without each drum, without a try."""
+    seen = {drum: _Seen(features=[], present=[], right=[], mix=[]) for drum in drums}
+    for i, example in enumerate(examples):
+        for drum in drums:
+            for there in (True, False):
+                mix = example.mix if there else example.mix - example.stems[drum]
+                seen[drum].features.append(extractor.presence(mix, drum))
+                seen[drum].present.append(float(there))
+                seen[drum].right.append(0.0)
+                seen[drum].mix.append(i)
+    return {drum: rows.table() for drum, rows in seen.items()}
+
+
+def _fit(table: _Table, heard: _Table) -> Calibration:
     there = table.rows(table.present > 0)
     return Calibration(
-        present=confidence.fit(table.x * confidence.OF_THE_DRUM, table.present, RIDGE, table.weight),
+        present=confidence.fit(heard.x * confidence.OF_THE_DRUM, heard.present, RIDGE, heard.weight),
         right=confidence.fit(there.x, there.right, RIDGE, there.weight),
     )
 
 
-def _cross_validated(table: _Table) -> dict[str, Any]:
+def _cross_validated(table: _Table, heard: _Table) -> dict[str, Any]:
     """Each row judged by regressions fitted on the mixes of the other folds."""
-    told_present, told_right = np.zeros(len(table.x)), np.zeros(len(table.x))
+    told_present, told_right = np.zeros(len(heard.x)), np.zeros(len(table.x))
     for fold in range(FOLDS):
-        out = table.mix % FOLDS == fold
+        out, away = table.mix % FOLDS == fold, heard.mix % FOLDS == fold
         if out.all() or not out.any():
             continue
-        parts = _fit(table.rows(~out))
-        told_present[out], told_right[out] = parts.present(table.x[out]), parts.confidence(table.x[out])
-    return _report(told_present, told_right, table)
-
-
-def _report(told_present: np.ndarray, told_right: np.ndarray, table: _Table) -> dict[str, Any]:
+        parts = _fit(table.rows(~out), heard.rows(~away))
+        told_present[away], told_right[out] = parts.present(heard.x[away]), parts.confidence(table.x[out])
     return {
-        name: {
-            "ece": round(confidence.expected_calibration_error(told, truth, table.weight), 4),
-            "base_rate": round(float(np.average(truth, weights=table.weight)), 4),
-            "auc": round(_auc(told, truth), 4),
-            "count": len(truth),
-            "reliability": confidence.reliability(told, truth, table.weight),
-        }
-        for name, told, truth in (
-            ("present", told_present, table.present),
-            ("confidence", told_right, table.right),
-        )
+        "present": _report(told_present, heard.present, heard.weight),
+        "confidence": _report(told_right, table.right, table.weight),
+    }
+
+
+def _report(told: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> dict[str, Any]:
+    return {
+        "ece": round(confidence.expected_calibration_error(told, truth, weight), 4),
+        "base_rate": round(float(np.average(truth, weights=weight)), 4),
+        "auc": round(_auc(told, truth), 4),
+        "count": len(truth),
+        "reliability": confidence.reliability(told, truth, weight),
     }
 
 

@@ -15,8 +15,8 @@ from dose.extract.windows import Window
 
 FEATURES = ("match", "agreement", "best_match", "pool_agreement", "likelihood", "strongest", "clarity")
 REACH = 4.0
-# What is said of the drum as a whole; the first two are about one candidate.
-OF_THE_DRUM = np.array([name not in ("match", "agreement") for name in FEATURES])
+# What is said of the drum as a whole, by the windows alone: no candidate has a say in whether it is there.
+OF_THE_DRUM = np.array([name in ("likelihood", "strongest", "clarity") for name in FEATURES])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,16 +53,19 @@ class Calibration:
 def features(scores: Scores, windows: Sequence[Window]) -> np.ndarray:
     """[n, len(FEATURES)]: what is known of each of n candidates of one drum."""
     n = len(scores.match)
+    tries = [float(scores.match.max(initial=0.0)), float(scores.agreement.mean()) if n else 0.0]
+    shared = np.concatenate([tries, of_windows(windows)[OF_THE_DRUM]])
+    return np.column_stack([scores.match, scores.agreement, np.tile(shared, (n, 1))])
+
+
+def of_windows(windows: Sequence[Window]) -> np.ndarray:
+    """[len(FEATURES)]: what the windows say of their drum; 0 where only candidates could."""
     likely = [c for window in windows for c in window.likelihood]
     clear = [c for window in windows for c in window.clarity]
-    shared = [
-        float(scores.match.max(initial=0.0)),
-        float(scores.agreement.mean()) if n else 0.0,
-        float(np.mean(likely)) if likely else 0.0,
-        float(np.max(likely)) if likely else 0.0,
-        float(np.mean(clear)) if clear else 0.0,
-    ]
-    return np.column_stack([scores.match, scores.agreement, np.tile(shared, (n, 1))])
+    said = [np.mean(likely), np.max(likely), np.mean(clear)] if likely else [0.0, 0.0, 0.0]
+    row = np.zeros(len(FEATURES))
+    row[OF_THE_DRUM] = said
+    return row
 
 
 def fit(x: np.ndarray, y: np.ndarray, ridge: float = 1.0, weight: np.ndarray | None = None) -> Logistic:
