@@ -127,7 +127,7 @@ def _steps() -> Iterator[dict[str, float]]:
         "one-shots": (render, "shot"),
         "placing hits": (render, "place"),
         "loops (pitch from cache)": (render, "_loop"),
-        "EQ": (effects, "biquads"),
+        "EQ": (effects, "equalise"),
         "compressor": (effects, "compress"),
         "level return": (effects, "rms"),
         "send filters": (effects, "first_order"),

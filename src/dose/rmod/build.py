@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dose.sources.catalogue import Bank
 
 HARMLESS = ("workers", "shard", "pitch_cache_mb", "train", "val", "test")  # change no item's bytes
-MAKERS = ("streams", "columns", "recipe", "patterns", "draw", "effects", "pitch", "render")
+MAKERS = ("streams", "columns", "recipe", "patterns", "draw", "lanes", "effects", "pitch", "render")
 
 
 def data_id(config: RmodConfig, bank: "Bank") -> str:

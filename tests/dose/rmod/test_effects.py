@@ -21,6 +21,14 @@ def _sections(*sections):
     return np.array(sections)
 
 
+def _compress(x, *setting, gain=1.0):
+    rows = np.zeros((effects.LANES, x.size), np.float32)
+    rows[0] = x
+    effects.compress(rows, np.array([[*setting, gain]]))
+    assert not rows[1:].any()
+    return rows[0]
+
+
 def _limit(x):
     return x * effects.limiter_gain(np.abs(x), 0.1, 50.0)
 
@@ -31,7 +39,7 @@ EFFECTS = {
     "high shelf": lambda x: effects.biquads(x, _sections(effects.high_shelf(3000, 4, 0.7))),
     "high-pass": lambda x: effects.first_order(x, *effects.high_pass(2000).astype(np.float32)),
     "low-pass": lambda x: effects.first_order(x, *effects.low_pass(200).astype(np.float32)),
-    "compressor": lambda x: effects.compress(x, -30.0, 5.0, 50.0, 4.0),
+    "compressor": lambda x: _compress(x, -30.0, 5.0, 50.0, 4.0),
     "limiter": _limit,
     "delay": lambda x: effects.delay(x, 1000, 0.3),
     "reverb": lambda x: effects.reverb(x, 0.8, 0.3, 0.6),
@@ -68,8 +76,8 @@ def test_what_comes_later_changes_nothing_before(name, noise):
         lambda x: effects.biquads(x, _sections(effects.peak_filter(300, 0, 2))),
         lambda x: effects.biquads(x, _sections(*[effects.low_shelf(300, 0, 0.7)] * 3)),
         lambda x: effects.biquads(x, np.zeros((0, 5), np.float32)),
-        lambda x: effects.compress(x, -40.0, 5.0, 50.0, 1.0),
-        lambda x: effects.compress(x, 0.0, 5.0, 50.0, 10.0),
+        lambda x: _compress(x, -40.0, 5.0, 50.0, 1.0),
+        lambda x: _compress(x, 0.0, 5.0, 50.0, 10.0),
         lambda x: x * effects.limiter_gain(np.abs(x), 1.0, 50.0),
         lambda x: effects.delay(x, 0, 0.0),
     ],
@@ -125,7 +133,7 @@ def _slow_compressor(x, threshold_db, attack_ms, release_ms, ratio):
 @pytest.mark.parametrize(("attack", "release"), [(1.0, 10.0), (100.0, 500.0), (90.0, 12.0)])
 def test_the_compressor_equals_its_slow_twin(attack, release, noise):
     want = _slow_compressor(noise, -40.0, attack, release, 7.0)
-    np.testing.assert_allclose(effects.compress(noise, -40.0, attack, release, 7.0), want, atol=2e-5)
+    np.testing.assert_allclose(_compress(noise, -40.0, attack, release, 7.0), want, atol=2e-5)
 
 
 def test_the_limiter_equals_pedalboards_compressor_at_a_great_ratio(noise):
@@ -190,7 +198,7 @@ def test_rms_and_mix(noise):
 def test_combs_and_allpass_equal_their_definition():
     """Freeverb's two parts, one sample at a time with circular buffers."""
     x = np.random.default_rng(4).uniform(-1, 1, 3000).astype(np.float32)
-    lengths, feedback, damping = (31, 37, 41, 50), 0.8, 0.3
+    lengths, feedback, damping = (31, 37, 41, 50, 52, 60, 61, 70), 0.8, 0.3
     want = np.zeros(x.size)
     for d in lengths:
         buffer, low = np.zeros(d), 0.0
@@ -200,7 +208,8 @@ def test_combs_and_allpass_equal_their_definition():
             buffer[n % d] = v + low * feedback
             want[n] += out
     got = np.zeros_like(x)
-    effects._four_combs(x, got, np.float32(feedback), np.float32(damping), *lengths)
+    half = np.float32(0.5)
+    effects._combs(2 * x, half, got, np.float32(feedback), np.float32(damping), np.array(lengths))
     np.testing.assert_allclose(got, want, atol=1e-4)
     buffer, want = np.zeros(23), np.zeros(x.size)
     for n, v in enumerate(x):
@@ -214,11 +223,16 @@ def test_combs_and_allpass_equal_their_definition():
 
 def test_gains_and_peak(noise):
     sections = _sections(*[effects.peak_filter(300, 6, 2)] * 5)
-    for count in (0, 1, 4, 5):
+    for count in (0, 1, 4):
+        rows = np.zeros((effects.LANES, N), np.float32)
+        rows[:2] = noise
+        effects.equalise(rows, [sections[:count], sections[:0]], [0.5, -2.0])
         want = effects.biquads(noise, sections[:count]) * np.float32(0.5)
-        np.testing.assert_allclose(effects.biquads(noise, sections[:count], 0.5), want, atol=1e-6)
-    want = effects.compress(noise * np.float32(2), -30.0, 5.0, 50.0, 4.0)
-    np.testing.assert_allclose(effects.compress(noise, -30.0, 5.0, 50.0, 4.0, 2.0), want, atol=1e-6)
+        np.testing.assert_allclose(rows[0], want, atol=1e-6)
+        np.testing.assert_array_equal(rows[1], -2 * noise)
+        assert not rows[2:].any()
+    want = _compress(noise * np.float32(2), -30.0, 5.0, 50.0, 4.0)
+    np.testing.assert_allclose(_compress(noise, -30.0, 5.0, 50.0, 4.0, gain=2.0), want, atol=1e-6)
     want = effects.reverb(noise, 0.5, 0.5, 0.5) * np.float32(0.25)
     np.testing.assert_allclose(effects.reverb(noise, 0.5, 0.5, 0.5, 0.25), want, atol=1e-6)
     assert effects.peak(noise) == np.abs(noise).max()
