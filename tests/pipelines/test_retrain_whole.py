@@ -226,7 +226,9 @@ def check_no_orphan(project: Project, registry: Registry) -> None:
     live = open_bundle(project.folder / LIVE).version.removeprefix("dose-")
     assert [b for b in bentos if live in b["tag"]]
     assert not list((project.folder / "bentoml" / "tmp").glob("*"))
-    assert "No unused" in project.run("dvc", "gc", "--all-branches", "--workspace", "--dry", "--force")
+    swept = project.run("dvc", "gc", "--all-branches", "--workspace", "--dry", "--force")
+    assert "No unused" in swept
+    assert "Removed" not in swept
 
 
 def told(what: str, began: float) -> None:

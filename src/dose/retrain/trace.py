@@ -68,7 +68,7 @@ def trace(registry: Registry, drum: str, version: int, root: Path = Path()) -> I
         yield f"  job     dose retrain {job}: data/retrain/runs/{job}/report.md"
     run = registry.tracker.run(found.run_id) if found.run_id else None
     yield from _run(run)
-    yield from _data(found, root)
+    yield from _data(found, drum, root)
 
 
 def _run(run: RunRecord | None) -> Iterator[str]:
@@ -78,15 +78,16 @@ def _run(run: RunRecord | None) -> Iterator[str]:
     yield f"  run     {run.id} ({run.name}, {run.status})"
     told = [f"{k} {v[:CUT_OFF]}" for k, v in sorted(run.params.items())]
     told += [f"{k} {v:.4g}" for k, v in sorted(run.metrics.items()) if k.startswith("val/")]
-    yield f"          {', '.join(told)}"
+    if told:
+        yield f"          {', '.join(told)}"
 
 
-def _data(version: ModelVersion, root: Path) -> Iterator[str]:
+def _data(version: ModelVersion, drum: str, root: Path) -> Iterator[str]:
     commit = version.tags.get("mlflow.source.git.commit", "unknown")
     dirty = " with changes that were not committed" if version.tags.get("dose.git_dirty") == "true" else ""
     yield f"  code    commit {commit}{dirty}"
     outputs = {k.removeprefix(DATA_TAG): v for k, v in version.tags.items() if k.startswith(DATA_TAG)}
-    for stage in sorted(outputs):
+    for stage in sorted(o for o in outputs if not o.startswith("sweep.") or o == f"sweep.{drum}"):
         yield f"  data    data/{stage.replace('.', '/')} is {outputs[stage]} in DVC"
     data_id = version.tags.get("dose.data_id", "unknown")
     yield f"  recipe  data id {data_id}, sounds of {_sounds(root, commit)}"

@@ -2,7 +2,8 @@
 files that say what they were made of.
 
 Run as a script it is `dose retrain` in that folder: `python small_project.py [PHASE WHEN]` sends itself
-SIGKILL before, within (half a second after the beginning of) or after that phase.
+SIGKILL after that phase, or within it: half a second after its beginning, or at its end if that comes sooner.
+Either way the journal does not know of it yet.
 """
 
 import os
@@ -132,14 +133,10 @@ def main(phase: str = "", when: str = "") -> None:
     def do(name, journal, folder):
         if name != phase:
             return real(name, journal, folder)
-        if when == "before":
-            kill()
         if when == "within":
             threading.Timer(0.5, kill).start()
-        result = real(name, journal, folder)
-        if when == "after":
-            kill()
-        return result
+        real(name, journal, folder)
+        kill()
 
     steps.do = do
     outcome = Job(settings, steps, say=print).start()
