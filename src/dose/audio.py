@@ -16,7 +16,7 @@ import soundfile
 import soxr
 
 from dose.errors import AudioError
-from dose.files import atomic
+from dose.files import Packed, atomic
 
 RATE = 44100
 MIN_RATE, MAX_RATE, MAX_CHANNELS = 1000, 768_000, 32
@@ -40,7 +40,7 @@ class Info:
         return self.frames / self.rate
 
 
-def probe(source: Path | str | BinaryIO, name: str | None = None) -> Info:
+def probe(source: Path | str | Packed | BinaryIO, name: str | None = None) -> Info:
     """Reads only the header. Raises AudioError as `read` does."""
     name = name or _name(source)
     with _decoding(name):
@@ -50,7 +50,7 @@ def probe(source: Path | str | BinaryIO, name: str | None = None) -> Info:
 
 
 def read(
-    source: Path | str | BinaryIO,
+    source: Path | str | Packed | BinaryIO,
     *,
     name: str | None = None,
     rate: int | None = RATE,
@@ -83,7 +83,11 @@ def read(
 
 
 def stream(
-    source: Path | str | BinaryIO, *, name: str | None = None, rate: int = RATE, seconds: float = 20.0
+    source: Path | str | Packed | BinaryIO,
+    *,
+    name: str | None = None,
+    rate: int = RATE,
+    seconds: float = 20.0,
 ) -> Iterator[Array]:
     """Decodes a file of any length in blocks [C, N] of about `seconds`, resampled to `rate` without seams.
 
@@ -164,11 +168,15 @@ def _check_header(rate: int, channels: int, name: str) -> None:
         raise AudioError(f"{name} has {channels} channels; at most {MAX_CHANNELS} can be used.")
 
 
-def _name(source: Path | str | BinaryIO) -> str:
-    return str(source) if isinstance(source, Path | str) else str(getattr(source, "name", "the upload"))
+def _name(source: Path | str | Packed | BinaryIO) -> str:
+    return (
+        str(source) if isinstance(source, Path | str | Packed) else str(getattr(source, "name", "the upload"))
+    )
 
 
-def _openable(source: Path | str | BinaryIO, name: str) -> str | BinaryIO:
+def _openable(source: Path | str | Packed | BinaryIO, name: str) -> str | BinaryIO:
+    if isinstance(source, Packed):
+        return io.BytesIO(source.read_bytes())
     if not isinstance(source, Path | str):
         return source
     path = Path(source)

@@ -9,7 +9,9 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Iterator
+import struct
+import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +63,54 @@ def read_json(path: Path | str) -> Any:
         raise IntegrityError(f"{path} is not valid JSON ({e}); delete it and make it again.") from e
 
 
-def sha256(path: Path | str) -> str:
+@dataclasses.dataclass(frozen=True)
+class Packed:
+    """A file inside an archive that `pack` wrote: where its bytes lie."""
+
+    archive: Path
+    name: str
+    start: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.archive}/{self.name}"
+
+    def read_bytes(self) -> bytes:
+        with open(self.archive, "rb") as f:
+            f.seek(self.start)
+            return f.read(self.size)
+
+
+def pack(path: Path | str, members: Iterable[tuple[str, bytes]]) -> None:
+    """Writes an uncompressed zip of (name, content) pairs, whole or not at all; the same bytes every time."""
+    with atomic(path) as beside, zipfile.ZipFile(beside, "w") as archive:
+        for name, content in members:
+            info = zipfile.ZipInfo(name)  # dated 1980
+            info.create_system, info.external_attr = 3, 0o644 << 16
+            archive.writestr(info, content)
+
+
+def unpacked(path: Path | str) -> dict[str, Packed]:
+    """The files of an archive, by name, in its order. Raises IntegrityError for what `pack` did not write."""
+    path = Path(path)
+    found = {}
+    try:
+        with open(path, "rb") as f, zipfile.ZipFile(f) as archive:
+            for info in archive.infolist():
+                f.seek(info.header_offset + 26)
+                start = info.header_offset + 30 + sum(struct.unpack("<HH", f.read(4)))
+                if info.compress_type != zipfile.ZIP_STORED:
+                    raise IntegrityError(f"{path} is compressed; delete it and run `dvc repro`.")
+                found[info.filename] = Packed(path, info.filename, start, info.file_size)
+    except (zipfile.BadZipFile, struct.error) as e:
+        raise IntegrityError(f"{path} is not a whole archive ({e}); delete it and run `dvc repro`.") from e
+    return found
+
+
+def sha256(path: Path | str | Packed) -> str:
     """Hex SHA-256 of a file's bytes."""
+    if isinstance(path, Packed):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -77,6 +78,30 @@ def test_a_tampered_folder_is_found_and_the_file_named(tmp_path, damage, says):
     damage(tmp_path)
     with pytest.raises((IntegrityError, MissingInputError), match=says):
         files.check_manifest(tmp_path)
+
+
+def test_an_archive_holds_its_files_and_is_the_same_every_time(tmp_path):
+    members = [("0/a.wav", bytes(range(256)) * 40), ("0/b.json", b"{}"), ("1/a.wav", b"")]
+    for name in ("one.zip", "two.zip"):
+        files.pack(tmp_path / name, iter(members))
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    found = files.unpacked(tmp_path / "one.zip")
+    assert [(name, packed.read_bytes()) for name, packed in found.items()] == members
+    assert str(found["0/b.json"]) == f"{tmp_path}/one.zip/0/b.json"
+    (tmp_path / "b.json").write_bytes(b"{}")
+    assert files.sha256(found["0/b.json"]) == files.sha256(tmp_path / "b.json")
+
+
+def test_a_broken_or_compressed_archive_is_named(tmp_path):
+    path = tmp_path / "part.zip"
+    files.pack(path, [("a", b"x" * 1000)])
+    path.write_bytes(path.read_bytes()[:600])
+    with pytest.raises(IntegrityError, match=r"part\.zip is not a whole archive"):
+        files.unpacked(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", b"x" * 1000)
+    with pytest.raises(IntegrityError, match="compressed"):
+        files.unpacked(path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel call is Linux's")

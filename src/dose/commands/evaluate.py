@@ -8,9 +8,9 @@ EXAMPLE = """examples:
   dose evaluate --external my-system/out --name "My system" --data rmod,groove
   dose evaluate --out scores --baselines          # the default bundle beside Reconstruction and separation
 
-an external folder holds <index>/<drum>.wav (drum: kick, snare, hihat; index: that of the mix in
-data/rmod/audio/test/<index>/mix.wav and its sisters test_drums and test_groove); with more than one data set,
-one such folder per data set inside it: rmod/, rmod_drums/, groove/. See docs/benchmark.md.
+an external folder holds <index>/<drum>.wav (drum: kick, snare, hihat; index: that of the mix, <index>/mix.wav
+in the archives data/rmod/audio/test/*.zip and their sisters test_drums and test_groove); with more than one
+data set, one such folder per data set inside it: rmod/, rmod_drums/, groove/. See docs/benchmark.md.
 """
 
 

@@ -15,6 +15,7 @@ from dose import audio
 from dose.drums import DRUMS
 from dose.errors import AudioError, MissingInputError
 from dose.evaluate.shots import prepare
+from dose.files import Packed
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 
@@ -24,8 +25,8 @@ class Item:
     """One test mix. `shots` is empty where no truth is known (real recordings)."""
 
     index: int
-    mix: Path
-    shots: Mapping[str, Path]
+    mix: Path | Packed
+    shots: Mapping[str, Path | Packed]
     name: str = ""
 
     def read_mix(self) -> np.ndarray:

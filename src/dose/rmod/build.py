@@ -15,7 +15,7 @@ from dose import files
 from dose.cluster import map_shards
 from dose.rmod import table
 from dose.rmod.config import RmodConfig
-from dose.rmod.dataset import Export, counts, exports, render_shard
+from dose.rmod.dataset import Export, counts, exports, pack_shard
 
 if TYPE_CHECKING:
     from dose.sources.catalogue import Bank
@@ -105,8 +105,7 @@ def _table_shard(config: RmodConfig, bank: "Bank", root: Path, shard: tuple[str,
 
 def _audio_shard(config: RmodConfig, bank: "Bank", root: Path, shard: tuple[str, Export, int, int]) -> None:
     _, export, start, stop = shard
-    folders = render_shard(config, bank, export, start, stop)
-    _keep_record(root, shard, [p for folder in folders for p in folder.rglob("*") if p.is_file()])
+    _keep_record(root, shard, [pack_shard(config, bank, export, start, stop)])
 
 
 def summary(config: RmodConfig, bank: "Bank") -> dict[str, Any]:
