@@ -1,3 +1,5 @@
+import time
+
 import pytest
 import soundfile
 import yaml
@@ -54,6 +56,14 @@ def test_show_prints_the_recipe_and_writes_everything(project, capsys):
         "drums.mid",
         "stems",
     }
+
+
+def test_show_takes_less_than_a_second_once_everything_is_imported(project):
+    line = "rmod show --split train --index 123456 --out shown"
+    cli.main(line.split())  # imports, and loads or compiles the kernels
+    start = time.process_time()
+    assert cli.main(line.split()) == 0
+    assert time.process_time() - start < 1.0
 
 
 @pytest.mark.parametrize(
