@@ -1,6 +1,7 @@
 """Round trip of each codec on drums it never saw: quality, code use, speed on one thread.
 
-Sounds: the test split of the bundled bank (recorded kits) and of the procedural drums. Metrics, per class:
+Sounds: the test split of the bundled bank (recorded kits) and of the procedural drums; with `--catalogue`,
+that of any folder that the stage `sources` made, such as one with all packages' kits. Metrics, per class:
 MSS (evaluate.mss) and log-mel distance (80 bands, dB) between one-shots of peak 1; SI-SDR in dB; level error
 of 24 mel bands in frames of 10 ms, in dB: signed mean, and mean magnitude weighted by energy; attack error
 (evaluate.attack, ms, 95th percentile) and pre-echo (loudest sample more than 1 ms before the onset, dB under
@@ -34,6 +35,9 @@ RoundTrip = Callable[[np.ndarray], np.ndarray]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--codec", type=Path, default=BUNDLED, help="codec folder (default: the shipped one)")
+    parser.add_argument(
+        "--catalogue", type=Path, help="test on this bank's test split (such as data/sources)"
+    )
     parser.add_argument("--procedural", type=int, default=16, help="synthetic drums per class (default 16)")
     parser.add_argument("--official", type=Path, default=OFFICIAL, help=f"DAC's weights (default {OFFICIAL})")
     parser.add_argument("--encodec", type=Path, default=ENCODEC, help=f"folder of EnCodec 24 kHz ({ENCODEC})")
@@ -47,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     codec = load_codec(args.codec)
-    kits = sounds(args.procedural)
+    kits = recorded(args.catalogue) | synthetic(args.procedural)
     figures: dict[str, Any] = {"codecs": {}, "counts": {k: len(v) for k, v in kits.items()}}
     with one_thread():
         for name, system in systems(codec, args.official, args.encodec).items():
@@ -75,25 +79,45 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def sounds(procedural: int) -> dict[str, list[np.ndarray]]:
-    """One-shots [44100] of peak 1 by "class" (recorded) and "class, synthetic"; "other" are loops."""
+def recorded(catalogue: Path | None) -> dict[str, list[np.ndarray]]:
+    """Recorded one-shots of the test split, [44100] of peak 1, by drum; "other" are loops."""
+    out: dict[str, list[np.ndarray]] = {name: [] for name in (*DRUMS, "other")}
+    for cls, sound in _catalogued(catalogue) if catalogue else _bundled():
+        if cls in DRUMS:
+            out[cls].append(_shot(sound))
+        elif cls in INSTRUMENTS:
+            out["other"].append(np.asarray(sound, np.float32))
+    return {k: v for k, v in out.items() if v}
+
+
+def _bundled() -> Iterator[tuple[str, np.ndarray]]:
     from dose.sources import bundled
+
+    yield from ((take.cls, take.load()) for take in bundled.takes() if take.split == "test")
+
+
+def _catalogued(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
+    from dose.sources.catalogue import Bank
+
+    bank = Bank.load(folder)
+    for cls in DRUMS + INSTRUMENTS:
+        for clip in bank.select(cls, "test"):
+            if clip.source != "procedural":
+                yield cls, bank.audio(clip.id)
+
+
+def synthetic(count: int) -> dict[str, list[np.ndarray]]:
+    """So many procedural one-shots of the test split per drum, by "drum, synthetic"."""
     from dose.sources.cleaning import clean
     from dose.sources.procedural import synthesise
 
-    out: dict[str, list[np.ndarray]] = {d: [] for d in DRUMS}
-    out |= {f"{d}, synthetic": [] for d in DRUMS}
-    out["other"] = []
-    for take in bundled.takes():
-        if take.split == "test" and take.cls in DRUMS:
-            out[take.cls].append(_shot(take.load()))
-        elif take.split == "test" and take.cls in INSTRUMENTS:
-            out["other"].append(np.asarray(take.load(), np.float32))
-    for drum in DRUMS:
-        for i in range(procedural):
-            made = clean(synthesise(0, drum, "test", i), "oneshot", f"{drum} {i}").sound
-            out[f"{drum}, synthetic"].append(_shot(made))
-    return {k: v for k, v in out.items() if v}
+    return {
+        f"{drum}, synthetic": [
+            _shot(clean(synthesise(0, drum, "test", i), "oneshot", f"{drum} {i}").sound) for i in range(count)
+        ]
+        for drum in DRUMS
+        if count
+    }
 
 
 def _shot(sound: np.ndarray) -> np.ndarray:
