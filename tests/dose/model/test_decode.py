@@ -7,7 +7,7 @@ import torch
 
 from dose.model.decode import generate
 from dose.model.engine import Engine
-from dose.model.sampling import Sampling
+from dose.model.sampling import Chooser, Sampling
 from dose.model.transformer import Dose, ModelConfig
 from dose.tokens import layout
 
@@ -203,3 +203,27 @@ def test_a_shared_model_wants_to_know_the_drum() -> None:
         generate(model, prompts(model, 1))
     kick, snare = (generate(model, prompts(model, 1), drum=torch.tensor([i])) for i in (0, 1))
     assert not torch.equal(kick, snare)
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
+def test_what_top_k_and_top_p_leave_equals_a_slow_cut(scale: float) -> None:
+    rules = [
+        Sampling(temperature=1.0, top_p=0.95),
+        Sampling(temperature=1.0, top_k=5),
+        Sampling(temperature=1.0, top_k=50, top_p=0.5),
+        Sampling(temperature=1.0, top_p=0.99),
+    ]
+    logits = scale * torch.randn(4, 3, 200, generator=torch.Generator().manual_seed(0))
+    cut = Chooser(rules)._cut(logits)
+    for request, rule in enumerate(rules):
+        for book in range(3):
+            values = logits[request, book]
+            likely = values.sort(descending=True).indices[: rule.top_k or None]
+            chances = values[likely].softmax(dim=0)
+            kept, total = set(), 0.0
+            for index, chance in zip(likely.tolist(), chances.tolist(), strict=True):
+                if total >= rule.top_p:
+                    break
+                kept.add(index)
+                total += chance
+            assert set(cut[request, book].isfinite().nonzero()[:, 0].tolist()) == kept
