@@ -49,7 +49,7 @@ def map_shards(fn: Callable[[S], R], shards: Sequence[S], *, workers: int, descr
     if workers == 1:
         results = map(fn, shards)
     elif os.environ.get("RAY_ADDRESS"):
-        results = _on_ray(fn, shards, workers)
+        results = _on_ray(fn, shards, workers, describe)
     else:
         results = _in_processes(fn, shards, min(workers, max(len(shards), 1)))
     # Where there is no terminal (CI, a log file) a line every ten seconds is enough.
@@ -170,16 +170,22 @@ def _again(worker: _Worker, todo: deque[int], tries: list[int]) -> None:
     todo.appendleft(index)
 
 
-def _on_ray(fn: Callable[[S], R], shards: Sequence[S], count: int) -> Iterator[R]:
+def _call(fn: Callable[[S], R], shard: S) -> R:
+    """Ray takes functions for tasks but no functools.partial; this is a function."""
+    return fn(shard)
+
+
+def _on_ray(fn: Callable[[S], R], shards: Sequence[S], count: int, describe: str) -> Iterator[R]:
     start_ray()
     import ray
 
-    task = ray.remote(max_retries=TRIES - 1, retry_exceptions=False)(fn)
+    task: Any = ray.remote(max_retries=TRIES - 1, retry_exceptions=False)(_call).options(name=describe)
+    job = ray.put(fn)  # once, not with every shard: it may carry a catalogue
     running: deque[Any] = deque()
     todo = iter(shards)
     # At most `count` beyond the one awaited, so that results do not pile up in the object store.
     for shard in todo:
-        running.append(task.remote(shard))
+        running.append(task.remote(job, shard))
         if len(running) >= count:
             break
     while running:
@@ -187,9 +193,15 @@ def _on_ray(fn: Callable[[S], R], shards: Sequence[S], count: int) -> Iterator[R
             result = ray.get(running[0])
         except ray.exceptions.RayTaskError as e:
             raise e.as_instanceof_cause() from e
+        except ray.exceptions.RayError as e:
+            raise DoseError(
+                f"A shard of '{describe}' was lost {TRIES} times on the cluster ("
+                f"{' '.join(str(e).split())[:200]}); "
+                "use fewer workers or smaller shards."
+            ) from e
         running.popleft()
         for shard in todo:
-            running.append(task.remote(shard))
+            running.append(task.remote(job, shard))
             break
         yield result
 
@@ -220,7 +232,8 @@ def start_ray(*, cpus: float | None = None, gpus: float | None = None) -> bool:
             ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
         except (ConnectionError, RuntimeError) as e:
             raise DoseError(
-                f"No Ray cluster answers at RAY_ADDRESS={address} ({' '.join(str(e).split())[:200]}); "
+                f"No Ray cluster answers at RAY_ADDRESS={address} ("
+                f"{' '.join(str(e).split())[:200]}); "
                 "start it, mend the address or its token, or unset RAY_ADDRESS to run on this machine."
             ) from e
         return True

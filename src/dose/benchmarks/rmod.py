@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import functools
 import importlib
+import itertools
 import os
 import statistics
 import tempfile
@@ -23,11 +24,9 @@ AUTHORS_MIXES_PER_S = 1.3  # the authors' generator on the machine of the design
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mixes", type=int, default=60, help="mixes timed (default 60, at least 50)")
     parser.add_argument(
-        "--reference", type=int, default=8, help="of them also by the plain chain (default 8)"
+        "--reference", type=int, default=12, help="of them also by the plain chain (default 12)"
     )
-    parser.add_argument(
-        "--seconds", type=float, default=10.0, help="length of the two-worker run (default 10)"
-    )
+    parser.add_argument("--rounds", type=int, default=5, help="of one worker and two by turns (default 5)")
     parser.add_argument(
         "--recipes", type=int, default=50_000, help="recipes drawn and written (default 50000)"
     )
@@ -80,15 +79,12 @@ def _one_core(recipes, bank, config, reference: int) -> dict[str, Any]:
     warm, warm_cpu = _times(ours, recipes)
     with _steps() as spent:
         _times(ours, recipes)
-    some = recipes[:reference]
     plain_render = functools.partial(render_plainly, bank=bank)
     lean_render = functools.partial(render_plainly, bank=bank, lean=True)
     plain_render(recipes[0])  # imports and compiles librosa
-    plain, plain_cpu = _times(plain_render, some)
-    lean, lean_cpu = _times(lean_render, some)
-    _, again = _times(ours, some)  # beside the plain chain, in case the machine has become busier
-    same_cpu = statistics.median(again)
-    same = statistics.median(warm[:reference])
+    (plain, plain_cpu), (lean, lean_cpu), (same, same_cpu) = _by_turns(
+        (plain_render, lean_render, ours), recipes[:reference]
+    )
     return {
         "ms_per_mix": 1e3 * statistics.median(warm),
         "ms_per_mix_cpu": 1e3 * statistics.median(warm_cpu),
@@ -99,10 +95,10 @@ def _one_core(recipes, bank, config, reference: int) -> dict[str, Any]:
         "times_authors": 1 / statistics.median(warm) / AUTHORS_MIXES_PER_S,
         "reference_ms_per_mix": 1e3 * statistics.median(plain),
         "reference_ms_per_mix_cpu": 1e3 * statistics.median(plain_cpu),
-        "speedup_vs_reference": statistics.median(plain) / same,
-        "speedup_vs_reference_cpu": statistics.median(plain_cpu) / same_cpu,
-        "speedup_vs_lean_reference": statistics.median(lean) / same,
-        "speedup_vs_lean_reference_cpu": statistics.median(lean_cpu) / same_cpu,
+        "speedup_vs_reference": statistics.median(plain) / statistics.median(same),
+        "speedup_vs_reference_cpu": statistics.median(plain_cpu) / statistics.median(same_cpu),
+        "speedup_vs_lean_reference": statistics.median(lean) / statistics.median(same),
+        "speedup_vs_lean_reference_cpu": statistics.median(lean_cpu) / statistics.median(same_cpu),
         "steps_ms": {name: 1e3 * seconds / len(recipes) for name, seconds in spent.items()},
     }
 
@@ -116,6 +112,12 @@ def _times(fn: Callable[[Any], Any], values) -> tuple[list[float], list[float]]:
         wall.append(time.perf_counter() - start)
         cpu.append(time.process_time() - start_cpu)
     return wall, cpu
+
+
+def _by_turns(fns: tuple[Callable, ...], values) -> list[tuple[list[float], list[float]]]:
+    """`_times` of each function, all on one value before the next: what slows the machine slows them all."""
+    turns = [[_times(fn, [value]) for fn in fns] for value in values]
+    return [([wall[0] for wall, _ in own], [cpu[0] for _, cpu in own]) for own in zip(*turns, strict=True)]
 
 
 @contextlib.contextmanager
@@ -165,22 +167,36 @@ def _steps() -> Iterator[dict[str, float]]:
     spent["the rest"] = 2 * spent["everything"] - sum(spent.values())
 
 
+TURN = 1.5  # seconds of one worker, or of both
+STARTING = 20  # seconds for two processes to start, open the bank and warm up
+
+
 def _workers(args: argparse.Namespace, config, bank) -> dict[str, Any]:
-    """Mixes a second of one process and of two at once, and what a process holds in memory."""
+    """Mixes a second of one process and of two at once, and what a process holds in memory.
+
+    Two cores of a machine are not always twice one: they may be two threads of one, or lent to others as
+    well. So the same two processes also count in a loop that touches no memory, by turns with the rendering:
+    what that gains by the second worker is what the machine has to give.
+    """
     from dose.cluster import map_shards
 
-    rates, memory = {}, 0.0
-    for count in (1, 2):
-        job = functools.partial(_busy, config, bank, args.seconds, time.time() + 12)
-        with _as_processes():
-            results = list(map_shards(job, range(count), workers=count, describe=f"{count} at once"))
-        rates[count] = sum(mixes for mixes, _ in results) / args.seconds
-        memory = max(memory, *(megabytes for _, megabytes in results))
+    job = functools.partial(_busy, config, bank, args.rounds, time.time() + STARTING)
+    with _as_processes():
+        first, second = map_shards(job, range(2), workers=2, describe="one and two workers")
+
+    def both(what: str) -> list[float]:
+        return [a + b for a, b in zip(first[what], second[what], strict=True)]
+
+    def scaling(what: str) -> float:
+        pairs = zip(both(what), first[f"{what}, alone"], strict=True)
+        return statistics.median(two / one for two, one in pairs)
+
     return {
-        "one_worker_mixes_per_s": rates[1],
-        "two_workers_mixes_per_s": rates[2],
-        "two_workers_scaling": rates[2] / rates[1],
-        "peak_memory_mb_per_worker": memory,
+        "one_worker_mixes_per_s": statistics.median(first["mixes, alone"]) / TURN,
+        "two_workers_mixes_per_s": statistics.median(both("mixes")) / TURN,
+        "two_workers_scaling": scaling("mixes"),
+        "two_workers_scaling_of_an_empty_loop": scaling("loops"),
+        "peak_memory_mb_per_worker": max(first["memory"] + second["memory"]),
     }
 
 
@@ -195,20 +211,31 @@ def _as_processes() -> Iterator[None]:
             os.environ["RAY_ADDRESS"] = address
 
 
-def _busy(config, bank, seconds: float, start: float, worker: int) -> tuple[int, float]:
-    """Renders from the moment `start` (warming up until then) for `seconds`: mixes, peak memory in MB."""
+def _busy(config, bank, rounds: int, start: float, worker: int) -> dict[str, list[float]]:
+    """What this worker gets done in each of its turns, which begin at `start`; until then it warms up."""
     import resource
 
     from dose.rmod.dataset import stream
 
     items = stream(config, bank, "train", worker * 100_000, worker * 100_000 + 99_999)
-    while time.time() < start:
+    steps: dict[str, Callable[[], object]] = {
+        "mixes": lambda: next(items),
+        "loops": lambda: sum(range(20_000)),
+    }
+    done: dict[str, list[float]] = {f"{what}{how}": [] for what in steps for how in ("", ", alone")}
+    while time.time() < start - 1:
         next(items)
-    mixes = 0
-    while time.time() < start + seconds:
-        next(items)
-        mixes += 1
-    return mixes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    for begin, what in zip(itertools.count(), list(done) * rounds, strict=False):
+        opens = start + begin * TURN
+        time.sleep(max(opens - time.time(), 0))
+        if what.endswith("alone") and worker:
+            continue
+        count = 0
+        while time.time() < opens + TURN:
+            steps[what.removesuffix(", alone")]()
+            count += 1
+        done[what].append(count)
+    return {**done, "memory": [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]}
 
 
 def _recipes(args: argparse.Namespace, config, bank) -> dict[str, Any]:

@@ -166,17 +166,18 @@ def _recipe_picture(recipes: dict[str, Any]) -> str:
         axes[0].bar([int(k) for k in hits], hits.values(), label=drum, alpha=0.6)
         axes[1].step(np.arange(16) / 4, recipes["onsets_per_quarter_second"][drum], where="post", label=drum)
     axes[0].set(title="hits per mix", xlabel="hits", ylabel="mixes")
-    axes[1].set(title="onsets", xlabel="s", ylabel="hits per quarter second", ylim=(0, None))
-    for axis, key, title in (
-        (axes[2], "tracks_per_mix", "tracks per mix"),
-        (axes[3], "sounding_at_once", ""),
-    ):
+    axes[1].set(
+        title="onsets", xlabel="seconds into the mix", ylabel="hits per quarter second", ylim=(0, None)
+    )
+    bars = (
+        ("tracks_per_mix", "tracks per mix", "tracks", "mixes"),
+        ("sounding_at_once", "polyphony", "tracks sounding at once", "tenths of a second"),
+        ("playing", "instruments that play", "", "mixes"),
+        ("layered", "drums made of two samples", "", "mixes"),
+    )
+    for axis, (key, title, xlabel, ylabel) in zip(axes[2:], bars, strict=True):
         axis.bar(recipes[key].keys(), recipes[key].values())
-        axis.set(title=title or "polyphony: tracks sounding at once")
-    axes[4].bar(recipes["playing"].keys(), recipes["playing"].values())
-    axes[4].set(title="mixes in which an instrument plays")
-    axes[5].bar(recipes["layered"].keys(), recipes["layered"].values())
-    axes[5].set(title="mixes in which a drum is layered")
+        axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
     axes[0].legend()
     axes[1].legend()
     return _png(figure)
@@ -193,7 +194,8 @@ def _sound_picture(sound: dict[str, Any]) -> str:
                 values = sound[dataset].get(f"{name} {measure}")
                 if values:
                     axes[row, column].hist(values, 20, histtype="step", label=label)
-            axes[row, column].set(title=name, xlabel=measure)
+            unit = "RMS level, dBFS" if row == 0 else "spectral centroid, Hz"
+            axes[row, column].set(title=name, xlabel=unit, ylabel="" if column else "items")
     if axes[0, 0].get_legend_handles_labels()[1]:
         axes[0, 0].legend()
     return _png(figure)
