@@ -3,6 +3,8 @@
 A recurrence waits for its own last sample, so one sound through a filter is no vector code; eight sounds are.
 Each lane is calculated as a single number would be, so the bytes are those of eight plain loops. (numba's own
 way, NUMBA_SLP_VECTORIZE, finds such loops three times slower code, and some of them none.)
+
+After a change here touch effects.py: numba's cache on disk knows a kernel by its own file only.
 """
 
 import operator

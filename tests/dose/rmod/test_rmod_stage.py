@@ -1,12 +1,15 @@
 """The stage as a process: killed in the middle, run again, with any number of workers."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import psutil
 import pytest
+from servers import ray_head
 
 from dose import files
 from dose.sources import catalogue
@@ -38,7 +41,7 @@ def _environment():
 
 def _sounds(folder):
     root = folder / "data" / "rmod"
-    return {p.relative_to(root): files.sha256(p) for p in sorted(root.glob("audio/**/*.*"))}
+    return {p.relative_to(root): files.sha256(p) for p in sorted(root.glob("audio/**/*.zip"))}
 
 
 @pytest.mark.slow
@@ -59,6 +62,42 @@ def test_killed_and_resumed_or_with_four_workers_the_same_bytes(project):
     assert _sounds(killed) == _sounds(once)
     assert all(p.stat().st_mtime_ns == stamp for p, stamp in kept.items())  # whole shards were not made again
     files.check_manifest(killed / "data" / "rmod")
+
+
+def _rays_worker():
+    """The process of this machine that renders a shard for Ray right now, or None."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, IndexError):
+            if process.cmdline()[0].startswith("ray::rendering"):
+                return process
+    return None
+
+
+@pytest.mark.slow
+def test_on_a_ray_cluster_the_same_bytes_and_a_lost_worker_costs_one_shard(project):
+    once = project("once", 2)
+    subprocess.run(COMMAND, cwd=once, env=_environment(), check=True, capture_output=True)
+    spread = project("spread", 2)
+    text = (spread / "params.yaml").read_text().replace("test: 6", "test: 30").replace("val: 4", "val: 24")
+    (spread / "params.yaml").write_text(text)
+    records = spread / "data" / "rmod" / "shards"
+    with ray_head(2) as (address, _), (spread / "log").open("w") as log:
+        process = subprocess.Popen(COMMAND, cwd=spread, env=_environment() | address, stdout=log, stderr=log)
+        deadline = time.time() + 240
+        victim = None
+        while victim is None and process.poll() is None and time.time() < deadline:
+            time.sleep(0.005)
+            if len(list(records.glob("val/*.json"))) >= 3:
+                victim = _rays_worker()
+        assert victim is not None, (spread / "log").read_text()[-3000:]
+        kept = {p: p.stat().st_mtime_ns for p in records.rglob("*.json")}
+        victim.kill()
+        assert process.wait(240) == 0, (spread / "log").read_text()[-3000:]
+    assert all(p.stat().st_mtime_ns == stamp for p, stamp in kept.items())  # only what was lost is done again
+    files.check_manifest(spread / "data" / "rmod")
+    smaller = _sounds(once)
+    assert len(smaller) == 2 + 3 + 3 + 2
+    assert smaller == {name: digest for name, digest in _sounds(spread).items() if name in smaller}
 
 
 @pytest.mark.slow
