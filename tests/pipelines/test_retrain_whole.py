@@ -23,6 +23,7 @@ from dose import audio
 from dose.drums import DRUMS
 from dose.extract.bundle import open_bundle
 from dose.registry import Registry
+from dose.tracking import Tracker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -91,7 +92,7 @@ def commit(project: Project) -> None:
 
 def kill_retraining(project: Project, sign, what: str) -> None:
     """Starts `dose retrain` and sends its process SIGKILL once `sign()` holds."""
-    log = project.folder / "retrain.log"
+    log, before = project.folder / "retrain.log", set(project.alive())
     with log.open("a") as out:
         started = subprocess.Popen(
             ["python", "-m", "pipelines.retrain"], cwd=project.folder, env=project.environment,
@@ -101,12 +102,7 @@ def kill_retraining(project: Project, sign, what: str) -> None:
     assert started.poll() is None, log.read_text()[-3000:]
     started.kill()
     started.wait()
-    serving = {"bentoml", "serving.service:Dose"}
-    wait_for(
-        lambda: not [p for p in project.alive() if not any(word in p for word in serving)],
-        20,
-        "every process of the killed start ends",
-    )
+    wait_for(lambda: set(project.alive()) <= before, 20, "every process of the killed start ends")
 
 
 def test_twenty_new_sounds_from_the_folder_to_the_answer(tmp_path):
@@ -130,12 +126,12 @@ def test_twenty_new_sounds_from_the_folder_to_the_answer(tmp_path):
 
 
 def retrain_and_follow(project: Project, service: Service, began: float) -> None:
-    registry, home = Registry(root=project.folder), project.folder / "data" / "retrain"
+    store = Tracker("dose", f"sqlite:///{project.folder / 'mlflow.db'}", project.folder)
+    registry, home = Registry(store, project.folder), project.folder / "data" / "retrain"
     first = open_bundle(project.folder / LIVE).version
     assert service.state()["version"] == first
     lay_sounds(project)
-    work = home / "work" / "data"
-    kill_retraining(project, (work / "tokens" / "val" / "index.json").is_file, "the tokens are made")
+    kill_retraining(project, lambda: any("pipelines.sweep" in p for p in project.alive()), "a sweep begins")
     told("killed within dvc repro", began)
     assert open_bundle(project.folder / LIVE).version == first
     kill_retraining(
@@ -170,26 +166,28 @@ def roll_back_under_load(service: Service, project: Project, first: str, second:
     def ask() -> None:
         while not stop.is_set():
             answers.append(service.extract(sound))
+            time.sleep(0.3)  # well below the service's limit per client
 
     threads = [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:
         thread.start()
     wait_for(lambda: len(answers) >= 6, 120, "requests are answered")
     since = time.monotonic()
-    print(project.run("dose", "rollback", "--reason", "the end-to-end test"))
-    command = time.monotonic() - since
+    rollback = subprocess.Popen(["dose", "rollback"], cwd=project.folder, env=project.environment)
     wait_for(lambda: service.state()["version"] == first, 60, "the service follows")
     took = time.monotonic() - since
     wait_for(lambda: answers[-1][1] == first, 60, "requests are answered by the old version")
+    assert rollback.wait() == 0
+    command = time.monotonic() - since
     stop.set()
     for thread in threads:
         thread.join()
-    print(f"rollback: command {command:.1f} s, service {took:.1f} s, {len(answers)} requests in flight")
+    print(f"rollback: the service followed after {took:.1f} s, MLflow after {command:.1f} s")
+    print(f"requests meanwhile: {len(answers)}, failed: {sum(status != 200 for status, _ in answers)}")
     assert {status for status, _ in answers} == {200}
     assert {version for _, version in answers} == {first, second}
     assert took <= float(os.environ.get("DOSE_ROLLBACK_SECONDS", "5"))
-    log = project.run("dose", "registry", "log")
-    assert log.count("rollback") == len(DRUMS)
+    assert "rollback dose-" in project.run("dose", "registry", "log")
 
 
 def check_report(project: Project, said: str) -> None:
@@ -213,7 +211,7 @@ def check_no_orphan(project: Project, registry: Registry) -> None:
     assert project.run("git", "worktree", "list").count("\n") == 1
     assert project.run("git", "branch", "--list", "retrain/*").count("\n") == 1
     runs = list(registry.tracker.runs({}))
-    assert {r.status for r in runs} == {"FINISHED"}
+    assert {r.status for r in runs} <= {"FINISHED", "KILLED"}
     known = {r.id for r in runs}
     for drum in DRUMS:
         versions = registry.versions(drum)
