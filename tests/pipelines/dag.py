@@ -18,6 +18,7 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.more: dict[str, str] = {}  # variables of the environment that a test adds
         listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
         for name in subprocess.check_output(listed, cwd=ROOT, text=True).splitlines():
             if (ROOT / name).is_file():
@@ -34,12 +35,13 @@ class Project:
         kept = {
             k: v for k, v in os.environ.items() if k not in {"MLFLOW_TRACKING_URI", "RAY_ADDRESS", "SHELL"}
         }
-        return kept | {
+        named = {
             "PATH": f"{Path(sys.executable).parent}:{kept['PATH']}",
             "PYTHONPATH": f"{self.folder / 'src'}:{self.folder}",
             "BENTOML_HOME": str(self.folder / "bentoml"),
             "BENTOML_DO_NOT_TRACK": "True",
         }
+        return kept | named | self.more
 
     def run(self, *command: str) -> str:
         done = subprocess.run(

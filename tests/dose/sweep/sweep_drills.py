@@ -4,10 +4,9 @@
 """
 
 import functools
-import json
 import os
+import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -82,37 +81,26 @@ def trial_fails(root: Path, pause: float) -> None:
 
 
 def node_killed(root: Path, pause: float) -> None:
-    """Two machines with a trial each; one is unplugged in mid-trial, a third joins afterwards."""
+    """Two machines with a trial each; one is unplugged in mid-trial, a third joins late."""
     os.environ["RAY_AUTH_MODE"] = "disabled"
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     os.environ["RAY_ADDRESS"] = cluster.address
-
-    def accident() -> None:
-        rows = root / "data" / ".sweep" / "kick"
-        while sum(1 for _ in rows.glob("*/trials/*/rows.jsonl")) < 2:
+    driver = subprocess.Popen([sys.executable, "-m", "sweep_drills", "plain", str(root), str(pause)])
+    try:
+        states = root / "data" / ".sweep" / "kick"
+        while sum(1 for _ in states.glob("*/trials/*/rows.jsonl")) < 2:
+            assert driver.poll() is None
             time.sleep(0.1)
         cluster.remove_node(nodes[1], allow_graceful=False)
-        (root / "unplugged").write_text(str(time.time()))
-        time.sleep(2)
-        cluster.add_node(num_cpus=1)
-
-    threading.Thread(target=accident, daemon=True).start()
-    try:
-        sweep(root, pause)
+        (root / "unplugged").write_text(nodes[1].node_id)
+        (root / "joined").write_text(cluster.add_node(num_cpus=1).node_id)
+        sys.exit(driver.wait())
     finally:
+        driver.kill()
         cluster.shutdown()
-
-
-def on_cluster(root: Path, pause: float) -> None:
-    """Whatever RAY_ADDRESS and MLFLOW_TRACKING_URI name."""
-    sweep(root, pause)
-    import ray
-
-    assert not ray.is_initialized()
-    print(json.dumps({"address": os.environ["RAY_ADDRESS"]}))
 
 
 def full_storage(root: Path, pause: float) -> None:

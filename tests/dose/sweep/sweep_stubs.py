@@ -33,8 +33,11 @@ def train(hyper, out: Path, report, *, pause: float = 0.0, log: Path | None = No
     state = out / "state.json"
     step = json.loads(state.read_text())["step"] if state.exists() else 0
     if log:
+        import ray
+
+        node = ray.get_runtime_context().get_node_id()
         with log.open("a") as f:
-            f.write(json.dumps({"hyper": hyper, "from": step, "pid": os.getpid()}) + "\n")
+            f.write(json.dumps({"hyper": hyper, "from": step, "pid": os.getpid(), "node": node}) + "\n")
     while step < STEPS:
         time.sleep(pause)
         step += 1
