@@ -222,11 +222,12 @@ def _heard(extractor: Extractor, examples: Iterable[Example], drums: Sequence[st
     """Each example as it is and without each drum, without a try."""
     seen = {drum: _Seen(features=[], present=[], right=[], mix=[]) for drum in drums}
     for i, example in enumerate(examples):
+        whole = extractor.presence(example.mix, drums)
         for drum in drums:
-            for there in (True, False):
-                mix = example.mix if there else example.mix - example.stems[drum]
-                seen[drum].features.append(extractor.presence(mix, drum))
-                seen[drum].present.append(float(there))
+            lacking = extractor.presence(example.mix - example.stems[drum], (drum,))
+            for there, features in ((1.0, whole[drum]), (0.0, lacking[drum])):
+                seen[drum].features.append(features)
+                seen[drum].present.append(there)
                 seen[drum].right.append(0.0)
                 seen[drum].mix.append(i)
     return {drum: rows.table() for drum, rows in seen.items()}

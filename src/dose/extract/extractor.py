@@ -209,10 +209,10 @@ class Extractor:
         heard = windows.scan([np.atleast_2d(mix)], (drum,))
         return self._tries(windows.choose(heard.windows[drum], self.search.windows), drum, candidates, seed)
 
-    def presence(self, mix: np.ndarray, drum: str) -> np.ndarray:
-        """What is known of whether a drum is in a mix [C, N] at 44.1 kHz, without a try: see `of_windows`."""
-        heard = windows.scan([np.atleast_2d(mix)], (drum,))
-        return confidence.of_windows(windows.choose(heard.windows[drum], self.search.windows))
+    def presence(self, mix: np.ndarray, drums: Sequence[str]) -> dict[str, np.ndarray]:
+        """What is known of whether drums are in a mix [C, N] at 44.1 kHz, without a try: see `of_windows`."""
+        heard = windows.scan([np.atleast_2d(mix)], drums).windows
+        return {d: confidence.of_windows(windows.choose(heard[d], self.search.windows)) for d in drums}
 
     def _search(self, heard: Sequence[Window], drum: str, candidates: int, seed: int) -> tuple[Hit, ...]:
         """The best `candidates` hits of one drum."""

@@ -30,8 +30,8 @@ class Oracle:
         self.examples = examples
         self.asked: list[float] = []
 
-    def presence(self, mix: np.ndarray, drum: str) -> np.ndarray:
-        return confidence.OF_THE_DRUM * self.evidence(mix, drum)[0].features
+    def presence(self, mix: np.ndarray, drums: tuple[str, ...]) -> dict[str, np.ndarray]:
+        return {drum: confidence.OF_THE_DRUM * self.evidence(mix, drum)[0].features for drum in drums}
 
     def evidence(self, mix: np.ndarray, drum: str) -> list[Try]:
         (example,) = [
