@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dose.sources.catalogue import Bank
 
 SAMPLE = 200  # items whose sound is measured
+DRY = "rmod_drums"
 SETS = {"val": "val", "rmod": "test", "rmod_drums": "test, drums only", "groove": "groove"}
 
 
@@ -164,8 +165,9 @@ def _recipe_picture(recipes: dict[str, Any]) -> str:
     for drum in DRUMS:
         hits = recipes["hits_per_mix"][drum]
         axes[0].bar([int(k) for k in hits], hits.values(), label=drum, alpha=0.6)
-        axes[1].step(np.arange(16) / 4, recipes["onsets_per_quarter_second"][drum], where="post", label=drum)
+        axes[1].stairs(recipes["onsets_per_quarter_second"][drum], np.arange(17) / 4, label=drum)
     axes[0].set(title="hits per mix", xlabel="hits", ylabel="mixes")
+    axes[0].xaxis.get_major_locator().set_params(integer=True)
     axes[1].set(
         title="onsets", xlabel="seconds into the mix", ylabel="hits per quarter second", ylim=(0, None)
     )
@@ -190,14 +192,23 @@ def _sound_picture(sound: dict[str, Any]) -> str:
     axes = figure.subplots(2, 4)
     for row, measure in enumerate(("level dBFS", "centroid Hz")):
         for column, name in enumerate(("mix", *DRUMS)):
-            for dataset, label in SETS.items():
-                values = sound[dataset].get(f"{name} {measure}")
-                if values:
-                    axes[row, column].hist(values, 20, histtype="step", label=label)
+            values = {
+                label: found
+                for dataset, label in SETS.items()
+                # The one-shots of the drums-only set are those of the test set.
+                if (found := sound[dataset].get(f"{name} {measure}")) and (column == 0 or dataset != DRY)
+            }
+            bins = np.histogram_bin_edges([v for found in values.values() for v in found], 20)
+            for i, (label, found) in enumerate(values.items()):
+                share = np.histogram(found, bins)[0] * 100 / len(found)
+                color = f"C{list(SETS.values()).index(label)}"
+                axes[row, column].stairs(share, bins, label=label, color=color, linewidth=2.5 - 0.5 * i)
             unit = "RMS level, dBFS" if row == 0 else "spectral centroid, Hz"
-            axes[row, column].set(title=name, xlabel=unit, ylabel="" if column else "items")
-    if axes[0, 0].get_legend_handles_labels()[1]:
-        axes[0, 0].legend()
+            axes[row, column].set(title=name, xlabel=unit, ylabel="" if column else "% of the set's items")
+            axes[row, column].locator_params(axis="x", nbins=5)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside upper center", ncols=4)
     return _png(figure)
 
 
