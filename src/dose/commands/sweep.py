@@ -57,7 +57,7 @@ def print_table(about, trials) -> None:
     for column in ("", *searched, "steps", "ended", *SHOWN, "kept as"):
         table.add_column(column, justify="left" if column in ("ended", "kept as") else "right")
     for rank, t in enumerate(trials, 1):
-        kept = [name for name in ("best", "ablation") if about[name] == t.id]
+        kept = [name for name in ("best", "ablation") if about.get(name) == t.id]
         hyper = [f"{v:g}" if isinstance(v := t.hyper.get(n), float) else str(v) for n in searched]
         scores = [f"{t.metrics[m]:.4g}" if m in t.metrics else "-" for m in SHOWN]
         table.add_row(str(rank), *hyper, str(t.steps), t.stopped or t.status, *scores, ", ".join(kept))

@@ -45,6 +45,7 @@ class SweepConfig:
     grace: int = 1  # evaluations before ASHA may stop a trial; between PBT's exchanges
     reduction: int = 2  # ASHA: one in this many goes on at each rung
     minutes: float = 0.0  # wall time of the whole search; 0: no limit
+    twin: bool = True  # also train the winner without onset loss, for the ablation's row in the table
     select: Metric = "val/mss"  # lowest wins: a trial, and within ASHA and PBT
     listen_items: int = 16  # validation pairs that are generated and compared at each evaluation
     listen_examples: int = 3  # of them kept as sound and spectrogram

@@ -13,15 +13,20 @@ from dose.evaluate.latents import CodecEmbedder
 from dose.evaluate.mss import both, magnitudes
 from dose.evaluate.shots import prepare
 from dose.model import decode
+from dose.model.sampling import Sampling
 from dose.model.transformer import Dose
 from dose.sweep.trial import EXAMPLES
 from dose.tokens import layout
 from dose.train.data import FitData
 
+FREELY = Sampling(temperature=1.0)
+
 
 class Listener:
     """`evaluate` for `fit`: generates validation one-shots and gives val/mss, val/mss_log and val/fad_codec.
 
+    They are drawn from the model's whole distribution, with the same seeds each time. Greedy ones say little
+    of a model in training: hats stick in one code, and their distance grows while the loss falls.
     The references are the codec's own reconstructions of the true one-shots, so that a score says what the
     model lost and not what the codec did. The metrics are computed as by the stage evaluate; the distance
     between sets (val/fad_codec) is left out where there are fewer than MIN_SET one-shots. Examples go to
@@ -48,7 +53,7 @@ class Listener:
         return np.stack([prepare(s) for s in sounds])
 
     def __call__(self, model: Dose, step: int) -> dict[str, float]:
-        rows = decode.generate(model, self.prompts)
+        rows = decode.generate(model, self.prompts, FREELY)
         made = self._sounds([layout.shot_codes(r, model.config.pattern) for r in rows])
         scores = both(made, self.targets)
         for i in range(self.examples):

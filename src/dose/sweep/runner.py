@@ -45,9 +45,10 @@ def run_sweep(
     """Searches for `drum`'s best model; the trials, best first.
 
     Writes `out`: best/ and ablation/ (checkpoints), trials.json, trials.csv, learning.csv and pictures. best/
-    is the best trial that has the onset loss; ablation/ is its twin: the same point of the space, trained for
-    as many steps, with onset weight 0. A driver that was killed goes on when the same sweep is run again; the
-    same means params, data and codec. Raises DoseError when no trial gave a result or the disk is full.
+    is the best trial that has the onset loss; ablation/, with `config.twin`, is its twin: the same point of
+    the space, trained for as many steps, with onset weight 0. A driver that was killed goes on when the same
+    sweep is run again; the same means params, data and codec. Raises DoseError when no trial gave a result or
+    the disk is full.
     """
     sweep = _Sweep(config.for_drum(drum), drum, Path(tokens_dir), Path(codec_dir), Path(root), train)
     try:
@@ -133,12 +134,12 @@ class _Sweep:
         try:
             self._search(recorder, "search")
             best = self._winner(recorder)
-            twin = self._twin(recorder, best)
+            twin = self._twin(recorder, best) if self.config.twin else None
         finally:
             if self.started_ray:
                 cluster.stop_ray()
         trials = ranking(recorder.trials())
-        labels = {"best": best, "ablation": twin}
+        labels = {"best": best} | ({"ablation": twin} if twin else {})
         with files.atomic(out) as beside:
             beside.mkdir()
             for name, trial in labels.items():
