@@ -64,7 +64,7 @@ def draw(told: dict[str, Any], path: Path, title: str) -> None:
 
     from dose.files import atomic
 
-    figure, panels = pyplot.subplots(1, len(told), figsize=(4 * len(told), 4.3), squeeze=False)
+    figure, panels = pyplot.subplots(1, len(told), figsize=(4 * len(told), 4.8), squeeze=False)
     for panel, (drum, facts) in zip(panels[0], told.items(), strict=True):
         panel.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle="--")
         for kind, colour in (("present", "#2f6fde"), ("confidence", "#e0532f")):
@@ -76,7 +76,7 @@ def draw(told: dict[str, Any], path: Path, title: str) -> None:
             )
             panel.scatter(x, y, s=[10 + 90 * r["count"] / top for r in rows], color=colour, zorder=3)
         panel.set(title=drum, xlim=(0, 1), ylim=(0, 1), xlabel="predicted probability")
-        panel.legend(fontsize=8, loc="upper left")
+        panel.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16))  # below: curves go anywhere
         panel.set_aspect("equal")
     panels[0][0].set_ylabel("share that came true")
     figure.suptitle(title, fontsize=10)
