@@ -8,10 +8,11 @@ Dataset = Literal["rmod", "rmod_drums", "groove"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    seed: int = 0  # of resampling and of sub-sets; generation itself is greedy
+    seed: int = 0  # of resampling and of sub-sets
     items: int = 100  # test items per data set, at most
     datasets: tuple[Dataset, ...] = get_args(Dataset)
-    bundles: tuple[str, ...] = ()  # further rows: folders of kit bundles
+    draws: int = 8  # of which the most central is taken, in the rows past the paper; 1 leaves those out
+    bundles: tuple[str, ...] = ()  # further rows: folders of kit bundles, or "shipped"
     embeddings: tuple[Literal["codec", "vggish", "clap", "encodec"], ...] = (
         "codec",
         "vggish",
@@ -25,6 +26,8 @@ class EvaluateConfig:
     recordings: bool = True  # real recordings, without truth, on the listening page
 
     def __post_init__(self) -> None:
+        if self.draws < 1:
+            raise ValueError("draws must be at least 1")
         if self.items < 2 or self.bootstrap < 20 or self.bootstrap_sets < 20:
             raise ValueError("items must be at least 2, bootstrap and bootstrap_sets at least 20")
         if not self.datasets or len(set(self.datasets)) != len(self.datasets):

@@ -14,7 +14,9 @@ from dose.evaluate.record import record
 from dose.evaluate.results import Results
 from dose.evaluate.scoring import Judge
 from dose.evaluate.systems import Dose, Reconstruction, System, hpss, larsnet
+from dose.extract.bundle import SHIPPED
 
+CENTRAL = "DOSE, central draw"  # the same models, past the paper
 SWEPT = {"DOSE without onset loss": "ablation", "DOSE": "best"}  # row -> folder in each drum's sweep
 
 
@@ -52,7 +54,8 @@ def evaluate_project(
 def systems(config: EvaluateConfig, codec, folders: Folders) -> tuple[list[System], dict[str, str]]:
     """The rows in the table's order, and for those that cannot be had the reason why.
 
-    Reconstruction, the separators, both DOSE rows from the sweep, then `config.bundles`.
+    Reconstruction, the separators, both DOSE rows from the sweep as in the paper (greedy), then what is ours:
+    the same models' most central draw, the shipped models', and that of `config.bundles`.
     """
     rows: list[System] = [Reconstruction(codec=codec), hpss()]
     lacking = {}
@@ -65,9 +68,13 @@ def systems(config: EvaluateConfig, codec, folders: Folders) -> tuple[list[Syste
         found = {d: folder for d, folder in found.items() if (folder / "model.json").is_file()}
         if found:
             rows.append(Dose.load(name, swept_bundle(kind, found, folders)))
+            if kind == "best" and config.draws > 1:
+                rows.append(Dose.load(CENTRAL, swept_bundle(kind, found, folders), config.draws))
         else:
             lacking[name] = f"no models: {folders.sweep}/<drum>/{kind} is missing; run `dvc repro sweep`."
-    rows += [Dose.load(f"DOSE ({Path(folder).name})", Path(folder)) for folder in config.bundles]
+    for named in config.bundles:
+        folder = SHIPPED if named == "shipped" else Path(named)
+        rows.append(Dose.load(f"DOSE ({named.rstrip('/').rsplit('/', 1)[-1]})", folder, config.draws))
     return rows, lacking
 
 

@@ -86,19 +86,21 @@ class Separation:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Dose:
-    """A kit bundle through the Extractor that serves; test mixes in one greedy pass, as in the paper."""
+    """A kit bundle through the Extractor that serves. Of test mixes one answer is taken: with `draws` 1 the
+    greedy one, as in the paper, else the most central of so many free draws."""
 
     name: str
     extractor: "Extractor"
     key: str
+    draws: int = 1
 
     @classmethod
-    def load(cls, name: str, bundle: Path) -> "Dose":
+    def load(cls, name: str, bundle: Path, draws: int = 1) -> "Dose":
         from dose.extract import Extractor
 
         extractor = Extractor.load(bundle)  # checks the bundle first
-        key = files.hash_json(["dose", files.sha256(bundle / files.MANIFEST), code_hash()])
-        return cls(name=name, extractor=extractor, key=key)
+        key = files.hash_json(["dose", draws, files.sha256(bundle / files.MANIFEST), code_hash()])
+        return cls(name=name, extractor=extractor, key=key, draws=draws)
 
     def kits(self, items: Sequence[Item]) -> list[Kit]:
         mixes = [item.read_mix() for item in items]
@@ -106,7 +108,11 @@ class Dose:
         out: list[Kit] = [{} if m.shape[-1] <= window else self._search(m) for m in mixes]
         short = [i for i, m in enumerate(mixes) if m.shape[-1] <= window]
         for drum in self.extractor.drums if short else ():
-            shots = self.extractor.extract_batch([audio.fit_length(mixes[i], window) for i in short], drum)
+            heard = [audio.fit_length(mixes[i], window) for i in short]
+            if self.draws == 1:
+                shots = self.extractor.extract_batch(heard, drum)
+            else:
+                shots = self.extractor.extract_consensus(heard, drum, draws=self.draws)
             for i, shot in zip(short, shots, strict=True):
                 out[i][drum] = shot
         return out

@@ -20,7 +20,7 @@ from dose.errors import IntegrityError, MissingInputError
 FORMAT = 1
 PACKAGED = Path("data/package/bundle")  # where the package stage leaves its bundle
 LIVE = Path("data/registry/live")  # the registry's link to a bundle of the champions
-SHIPPED = Path(__file__).parent.parent / "models"  # the models that come with the installed package
+SHIPPED = Path(__file__).parent / "models"  # the models that come with the installed package
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

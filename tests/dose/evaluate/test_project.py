@@ -65,6 +65,9 @@ class FakeExtractor:
         self.asked.append([m.shape for m in mixes])
         return np.stack([np.full(44100, 0.5, np.float32) for _ in mixes])
 
+    def extract_consensus(self, mixes, drum, *, draws):
+        return np.stack([np.full(44100, draws / 100, np.float32) for _ in mixes])
+
     def extract(self, mix, rate, *, drums):
         from types import SimpleNamespace
 
@@ -81,6 +84,8 @@ def test_test_mixes_go_through_in_one_pass_and_recordings_through_the_whole_extr
     kits = Dose(name="DOSE", extractor=extractor, key="k").kits([*items, recording])
     assert [k["kick"][0] for k in kits] == [0.5, 0.5, 0.25]
     assert extractor.asked == [[(2, 176400), (2, 176400)]]
+    central = Dose(name="DOSE", extractor=extractor, key="k", draws=8).kits(items)
+    assert [k["kick"][0] for k in central] == pytest.approx([0.08, 0.08])
 
 
 def test_rows_that_cannot_be_had_say_why_and_the_others_keep_their_order(tmp_path, monkeypatch):
@@ -104,8 +109,13 @@ def test_rows_that_cannot_be_had_say_why_and_the_others_keep_their_order(tmp_pat
     monkeypatch.setattr("dose.extract.extractor.Extractor.load", lambda folder: FakeExtractor())
     for _ in range(2):
         rows, _ = project.systems(settings, CoarseCodec(), folders)
-        assert [row.name for row in rows] == ["Reconstruction", "Separation (HPSS)", "DOSE"]
+        assert [row.name for row in rows] == ["Reconstruction", "Separation (HPSS)", "DOSE", project.CENTRAL]
     assert made == [{"kick": tmp_path / "sweep" / "kick" / "best"}]
+    assert [getattr(row, "draws", None) for row in rows] == [None, None, 1, settings.draws]
+    rows, _ = project.systems(
+        dataclasses.replace(settings, draws=1, bundles=("my/kit",)), CoarseCodec(), folders
+    )
+    assert [row.name for row in rows][-2:] == ["DOSE", "DOSE (kit)"]
 
 
 def test_the_larsnet_row_says_whose_networks_it_is(tmp_path, monkeypatch):
