@@ -112,9 +112,9 @@ def test_rows_that_cannot_be_had_say_why_and_the_others_keep_their_order(tmp_pat
         assert [row.name for row in rows] == ["Reconstruction", "Separation (HPSS)", "DOSE", project.CENTRAL]
     assert made == [{"kick": tmp_path / "sweep" / "kick" / "best"}]
     assert [getattr(row, "draws", None) for row in rows] == [None, None, 1, settings.draws]
-    rows, _ = project.systems(
-        dataclasses.replace(settings, draws=1, bundles=("my/kit",)), CoarseCodec(), folders
-    )
+    assemble(tmp_path / "my" / "kit", codec=None, checkpoints={})
+    further = dataclasses.replace(settings, draws=1, bundles=(str(tmp_path / "my" / "kit"),))
+    rows, _ = project.systems(further, CoarseCodec(), folders)
     assert [row.name for row in rows][-2:] == ["DOSE", "DOSE (kit)"]
 
 
