@@ -170,8 +170,15 @@ def _again(worker: _Worker, todo: deque[int], tries: list[int]) -> None:
     todo.appendleft(index)
 
 
-def _call(fn: Callable[[S], R], shard: S) -> R:
-    """Ray takes functions for tasks but no functools.partial; this is a function."""
+def _call(fn: Callable[[S], R], folder: str, shard: S) -> R:
+    """What Ray runs: a function, for it takes no functools.partial, and in the caller's folder."""
+    try:
+        os.chdir(folder)
+    except OSError as e:
+        raise DoseError(
+            f"{folder} cannot be entered on a machine of the cluster ({e.strerror}); "
+            "put the project where all its machines see it under the same path."
+        ) from e
     return fn(shard)
 
 
@@ -185,7 +192,7 @@ def _on_ray(fn: Callable[[S], R], shards: Sequence[S], count: int, describe: str
     todo = iter(shards)
     # At most `count` beyond the one awaited, so that results do not pile up in the object store.
     for shard in todo:
-        running.append(task.remote(job, shard))
+        running.append(task.remote(job, os.getcwd(), shard))
         if len(running) >= count:
             break
     while running:
@@ -201,7 +208,7 @@ def _on_ray(fn: Callable[[S], R], shards: Sequence[S], count: int, describe: str
             ) from e
         running.popleft()
         for shard in todo:
-            running.append(task.remote(job, shard))
+            running.append(task.remote(job, os.getcwd(), shard))
             break
         yield result
 

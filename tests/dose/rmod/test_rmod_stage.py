@@ -14,6 +14,7 @@ from servers import ray_head
 from dose import files
 from dose.sources import catalogue
 
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # or Ray takes 127.0.0.1 for the address outside
 COMMAND = [sys.executable, "-m", "pipelines.rmod"]
 
 
@@ -82,7 +83,8 @@ def test_on_a_ray_cluster_the_same_bytes_and_a_lost_worker_costs_one_shard(proje
     (spread / "params.yaml").write_text(text)
     records = spread / "data" / "rmod" / "shards"
     with ray_head(2) as (address, _), (spread / "log").open("w") as log:
-        process = subprocess.Popen(COMMAND, cwd=spread, env=_environment() | address, stdout=log, stderr=log)
+        around = _environment() | address | LOOPBACK
+        process = subprocess.Popen(COMMAND, cwd=spread, env=around, stdout=log, stderr=log)
         deadline = time.time() + 240
         victim = None
         while victim is None and process.poll() is None and time.time() < deadline:
