@@ -83,5 +83,5 @@ def draw(told: dict[str, Any], path: Path, title: str) -> None:
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as beside:
-        figure.savefig(beside, dpi=110, format="png")
+        figure.savefig(beside, dpi=110, format="png", bbox_inches="tight")
     pyplot.close(figure)
