@@ -68,6 +68,8 @@ def _clear_stale(config: RmodConfig, bank: "Bank", root: Path) -> None:
     if root.is_dir() and not (state.is_file() and files.read_json(state).get("key") == key):
         shutil.rmtree(root)
     root.mkdir(parents=True, exist_ok=True)
+    for half in [p for p in root.rglob(".*") if p.is_file()]:  # what a killed run was writing
+        half.unlink()
     (root / files.MANIFEST).unlink(missing_ok=True)
     files.write_json(state, {"key": key, "data_id": data_id(config, bank), "bank": bank.id})
 

@@ -64,9 +64,12 @@ def test_a_second_run_writes_nothing_and_a_damaged_shard_is_made_again(built, sm
     assert stamps() == before
     assert len(before) == 1 + 2 + 2 + 1
     victim = items(built, "groove")[0].mix_path.archive
+    half = victim.with_name(".000000.0badcafe.zip")
+    half.touch()  # as a killed run leaves it
     whole = victim.read_bytes()
     victim.write_bytes(whole[:-100])
     build.build(small, bank, built)
+    assert not half.exists()
     assert victim.read_bytes() == whole
     assert {p for p, stamp in stamps().items() if before[p] != stamp} == {victim}
 
