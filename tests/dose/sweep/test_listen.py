@@ -11,7 +11,7 @@ from dose.evaluate.latents import CodecEmbedder
 from dose.evaluate.scoring import Resampling, item_scores, set_scores
 from dose.model import decode
 from dose.model.transformer import Dose
-from dose.sweep.listen import Listener
+from dose.sweep.listen import FREELY, Listener
 from dose.tokens import layout
 from dose.train.data import open_data
 
@@ -30,7 +30,7 @@ def model():
 def test_its_metrics_are_those_of_the_stage_evaluate(material, model):
     heard = listener(material, 10)
     told = heard(model, 30)
-    rows = decode.generate(model, heard.prompts)
+    rows = decode.generate(model, heard.prompts, FREELY)
     made = heard._sounds([layout.shot_codes(r, model.config.pattern) for r in rows])
     everything, counts = np.ones(10, bool), np.ones((4, 10), int)
     sampling = Resampling(items=counts, sets=counts, seed=0)
