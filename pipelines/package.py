@@ -1,10 +1,12 @@
 """Stage package: the best models as one bundle, registered in MLflow, built as a Bento."""
 
+import argparse
 import dataclasses
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ from tqdm import tqdm
 from dose import config, files
 from dose.drums import DRUMS
 from dose.errors import ConfigError, DoseError
-from dose.extract.bundle import Bundle, assemble
+from dose.extract.bundle import SHIPPED, Bundle, assemble
 from dose.extract.calibrate import calibrate_bundle
+from dose.model import checkpoint
 from dose.registry import DATA_TAG, Registry, model_name
 from dose.rmod import RmodConfig
 from dose.sources.catalogue import Bank
@@ -42,7 +45,12 @@ class PackageConfig:
     calibration_mixes: int = 16  # of rmod's val split, on which the confidence is fitted; 0 does without
 
 
-def main() -> None:
+def main(arguments: Sequence[str] = ()) -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipelines.package", description=__doc__)
+    parser.add_argument("--ship", action="store_true", help="put the models into the Python package instead")
+    if parser.parse_args(arguments).ship:
+        print(f"package: {ship(Path()).version} in {SHIPPED}")
+        return
     section = load_section()
     bundle = pack(Path(), OUT / "bundle")
     done: dict[str, Any] = {"version": bundle.version}
@@ -79,6 +87,17 @@ def pack(root: Path, out: Path) -> Bundle:
     )
     mixes = load_section(root).calibration_mixes
     return calibrated(bundle, mixes, root) if mixes else bundle
+
+
+def ship(root: Path) -> Bundle:
+    """The bundle that comes with the Python package: as `pack` makes it, its weights in bfloat16."""
+    with tempfile.TemporaryDirectory() as folder:
+        halved = {drum: Path(folder) / drum for drum in DRUMS}
+        for drum, out in halved.items():
+            loaded = checkpoint.load(root / SWEEP / drum / "best")
+            checkpoint.save(out, loaded.model, loaded.meta, "bf16")
+        bundle = assemble(SHIPPED, codec=root / CODEC, checkpoints=halved)
+    return calibrated(bundle, load_section(root).calibration_mixes, root)
 
 
 def calibrated(bundle: Bundle, mixes: int, root: Path = Path()) -> Bundle:
@@ -185,4 +204,4 @@ def code_hash(root: Path) -> str:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(lambda: main(sys.argv[1:]))

@@ -23,7 +23,11 @@ def register(subparsers) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--bundle", action="append", default=[], metavar="PATH", help="kit bundle, or alias (repeatable)"
+        "--bundle",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="kit bundle, alias, or shipped",
     )
     parser.add_argument(
         "--external", action="append", default=[], metavar="DIR", help="folder of one-shots (repeatable)"
@@ -33,6 +37,9 @@ def register(subparsers) -> None:
         "--data", default="rmod", help="data sets, comma-separated (rmod, rmod_drums, groove)"
     )
     parser.add_argument("--n", type=int, default=100, help="items per data set, at most (default 100)")
+    parser.add_argument(
+        "--draws", type=int, default=4, help="answers per mix, the most central counts; 1: the greedy one"
+    )
     parser.add_argument("--baselines", action="store_true", help="also score Reconstruction and separation")
     parser.add_argument("--rmod", default="data/rmod", metavar="DIR", help="test sets (default data/rmod)")
     parser.add_argument(
@@ -59,7 +66,12 @@ def run(args: argparse.Namespace) -> None:
     names = [name.strip() for name in args.data.split(",") if name.strip()]
     _check(args, names, get_args(Dataset))
     config = EvaluateConfig(
-        items=args.n, datasets=tuple(names), weights=args.weights, seed=args.seed, recordings=False
+        items=args.n,
+        datasets=tuple(names),
+        weights=args.weights,
+        seed=args.seed,
+        draws=args.draws,
+        recordings=False,
     )
     out, cache = Path(args.out), Path("data/cache/evaluate")
     datasets = session.load_datasets(config, Path(args.rmod))
@@ -83,6 +95,8 @@ def _check(args: argparse.Namespace, names: list[str], known: tuple[str, ...]) -
         raise ConfigError(
             f"--data must name some of {', '.join(known)}, not '{', '.join(unknown) or args.data}'."
         )
+    if args.draws < 1:
+        raise ConfigError("--draws must be at least 1.")
     if args.n < 2:
         raise ConfigError("--n must be at least 2; intervals need more than one item.")
     if len(args.name) > len(args.external):
@@ -98,7 +112,8 @@ def _systems(args: argparse.Namespace):
     bundles = [_folder(b) for b in args.bundle]
     if not bundles and not args.external:
         bundles = [default_bundle()]
-    rows = [Dose.load("DOSE" if len(bundles) == 1 else f"DOSE ({b.name})", b) for b in bundles]
+    names = ["DOSE" if len(bundles) == 1 else f"DOSE ({b.name})" for b in bundles]
+    rows = [Dose.load(name, b, args.draws) for name, b in zip(names, bundles, strict=True)]
     codec = load_codec(bundles[0] / "codec") if bundles else bundled_codec()
     baselines = [Reconstruction(codec=codec), hpss(), larsnet()] if args.baselines else []
     return codec, [*baselines, *rows]
@@ -106,6 +121,10 @@ def _systems(args: argparse.Namespace):
 
 def _folder(bundle: str) -> Path:
     """A bundle's folder; a name that is none is an alias in the registry, such as champion or challenger."""
+    from dose.extract.bundle import SHIPPED
+
+    if bundle == "shipped":
+        return SHIPPED
     if Path(bundle).is_dir() or "/" in bundle:
         return Path(bundle)
     from dose.drums import DRUMS
