@@ -21,13 +21,13 @@ from typing import Any
 from dose import files
 from dose.drums import DRUMS
 from dose.errors import DoseError, MissingInputError
-from dose.extract.bundle import Bundle, assemble, open_bundle
+from dose.extract.bundle import LIVE, Bundle, assemble, open_bundle
 from dose.tracking import ModelVersion, Tracker
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 DATA_TAG = "dose.dvc."  # tags of a version: dvc's hash of each stage's output that it was made from
 EXPERIMENT = "dose"
-HOME = Path("data/registry")  # below the project's root: audit log, local copies, the live bundle
+HOME = LIVE.parent  # below the project's root: audit log, local copies, the live bundle
 
 
 def model_name(drum: str) -> str:
@@ -60,7 +60,7 @@ class Registry:
         self.tracker = tracker or Tracker(EXPERIMENT, root=root)
         self.home = Path(root) / HOME
         self.log = self.home / "audit.jsonl"
-        self.live = self.home / "live"
+        self.live = Path(root) / LIVE
 
     # Registering
 
@@ -171,13 +171,13 @@ class Registry:
         DoseError when the link is turned but MLflow could not be told. `told` is called in between.
         """
         with self._locked():
-            every = {drum: self._known(drum) for drum in drums}
-            before = {drum: a for drum, a in every.items() if {CHAMPION, PREVIOUS} <= a.keys()}
+            every = {drum: self._known(drum) for drum in DRUMS}
+            before = {drum: every[drum] for drum in drums if {CHAMPION, PREVIOUS} <= every[drum].keys()}
             if not before:
                 names = ", ".join(drums)
                 raise MissingInputError(f"There is no earlier champion of {names} to go back to.")
             after = {d: {**a, CHAMPION: a[PREVIOUS], PREVIOUS: a[CHAMPION]} for d, a in before.items()}
-            champions = {d: a[CHAMPION] for d in DRUMS if CHAMPION in (a := self._known(d))}
+            champions = {d: a[CHAMPION] for d, a in every.items() if CHAMPION in a}
             target = self._bundle_of(champions | {d: a[CHAMPION] for d, a in after.items()})
             moves = [_move("rollback", d, before[d], after[d], reason) for d in after]
             files.write_json(self._intent, [*self._waiting(), *moves])

@@ -121,12 +121,11 @@ def _systems(args: argparse.Namespace):
 
 def _folder(bundle: str) -> Path:
     """A bundle's folder; a name that is none is an alias in the registry, such as champion or challenger."""
-    from dose.extract.bundle import SHIPPED
+    from dose.extract.bundle import named
 
-    if bundle == "shipped":
-        return SHIPPED
-    if Path(bundle).is_dir() or "/" in bundle:
-        return Path(bundle)
+    folder = named(bundle)
+    if folder.is_dir() or "/" in bundle:
+        return folder
     from dose.drums import DRUMS
     from dose.errors import MissingInputError
     from dose.extract.bundle import assemble

@@ -14,7 +14,7 @@ from dose.evaluate.record import record
 from dose.evaluate.results import Results
 from dose.evaluate.scoring import Judge
 from dose.evaluate.systems import Dose, Reconstruction, System, hpss, larsnet
-from dose.extract.bundle import SHIPPED
+from dose.extract import bundle
 
 CENTRAL = "DOSE, central draw"  # the same models, past the paper
 SWEPT = {"DOSE without onset loss": "ablation", "DOSE": "best"}  # row -> folder in each drum's sweep
@@ -55,7 +55,7 @@ def systems(config: EvaluateConfig, codec, folders: Folders) -> tuple[list[Syste
     """The rows in the table's order, and for those that cannot be had the reason why.
 
     Reconstruction, the separators, both DOSE rows from the sweep as in the paper (greedy), then what is ours:
-    the same models' most central draw, the shipped models', and that of `config.bundles`.
+    the most central draw of the same models, and of those in `config.bundles`.
     """
     rows: list[System] = [Reconstruction(codec=codec), hpss()]
     lacking = {}
@@ -72,9 +72,7 @@ def systems(config: EvaluateConfig, codec, folders: Folders) -> tuple[list[Syste
                 rows.append(Dose.load(CENTRAL, swept_bundle(kind, found, folders), config.draws))
         else:
             lacking[name] = f"no models: {folders.sweep}/<drum>/{kind} is missing; run `dvc repro sweep`."
-    for named in config.bundles:
-        folder = SHIPPED if named == "shipped" else Path(named)
-        rows.append(Dose.load(f"DOSE ({named.rstrip('/').rsplit('/', 1)[-1]})", folder, config.draws))
+    rows += [Dose.load(f"DOSE ({Path(n).name})", bundle.named(n), config.draws) for n in config.bundles]
     return rows, lacking
 
 

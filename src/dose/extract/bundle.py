@@ -138,6 +138,11 @@ def default_bundle() -> Path:
     )
 
 
+def named(name: str) -> Path:
+    """The folder that a user means: the word `shipped`, or a path."""
+    return SHIPPED if name == "shipped" else Path(name)
+
+
 def model_facts(folder: Path | str) -> dict[str, Any]:
     """The `meta` part of a checkpoint's model.json, read without loading torch."""
     path = Path(folder) / "model.json"

@@ -184,7 +184,7 @@ class Extractor:
         return self.sample(drum, torch.cat([self.prompt(mix, drum) for mix in mono]), sampling)
 
     def extract_consensus(
-        self, mixes: Sequence[np.ndarray], drum: str, *, draws: int = 8, seed: int = 0
+        self, mixes: Sequence[np.ndarray], drum: str, *, draws: int, seed: int = 0
     ) -> np.ndarray:
         """As `extract_batch`, but the most central of several free draws for each mix: [B, 44100]."""
         prompts = torch.cat([self.prompt(np.atleast_2d(mix).mean(axis=0), drum) for mix in mixes])

@@ -22,7 +22,7 @@ from dose.retrain.journal import Journal, State
 from dose.retrain.lock import Busy, Clock, Lock, utc_now
 from dose.retrain.triggers import Reference, Situation, due, read_signals
 
-HOME = Path("data/retrain")  # below the project's root
+HOME = Path("data/retrain")  # below the project's root: journal, intakes, rejects, runs, the worktree
 SIGNALS = "signals.jsonl"  # what the service saw, one line per extraction
 REFERENCE = "reference.json"  # the same features of the training mixes
 

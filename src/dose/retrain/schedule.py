@@ -118,57 +118,31 @@ def _kubernetes(config: RetrainConfig, when: str, root: Path) -> str:
         "resources": {"requests": {"cpu": "2", "memory": "8Gi"}},
         "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
     }
-    return _yaml(
+    pod = {"restartPolicy": "Never", "containers": [container], "volumes": _volumes(config)}
+    return _resource(
+        "batch/v1",
+        "CronJob",
         {
-            "apiVersion": "batch/v1",
-            "kind": "CronJob",
-            "metadata": {"name": "dose-retrain"},
-            "spec": {
-                "schedule": when,
-                "timeZone": "Etc/UTC",
-                "concurrencyPolicy": "Forbid",
-                "startingDeadlineSeconds": 3600,
-                "successfulJobsHistoryLimit": 3,
-                "failedJobsHistoryLimit": 3,
-                "jobTemplate": {
-                    "spec": {
-                        "backoffLimit": 0,  # the next start goes on; the job counts its own attempts
-                        "template": {
-                            "spec": {
-                                "restartPolicy": "Never",
-                                "containers": [container],
-                                "volumes": _volumes(config),
-                            }
-                        },
-                    }
-                },
-            },
-        }
+            "schedule": when,
+            "timeZone": "Etc/UTC",
+            "concurrencyPolicy": "Forbid",
+            "startingDeadlineSeconds": 3600,
+            "successfulJobsHistoryLimit": 3,
+            "failedJobsHistoryLimit": 3,
+            # Without retries: the next start goes on; the job counts its own attempts.
+            "jobTemplate": {"spec": {"backoffLimit": 0, "template": {"spec": pod}}},
+        },
     )
 
 
 def _rayjob(config: RetrainConfig, when: str, root: Path) -> str:
     """A RayJob: one start with a Ray cluster of its own, made anew by whoever applies it."""
-    return _yaml(
-        {
-            "apiVersion": "ray.io/v1",
-            "kind": "RayJob",
-            "metadata": {"name": "dose-retrain"},
-            "spec": _ray_spec(config),
-        }
-    )
+    return _resource("ray.io/v1", "RayJob", _ray_spec(config))
 
 
 def _raycronjob(config: RetrainConfig, when: str, root: Path) -> str:
     """A RayCronJob: such a RayJob at every time; an alpha feature of KubeRay, behind its gate."""
-    return _yaml(
-        {
-            "apiVersion": "ray.io/v1",
-            "kind": "RayCronJob",
-            "metadata": {"name": "dose-retrain"},
-            "spec": {"schedule": when, "jobTemplate": _ray_spec(config)},
-        }
-    )
+    return _resource("ray.io/v1", "RayCronJob", {"schedule": when, "jobTemplate": _ray_spec(config)})
 
 
 def _ray_spec(config: RetrainConfig) -> dict[str, Any]:
@@ -227,6 +201,11 @@ def _github(config: RetrainConfig, when: str, root: Path) -> str:
 
 def _volumes(config: RetrainConfig) -> list[dict[str, Any]]:
     return [{"name": "shared", "persistentVolumeClaim": {"claimName": config.claim}}]
+
+
+def _resource(api: str, kind: str, spec: dict[str, Any]) -> str:
+    """What Kubernetes calls an object, by the name that all of ours have."""
+    return _yaml({"apiVersion": api, "kind": kind, "metadata": {"name": "dose-retrain"}, "spec": spec})
 
 
 def _yaml(value: Any) -> str:

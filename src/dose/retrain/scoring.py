@@ -48,10 +48,16 @@ class Held:
 Items = Callable[[], Iterator[Held]]  # the same ones at every call
 
 
-def score(kit: Kit, items: Items, embedder: Embedder, sizes: dict[str, float]) -> dict[str, Scores]:
-    """Drum -> scores over all items; `sizes` are the models' in MB."""
+def score(
+    kit: Kit, items: Items, embedder: Embedder, sizes: dict[str, float]
+) -> tuple[dict[str, Scores], dict[str, np.ndarray]]:
+    """Drum -> scores over all items, and drum -> the true one-shots' embeddings [n, W, D].
+
+    `sizes` are the models' in MB. Both come of one pass, because rendering the items is what takes time.
+    """
     found: dict[str, list[np.ndarray]] = {drum: [] for drum in kit.drums}
     embedded: dict[str, list[np.ndarray]] = {drum: [] for drum in kit.drums}
+    true: dict[str, list[np.ndarray]] = {drum: [] for drum in kit.drums}
     seconds: dict[str, list[float]] = {drum: [] for drum in kit.drums}
     first = None
     for batch in batches(items()):
@@ -64,8 +70,9 @@ def score(kit: Kit, items: Items, embedder: Embedder, sizes: dict[str, float]) -
             truth = np.stack([prepare(item.shots[drum], drum) for item in batch])
             found[drum].append(mss.mss(shots, truth))
             embedded[drum].append(embedder.embed(shots))
+            true[drum].append(embedder.embed(truth))
     broken = check(kit, first.mix, kit.drums) if first is not None else {}
-    return {
+    scores = {
         drum: Scores(
             mss=np.concatenate(found[drum]),
             embeddings=np.concatenate(embedded[drum]),
@@ -75,16 +82,7 @@ def score(kit: Kit, items: Items, embedder: Embedder, sizes: dict[str, float]) -
         )
         for drum in kit.drums
     }
-
-
-def truth(items: Items, embedder: Embedder) -> dict[str, np.ndarray]:
-    """Drum -> the true one-shots' embeddings [n, W, D]."""
-    parts: dict[str, list[np.ndarray]] = {drum: [] for drum in DRUMS}
-    for batch in batches(items()):
-        for drum in DRUMS:
-            shots = np.stack([prepare(item.shots[drum], drum) for item in batch])
-            parts[drum].append(embedder.embed(shots))
-    return {drum: np.concatenate(found) for drum, found in parts.items()}
+    return scores, {drum: np.concatenate(parts) for drum, parts in true.items()}
 
 
 def write_examples(folder: Path, kit: Kit, items: Items, count: int = EXAMPLES) -> None:

@@ -10,16 +10,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from dose import config, files
-from dose.extract.bundle import Bundle, open_bundle
+from dose.extract.bundle import PACKAGED, Bundle, open_bundle
 from dose.gate import Scores, judge
 from dose.registry import CHAMPION, Registry, model_name
 from dose.retrain import intake, scoring
 from dose.retrain.config import RetrainConfig
+from dose.retrain.job import HOME
 from dose.retrain.journal import Journal
 from dose.retrain.workshop import Workshop
-
-STORE = Path("data/retrain")  # below the project's root: intakes, rejects, runs, the worktree
-BUILT = Path("data/package/bundle")  # what a Bento is built from
 
 # (bundle, worktree, folder for examples) -> scores and truth
 Measure = Callable[[Path, Path, Path], tuple[dict[str, Scores], dict[str, np.ndarray]]]
@@ -63,7 +61,7 @@ class ProjectSteps:
         measure: Measure | None = None,
     ) -> None:
         self.settings, self.packaging, self.root = settings, packaging, root
-        self.home = root / STORE
+        self.home = root / HOME
         self.workshop = workshop or Workshop(root, self.home / "work")
         self.registry = registry or Registry(root=root)
         self.measure = measure or functools.partial(measure_bundle, settings.gate.items)
@@ -167,7 +165,7 @@ class ProjectSteps:
         elif run.promoted and not self.packaging.wants_bento(place):
             says = "none, as package.bento has it"
         elif run.promoted:
-            target = place / BUILT
+            target = place / PACKAGED  # what a Bento is built from
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(self.registry.live.resolve(), target)
             labels = {model_name(drum): str(v) for drum, v in self.registry.champions().items()}
@@ -204,8 +202,7 @@ def measure_bundle(
     judge_of_both = CodecEmbedder(bundled_codec())
     kit = Extractor.load(bundle)
     scoring.write_examples(examples, kit, items)
-    scores = scoring.score(kit, items, judge_of_both, scoring.sizes(bundle, kit.drums))
-    return scores, scoring.truth(items, judge_of_both)
+    return scoring.score(kit, items, judge_of_both, scoring.sizes(bundle, kit.drums))
 
 
 def _plain(verdict: Any) -> Mapping[str, Any]:

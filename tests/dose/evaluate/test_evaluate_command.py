@@ -3,33 +3,20 @@
 import json
 
 import pytest
-import torch
+import tiny_bundle
 from evaluate_sounds import write_items
 
 from dose import cli, files
-from dose.codec import bundled_codec
 from dose.drums import DRUMS
 from dose.evaluate.systems import LARSNETS
-from dose.extract.bundle import assemble, open_bundle
-from dose.model import checkpoint
-from dose.model.transformer import Dose, ModelConfig
+from dose.extract.bundle import open_bundle
 from dose.registry import Registry
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     """A bundle on the real codec with small models that have learnt nothing."""
-    root = tmp_path_factory.mktemp("models")
-    codec = bundled_codec()
-    (root / "codec").mkdir()
-    codec.save(root / "codec")
-    prompt = {"kind": "hits", "hits": 2, "seconds": 0.2}
-    for i, drum in enumerate(DRUMS):
-        torch.manual_seed(i)
-        model = Dose(ModelConfig(layers=1, width=32, heads=2, frames=8, excerpts=2))
-        meta = {"drum": drum, "codec_id": codec.id, "data_id": "none", "prompt": prompt, "steps": 0}
-        checkpoint.save(root / drum, model, meta)
-    return assemble(root / "bundle", codec=root / "codec", checkpoints={d: root / d for d in DRUMS}).folder
+    return tiny_bundle.make(tmp_path_factory.mktemp("models"), frames=8)
 
 
 @pytest.fixture

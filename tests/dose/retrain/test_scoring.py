@@ -51,14 +51,14 @@ def held():
 
 def test_scores_are_those_of_each_item_in_order():
     sizes = dict.fromkeys(DRUMS, 3.0)
-    perfect = scoring.score(Perfect(), held, Embedder(), sizes)
+    perfect, truth = scoring.score(Perfect(), held, Embedder(), sizes)
     assert all((perfect[drum].mss == 0).all() and len(perfect[drum].mss) == 10 for drum in DRUMS)
-    off = scoring.score(Perfect(5.0), held, Embedder(), sizes)["snare"]
+    off = scoring.score(Perfect(5.0), held, Embedder(), sizes)[0]["snare"]
     wanted = [mss.mss(prepare(thump(100 * i + 25)), prepare(thump(100 * i + 20)))[0] for i in range(1, 11)]
     np.testing.assert_allclose(off.mss, wanted, rtol=1e-5)
     assert off.size_mb == 3.0
     assert off.seconds > 0
-    np.testing.assert_array_equal(scoring.truth(held, Embedder())["kick"], perfect["kick"].embeddings)
+    np.testing.assert_array_equal(truth["kick"], perfect["kick"].embeddings)
 
 
 def test_examples_are_what_the_kit_makes_of_the_first_mixes(tmp_path):

@@ -13,14 +13,16 @@ from dose.model.transformer import Dose, ModelConfig
 PROMPT = {"kind": "hits", "hits": 2, "seconds": 0.2}
 
 
-def make(root: Path, seed: int = 0, layers: int = 1, width: int = 32, heads: int = 2) -> Path:
+def make(
+    root: Path, seed: int = 0, layers: int = 1, width: int = 32, heads: int = 2, frames: int = 24
+) -> Path:
     """Writes the bundle under `root` and gives its folder."""
     codec = bundled_codec()
     (root / "codec").mkdir(parents=True, exist_ok=True)
     codec.save(root / "codec")
     for i, drum in enumerate(DRUMS):
         torch.manual_seed(seed + i)
-        model = Dose(ModelConfig(layers=layers, width=width, heads=heads, frames=24, excerpts=2))
+        model = Dose(ModelConfig(layers=layers, width=width, heads=heads, frames=frames, excerpts=2))
         meta = {"drum": drum, "codec_id": codec.id, "data_id": "made-up", "prompt": PROMPT, "steps": 0}
         checkpoint.save(root / drum, model, meta)
     return assemble(root / "bundle", codec=root / "codec", checkpoints={d: root / d for d in DRUMS}).folder
