@@ -4,6 +4,7 @@ import errno
 import functools
 import math
 import os
+import posixpath
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -194,26 +195,21 @@ class _Sweep:
             os.environ.setdefault(variable, value)
         from ray import tune
 
-        ready = self._stored(recorder.checkpoint_path(continues)) if continues else None
+        from dose.sweep.storage import open_storage
+
+        system, path = open_storage(f"{self.storage}/{name}")
+        last = recorder.checkpoint_path(continues) if continues else None
+        ready = tune.Checkpoint(last, filesystem=system) if last else None
         recorder.continues = continues
         trainable = self._with_resources(functools.partial(run_trial, train=self.train, ready=ready))
-        path = f"{self.storage}/{name}"
-        if tune.Tuner.can_restore(path):
-            tuner = tune.Tuner.restore(path, trainable, resume_errored=True)
+        if tune.Tuner.can_restore(path, storage_filesystem=system):
+            tuner = tune.Tuner.restore(path, trainable, resume_errored=True, storage_filesystem=system)
         else:
-            tuner = self._new_tuner(trainable, name, hyper, steps)
+            tuner = self._new_tuner(trainable, system, path, hyper, steps)
         tuner.fit()
         recorder.continues = None
         if all(t.status == "FINISHED" for t in recorder.trials()):  # what failed is tried again next time
             done.touch()
-
-    def _stored(self, path: str) -> Any:
-        from pyarrow.fs import FileSystem, LocalFileSystem
-        from ray import tune
-
-        remote = "://" in self.storage
-        system = FileSystem.from_uri(self.storage)[0] if remote else LocalFileSystem()
-        return tune.Checkpoint(path, filesystem=system)
 
     def _with_resources(self, trainable: Any) -> Any:
         from ray import tune
@@ -222,7 +218,9 @@ class _Sweep:
         each = {"CPU": r.cpus, "GPU": r.gpus, "memory": r.memory_gib * 2**30}
         return tune.with_resources(trainable, {k: v * r.processes for k, v in each.items() if v})
 
-    def _new_tuner(self, trainable: Any, name: str, hyper: dict[str, Any] | None, steps: int | None) -> Any:
+    def _new_tuner(
+        self, trainable: Any, system: Any, path: str, hyper: dict[str, Any] | None, steps: int | None
+    ) -> Any:
         from ray import tune
 
         from dose.sweep.recorder import Relay
@@ -241,8 +239,9 @@ class _Sweep:
                 time_budget_s=c.minutes * 60 or None,
             ),
             run_config=tune.RunConfig(
-                name=name,
-                storage_path=self.storage,
+                name=posixpath.basename(path),
+                storage_path=posixpath.dirname(path),
+                storage_filesystem=system,
                 stop={"step": steps} if steps and steps < c.fit.steps else None,
                 failure_config=tune.FailureConfig(max_failures=c.retries),
                 checkpoint_config=tune.CheckpointConfig(num_to_keep=2),

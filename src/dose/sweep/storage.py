@@ -1,0 +1,72 @@
+"""Where Tune keeps a sweep's state, such that no accident leaves half a file there.
+
+Tune overwrites its state in place every few seconds. Object stores replace a file whole; on a disk that is
+full, or under a driver that is killed, the old state would be gone and the new one cut off: nothing that a
+restore could read.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+from fsspec.implementations.local import LocalFileSystem
+from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
+
+
+def open_storage(place: str) -> tuple[FileSystem, str]:
+    """The file system of a folder or of a URL such as s3://bucket/folder, and the path there."""
+    if "://" in place:
+        return FileSystem.from_uri(place)
+    return PyFileSystem(_WholeFiles(LocalFileSystem())), place
+
+
+class _WholeFiles(FSSpecHandler):
+    """A local file system whose files are replaced when they are closed, and not at all if a write failed."""
+
+    def open_output_stream(self, path: str, metadata: Any) -> pyarrow.PythonFile:
+        return pyarrow.PythonFile(_Beside(Path(path)), mode="w")
+
+
+class _Beside:
+    """A file that takes its name when it is closed. One that is never closed never does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.beside = path.with_name(f".{path.name}.{os.getpid()}")
+        self.file = self.beside.open("wb", buffering=0)
+
+    @property
+    def closed(self) -> bool:
+        return self.file.closed
+
+    def write(self, data: bytes) -> int:
+        left = memoryview(data)
+        with self._whole_or_gone():
+            while left:
+                left = left[self.file.write(left) :]
+        return len(data)
+
+    def flush(self) -> None:
+        pass  # nothing is buffered
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def close(self) -> None:
+        if not self.file.closed:
+            with self._whole_or_gone():
+                self.file.close()
+                self.beside.replace(self.path)
+
+    @contextlib.contextmanager
+    def _whole_or_gone(self) -> Iterator[None]:
+        """Half a file would take the room that is lacking."""
+        try:
+            yield
+        except OSError:
+            self.file.close()
+            self.beside.unlink(missing_ok=True)
+            raise
