@@ -1,6 +1,7 @@
 """`dose bundle`: look into a kit bundle, and calibrate its confidence."""
 
 import argparse
+from pathlib import Path
 
 EXAMPLE = """example:
   dose bundle show
@@ -106,20 +107,16 @@ def run_calibrate(args: argparse.Namespace) -> None:
 
 
 def run_reference(args: argparse.Namespace) -> None:
+    import functools
+
     from tqdm import tqdm
 
-    from dose import config, files
-    from dose.drums import DRUMS
+    from dose import files
     from dose.errors import ConfigError
-    from dose.extract.features import reference
-    from dose.extract.windows import scan
-    from dose.rmod.config import RmodConfig
-    from dose.rmod.dataset import stream
-    from dose.sources.catalogue import Bank
+    from dose.retrain.reference import of_training
 
     if args.mixes < 2:
         raise ConfigError("--mixes must be at least 2.")
-    ranges, bank = config.load("rmod", RmodConfig, args.params), Bank.load(args.sources)
-    items = tqdm(stream(ranges, bank, "train", 0, args.mixes), total=args.mixes, unit="mix", disable=None)
-    files.write_json(args.out, reference(scan([item.mix], DRUMS[:1]).features for item in items))
+    watch = functools.partial(tqdm, total=args.mixes, unit="mix", disable=None)
+    files.write_json(args.out, of_training(Path(args.params), Path(args.sources), args.mixes, watch))
     print(f"{args.out}: the features of {args.mixes} training mixes")

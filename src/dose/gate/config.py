@@ -21,6 +21,7 @@ class GateConfig:
     """Improvements are fractions of the champion's figure: 0.05 is 5 % less distance."""
 
     items: int = 1000  # held-out mixes, rendered for the gate; the same for both models
+    draws: int = 4  # per mix, of which one is taken, as the service does; greedy answers stick in noise
     resamples: int = 1000  # of the paired bootstrap
     risk: float = 0.05  # chance that a kit of equals is promoted, over all drums and families
     margin: float = 0.005  # the improvement that must be surpassed, with that risk, in one family
@@ -31,8 +32,8 @@ class GateConfig:
     budgets: Budgets = dataclasses.field(default_factory=Budgets)
 
     def __post_init__(self) -> None:
-        if self.items < 8 or self.resamples < 100:
-            raise ValueError("items must be at least 8 and resamples at least 100.")
+        if self.items < 8 or self.draws < 1 or self.resamples < 100:
+            raise ValueError("items must be at least 8, draws at least 1 and resamples at least 100.")
         if not 0 < self.risk < 0.5:
             raise ValueError("risk must lie between 0 and 0.5.")
         if self.margin < 0 or min(self.spectral_loss, self.distributional_loss, self.kad_floor) <= 0:

@@ -32,7 +32,7 @@ class Kit(Protocol):
     @property
     def drums(self) -> tuple[str, ...]: ...
 
-    def extract_batch(self, mixes: Any, drum: str) -> np.ndarray: ...
+    def extract_consensus(self, mixes: Any, drum: str, *, draws: int) -> np.ndarray: ...
 
     def extract(self, sound: np.ndarray, rate: int, *, drums: Any, seed: int = 0) -> Any: ...
 
@@ -49,11 +49,12 @@ Items = Callable[[], Iterator[Held]]  # the same ones at every call
 
 
 def score(
-    kit: Kit, items: Items, embedder: Embedder, sizes: dict[str, float]
+    kit: Kit, items: Items, embedder: Embedder, sizes: dict[str, float], draws: int
 ) -> tuple[dict[str, Scores], dict[str, np.ndarray]]:
     """Drum -> scores over all items, and drum -> the true one-shots' embeddings [n, W, D].
 
-    `sizes` are the models' in MB. Both come of one pass, because rendering the items is what takes time.
+    A kit's answer is chosen among so many free draws, as it is for users; `sizes` are the models' in MB.
+    Scores and truth come of one pass, because rendering the items is what takes time.
     """
     found: dict[str, list[np.ndarray]] = {drum: [] for drum in kit.drums}
     embedded: dict[str, list[np.ndarray]] = {drum: [] for drum in kit.drums}
@@ -64,7 +65,7 @@ def score(
         first = batch[0] if first is None else first
         for drum in kit.drums:
             start = time.perf_counter()
-            raw = kit.extract_batch([item.mix for item in batch], drum)
+            raw = kit.extract_consensus([item.mix for item in batch], drum, draws=draws)
             seconds[drum].append((time.perf_counter() - start) / len(batch))
             shots = np.stack([prepare(shot, drum) for shot in raw])
             truth = np.stack([prepare(item.shots[drum], drum) for item in batch])
@@ -85,7 +86,7 @@ def score(
     return scores, {drum: np.concatenate(parts) for drum, parts in true.items()}
 
 
-def write_examples(folder: Path, kit: Kit, items: Items, count: int = EXAMPLES) -> None:
+def write_examples(folder: Path, kit: Kit, items: Items, draws: int, count: int = EXAMPLES) -> None:
     """What the kit makes of the first mixes, <item>-<drum>.flac; in ../truth the mixes and true one-shots."""
     with files.atomic(folder) as own, files.atomic(folder.parent / TRUTH) as truth:
         own.mkdir()
@@ -93,7 +94,8 @@ def write_examples(folder: Path, kit: Kit, items: Items, count: int = EXAMPLES) 
         for i, item in enumerate(itertools.islice(items(), count), 1):
             audio.write(truth / f"{i}-mix.flac", item.mix)
             for drum in kit.drums:
-                audio.write(own / f"{i}-{drum}.flac", kit.extract_batch([item.mix], drum)[0])
+                shot = kit.extract_consensus([item.mix], drum, draws=draws)[0]
+                audio.write(own / f"{i}-{drum}.flac", shot)
                 audio.write(truth / f"{i}-{drum}.flac", item.shots[drum])
 
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from dose import config, files
 from dose.extract.bundle import PACKAGED, Bundle, open_bundle
-from dose.gate import Scores, judge
+from dose.gate import GateConfig, Scores, judge
 from dose.registry import CHAMPION, Registry, model_name
-from dose.retrain import intake, scoring
+from dose.retrain import intake, reference, scoring
 from dose.retrain.config import RetrainConfig
-from dose.retrain.job import HOME
+from dose.retrain.job import HOME, REFERENCE
 from dose.retrain.journal import Journal
 from dose.retrain.workshop import Workshop
 
@@ -64,7 +64,7 @@ class ProjectSteps:
         self.home = root / HOME
         self.workshop = workshop or Workshop(root, self.home / "work")
         self.registry = registry or Registry(root=root)
-        self.measure = measure or functools.partial(measure_bundle, settings.gate.items)
+        self.measure = measure or functools.partial(measure_bundle, settings.gate)
 
     def waiting(self) -> int:
         return len(intake.waiting(self.root / self.settings.folder))
@@ -149,13 +149,23 @@ class ProjectSteps:
         versions = self.registry.register(bundle, tags=tags, runs=trained)
         gate = run.done["gate"]
         if gate.get("first"):
+            self._refresh_reference()
             return {"says": "the first models went into service", "drums": list(versions)}
         passed = [drum for drum, v in gate["verdicts"].items() if v["promote"]]
         champions = self.registry.champions()
         choice = {d: versions[d].version for d in passed if champions.get(d) != versions[d].version}
         if choice:  # a start before this one may have moved them
             self.registry.promote(choice, reason=f"retraining {run.id} passed the gate")
+        if passed:
+            self._refresh_reference()
         return {"says": f"{CHAMPION}: {', '.join(passed) or 'as before'}", "drums": passed}
+
+    def _refresh_reference(self) -> None:
+        """Drift is measured from what the models in service were trained on."""
+        if self.settings.triggers.drift is not None:
+            place = self.workshop.place
+            told = reference.of_training(place / "params.yaml", place / "data/sources")
+            files.write_json(self.home / REFERENCE, told)
 
     def _bento(self, run: Journal, folder: Path) -> dict[str, Any]:
         """A Bento of what is in service now, where that changed; then the worktree has done its work."""
@@ -184,9 +194,9 @@ class ProjectSteps:
 
 
 def measure_bundle(
-    count: int, bundle: Path, worktree: Path, examples: Path
+    gate: GateConfig, bundle: Path, worktree: Path, examples: Path
 ) -> tuple[dict[str, Scores], dict[str, np.ndarray]]:
-    """A bundle's scores on `count` held-out mixes of the worktree's data, and the truth's embeddings.
+    """A bundle's scores on `gate.items` held-out mixes of the worktree's data, and the truth's embeddings.
 
     What it makes of the first few of them is written to the folder `examples`.
     """
@@ -197,12 +207,12 @@ def measure_bundle(
     from dose.sources.catalogue import Bank
 
     rmod = config.load("rmod", RmodConfig, worktree / "params.yaml")
-    items = scoring.rendered(rmod, Bank.load(worktree / "data/sources"), count)
+    items = scoring.rendered(rmod, Bank.load(worktree / "data/sources"), gate.items)
     # The shipped codec judges both: a challenger may speak another codec than the champion.
     judge_of_both = CodecEmbedder(bundled_codec())
     kit = Extractor.load(bundle)
-    scoring.write_examples(examples, kit, items)
-    return scoring.score(kit, items, judge_of_both, scoring.sizes(bundle, kit.drums))
+    scoring.write_examples(examples, kit, items, gate.draws)
+    return scoring.score(kit, items, judge_of_both, scoring.sizes(bundle, kit.drums), gate.draws)
 
 
 def _plain(verdict: Any) -> Mapping[str, Any]:

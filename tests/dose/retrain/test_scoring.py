@@ -28,7 +28,8 @@ class Perfect:
     def __init__(self, off=0.0):
         self.off = off
 
-    def extract_batch(self, mixes, drum):
+    def extract_consensus(self, mixes, drum, *, draws):
+        assert draws == 3
         return np.stack([thump(100 * int(m[0, 0]) + 20 * DRUMS.index(drum) + self.off) for m in mixes])
 
     def extract(self, sound, rate, *, drums, seed=0):
@@ -51,9 +52,9 @@ def held():
 
 def test_scores_are_those_of_each_item_in_order():
     sizes = dict.fromkeys(DRUMS, 3.0)
-    perfect, truth = scoring.score(Perfect(), held, Embedder(), sizes)
+    perfect, truth = scoring.score(Perfect(), held, Embedder(), sizes, 3)
     assert all((perfect[drum].mss == 0).all() and len(perfect[drum].mss) == 10 for drum in DRUMS)
-    off = scoring.score(Perfect(5.0), held, Embedder(), sizes)[0]["snare"]
+    off = scoring.score(Perfect(5.0), held, Embedder(), sizes, 3)[0]["snare"]
     wanted = [mss.mss(prepare(thump(100 * i + 25)), prepare(thump(100 * i + 20)))[0] for i in range(1, 11)]
     np.testing.assert_allclose(off.mss, wanted, rtol=1e-5)
     assert off.size_mb == 3.0
@@ -63,7 +64,7 @@ def test_scores_are_those_of_each_item_in_order():
 
 def test_examples_are_what_the_kit_makes_of_the_first_mixes(tmp_path):
     for name, kit in (("champion", Perfect()), ("challenger", Perfect(5.0))):
-        scoring.write_examples(tmp_path / name, kit, held)
+        scoring.write_examples(tmp_path / name, kit, held, 3)
     names = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.flac")}
     shots = {f"{i}-{drum}.flac" for i in (1, 2) for drum in DRUMS}
     wanted = {f"{folder}/{shot}" for folder in ("champion", "challenger", "truth") for shot in shots}

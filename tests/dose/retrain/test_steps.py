@@ -3,6 +3,7 @@
 Everything between is real: intake, bundles, scores on disk, the gate, the registry's moves and its live link.
 """
 
+import dataclasses
 import datetime
 import shutil
 
@@ -15,8 +16,8 @@ from dose.errors import DoseError, MissingInputError
 from dose.extract.bundle import assemble, open_bundle
 from dose.gate import GateConfig, Scores
 from dose.registry import Registry
-from dose.retrain import journal
-from dose.retrain.config import RetrainConfig
+from dose.retrain import journal, reference
+from dose.retrain.config import RetrainConfig, Triggers
 from dose.retrain.job import Job
 from dose.retrain.journal import PHASES
 from dose.retrain.steps import ProjectSteps
@@ -238,6 +239,25 @@ def test_an_equal_kit_is_kept_and_builds_no_bento(project):
     assert project.start().status == "kept"
     assert project.live("kick") == "kick 1"
     assert len(project.bentos) == 1
+
+
+def test_drift_is_measured_from_what_the_models_in_service_were_trained_on(project, monkeypatch):
+    asked = []
+
+    def of_training(params, sources):
+        assert params.parent.is_dir()  # the worktree still stands
+        asked.append(params)
+        return {"mean": [float(len(asked))] * 32, "spread": [1.0] * 32}
+
+    monkeypatch.setattr(reference, "of_training", of_training)
+    project.settings = dataclasses.replace(project.settings, triggers=Triggers(new_clips=20, drift=1.0))
+    project.sounds(20, 100)
+    assert project.start().status == "kept"
+    assert asked == []
+    project.sounds(20, 300)
+    project.better = {"kick": 0.2}
+    assert project.start().status == "promoted"
+    assert project.job().situation().reference.mean[0] == 1.0
 
 
 @pytest.mark.parametrize("phase", PHASES)
