@@ -117,11 +117,13 @@ def photograph(url: str, trials: list[RunRecord], to: Path) -> None:
 
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1400, "height": 1500})
+        page = browser.new_page(viewport={"width": 1700, "height": 1900})
         page.set_default_timeout(90_000)
         page.goto(url)
         for trial in trials:
             page.get_by_text(trial.name).first.wait_for()
+        for pane in page.get_by_role("button", name="Close").all():  # of the assistant, beside the table
+            pane.click()
         page.wait_for_timeout(2000)
         to.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=to)

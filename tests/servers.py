@@ -71,7 +71,8 @@ def ray_head(cpus):
     token, port = secrets.token_hex(32), free_port()
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # sockets need a short path
     shared = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
-    quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    shared["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # else 127.0.0.1 is taken for the machine's own address
+    quiet = {"RAY_USAGE_STATS_ENABLED": "0"}
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block"]
     command += ["--node-ip-address=127.0.0.1", f"--port={port}", f"--num-cpus={cpus}"]
     command += ["--include-dashboard=false", f"--object-store-memory={100 << 20}", f"--temp-dir={folder}"]

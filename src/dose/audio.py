@@ -7,6 +7,7 @@ function says otherwise.
 import contextlib
 import dataclasses
 import io
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -17,6 +18,8 @@ import soxr
 
 from dose.errors import AudioError
 from dose.files import Packed, atomic
+
+log = logging.getLogger(__name__)
 
 RATE = 44100
 MIN_RATE, MAX_RATE, MAX_CHANNELS = 1000, 768_000, 32
@@ -114,7 +117,15 @@ def stream(
             if block.shape[1]:
                 yield block
             if done:
+                _tell_if_cut(total, f, name)
                 return
+
+
+def _tell_if_cut(total: int, f: soundfile.SoundFile, name: str) -> None:
+    """What is there of a damaged file is used; whoever gave it should know. MP3 headers only estimate."""
+    if total < min(0.99 * f.frames, f.frames - 0.1 * f.samplerate):
+        heard, promised = total / f.samplerate, f.frames / f.samplerate
+        log.warning("%s breaks off after %.1f s of %.1f s; the part before is used.", name, heard, promised)
 
 
 @contextlib.contextmanager

@@ -225,7 +225,9 @@ def start_ray(*, cpus: float | None = None, gpus: float | None = None) -> bool:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-        if not address:
+        if address:
+            os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")  # of half a minute each, not 20
+        else:
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's way to say: loopback only
     for chatty in CHATTY:

@@ -76,6 +76,17 @@ def test_a_folder_is_not_a_file(tmp_path):
         audio.read(tmp_path)
 
 
+def test_a_stream_that_breaks_off_says_so(tmp_path, caplog):
+    whole, cut = tmp_path / "whole.flac", tmp_path / "cut.flac"
+    audio.write(whole, np.random.default_rng(0).normal(0, 0.1, 4 * 44100).astype(np.float32))
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    heard = [sum(b.shape[1] for b in audio.stream(path)) for path in (whole, cut)]
+    assert heard[0] == 4 * 44100 > heard[1] > 44100
+    assert [r.getMessage() for r in caplog.records] == [
+        f"{cut} breaks off after {heard[1] / 44100:.1f} s of 4.0 s; the part before is used."
+    ]
+
+
 def test_a_wav_cut_short_gives_what_is_there(tmp_path):
     raw = audio.wav_bytes(SINE)
     (tmp_path / "cut.wav").write_bytes(raw[: len(raw) // 2])

@@ -124,10 +124,10 @@ def test_killed_and_repeated_it_goes_on_and_a_changed_param_starts_anew(ready):
     assert [p.name for p in (ready.folder / "data/.sweep/kick").iterdir()] == [sweep]
 
     # The same params from nothing at all give the same bytes: no weight came from an older sweep.
-    weights = (best / "model.safetensors").read_bytes()
+    weights = (best / "weights.safetensors").read_bytes()
     ready.run("rm", "-r", "data/.sweep", "data/sweep")
     ready.repro("--force", "--single-item", "sweep@kick")
-    assert (best / "model.safetensors").read_bytes() == weights
+    assert (best / "weights.safetensors").read_bytes() == weights
 
 
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])
@@ -162,4 +162,4 @@ def test_the_same_stage_runs_on_a_cluster_and_logs_to_a_server(ready, tmp_path, 
         assert len(tracker.client.search_logged_models([tracker.experiment_id])) == 2
         logs = folder / "session_latest" / "logs"
         assert list(logs.glob("python-core-driver-*")), "no driver ever reached the cluster"
-    assert (ready.folder / "data/sweep/kick/best/model.safetensors").is_file()
+    assert (ready.folder / "data/sweep/kick/best/weights.safetensors").is_file()
