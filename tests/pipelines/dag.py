@@ -75,6 +75,10 @@ class Project:
                 continue  # gone meanwhile
         return found
 
+    def working(self) -> list[str]:
+        """As `alive`, less the two agents of Ray that tell a dead driver for a minute that it is dead."""
+        return [line for line in self.alive() if not line.startswith("ray::")]
+
     def forget(self, stage: str) -> None:
         """As if the stage had never run: no output, no lock entry, no copy that dvc might take it from."""
         shutil.rmtree(self.folder / "data" / stage)

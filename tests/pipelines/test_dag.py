@@ -52,7 +52,7 @@ def killed_again_and_again(project: Project, stage: str) -> None:
         time.sleep(moment)
         killed.kill()
         killed.wait()
-        wait_for(lambda: not project.alive(), 20, "every process of the killed run ends")
+        wait_for(lambda: not project.working(), 20, "every process of the killed run ends")
 
 
 @pytest.mark.parametrize("stage", ["sources", "rmod", "codec", "tokens", "sweep@kick"])

@@ -92,7 +92,7 @@ def commit(project: Project) -> None:
 
 def kill_retraining(project: Project, sign, what: str) -> None:
     """Starts `dose retrain` and sends its process SIGKILL once `sign()` holds."""
-    log, before = project.folder / "retrain.log", set(project.alive())
+    log, before = project.folder / "retrain.log", set(project.working())
     with log.open("a") as out:
         started = subprocess.Popen(
             ["python", "-m", "pipelines.retrain"], cwd=project.folder, env=project.environment,
@@ -102,7 +102,7 @@ def kill_retraining(project: Project, sign, what: str) -> None:
     assert started.poll() is None, log.read_text()[-3000:]
     started.kill()
     started.wait()
-    wait_for(lambda: set(project.alive()) <= before, 20, "every process of the killed start ends")
+    wait_for(lambda: set(project.working()) <= before, 20, "every process of the killed start ends")
 
 
 def test_twenty_new_sounds_from_the_folder_to_the_answer(tmp_path):
