@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from tqdm import tqdm
@@ -16,7 +16,7 @@ from tqdm import tqdm
 from dose import config, files
 from dose.drums import DRUMS
 from dose.errors import ConfigError, DoseError
-from dose.extract.bundle import SHIPPED, Bundle, assemble
+from dose.extract.bundle import SHIPPED, Bundle, assemble, open_bundle
 from dose.extract.calibrate import calibrate_bundle
 from dose.model import checkpoint
 from dose.registry import DATA_TAG, Registry, model_name
@@ -41,6 +41,9 @@ class PackageConfig:
     """What is done beside writing the bundle."""
 
     register: bool = True  # in MLflow, as dose-kick, dose-snare, dose-hihat
+    start: Literal["shipped", "own"] = (
+        "shipped"  # the first champions: those that come with the package, or these
+    )
     bento: bool = True  # build the service with these models inside
     calibration_mixes: int = 16  # of rmod's val split, on which the confidence is fitted; 0 does without
 
@@ -55,7 +58,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     bundle = pack(Path(), OUT / "bundle")
     done: dict[str, Any] = {"version": bundle.version}
     if section.register:
-        done["models"] = register(bundle)
+        done["models"] = register(bundle, section.start)
     if section.bento:
         labels = {model: str(facts["version"]) for model, facts in done.get("models", {}).items()}
         done["bento"] = build_bento(Path(), bundle, labels)
@@ -128,10 +131,13 @@ def scores(path: Path) -> dict[str, Any]:
     }
 
 
-def register(bundle: Bundle) -> dict[str, Any]:
+def register(bundle: Bundle, start: str) -> dict[str, Any]:
     """Versions and aliases by model; the same files a second time are no new version."""
     registry = Registry()
     registry.tracker.ensure_store()
+    if start == "shipped" and not registry.champions():
+        shipped = open_bundle(SHIPPED)
+        registry.register(shipped, tags={"dose.bundle": shipped.version, "dose.data_id": shipped.data_id})
     tags = origin(Path()) | {"dose.bundle": bundle.version, "dose.data_id": bundle.data_id}
     versions = registry.register(bundle, tags=tags, runs=runs(registry))
     told = {}

@@ -21,13 +21,11 @@ Load = Callable[[Path], Any]
 
 
 def find_bundle() -> Path:
-    """DOSE_BUNDLE if set, else what the registry has in service, the project's own, or the shipped one."""
-    from dose.extract import bundle
+    """DOSE_BUNDLE if set, else the models in use in the project that the service stands in."""
+    from dose.extract.bundle import in_use
 
-    if named := os.environ.get("DOSE_BUNDLE"):
-        return Path(named)
-    own = [ROOT / bundle.LIVE, ROOT / bundle.PACKAGED]
-    return next((folder for folder in own if (folder / "bundle.json").is_file()), bundle.SHIPPED)
+    named = os.environ.get("DOSE_BUNDLE")
+    return Path(named) if named else in_use(ROOT)
 
 
 def load_extractor(folder: Path) -> Any:

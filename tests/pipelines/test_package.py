@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from dose import files
+from dose.extract.bundle import LIVE, SHIPPED, default_bundle
 from dose.registry import Registry
 from dose.sweep.table import Trial, write_tables
 from pipelines import package
@@ -16,7 +17,7 @@ from pipelines import package
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    params = {"package": {"register": True, "bento": False, "calibration_mixes": 0}}
+    params = {"package": {"register": True, "start": "own", "bento": False, "calibration_mixes": 0}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     (tmp_path / "data" / "codec").mkdir(parents=True)
     files.write_json(tmp_path / "data" / "codec" / "codec.json", {"id": "codec-1"})
@@ -51,6 +52,20 @@ def test_packaging_twice_registers_once_and_links_the_run(project):
     assert version.run_id == run
     assert version.tags["dose.data_id"] == "data-1"
     assert len(Registry().history()) == 3
+
+
+def test_the_shipped_models_are_the_first_champions(project):
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("own", "shipped"))
+    for _ in range(2):
+        package.main()
+        told = files.read_json(project / "data" / "package" / "package.json")
+        assert told["models"]["dose-snare"] == {"version": 2, "aliases": ["challenger"]}
+        assert Registry().aliases("kick") == {"champion": 1, "challenger": 2}
+    live = default_bundle()
+    assert live == LIVE
+    weights = "hihat/weights.safetensors"
+    assert (live / weights).read_bytes() == (SHIPPED / weights).read_bytes()
 
 
 def test_scores_of_this_projects_row_go_along(project):

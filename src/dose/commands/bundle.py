@@ -35,7 +35,7 @@ def register(subparsers) -> None:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    calibrate.add_argument("path", nargs="?", help="bundle folder (default: as for `dose extract`)")
+    calibrate.add_argument("path", help="bundle folder")
     calibrate.add_argument("--mixes", type=int, default=24, metavar="N", help="default: %(default)s")
     calibrate.add_argument("--start", type=int, default=0, metavar="I", help="the first mix (default: 0)")
     calibrate.add_argument("--params", default="params.yaml", help="where the rmod section is")
@@ -81,7 +81,6 @@ def run_calibrate(args: argparse.Namespace) -> None:
 
     from dose import config
     from dose.errors import ConfigError
-    from dose.extract.bundle import default_bundle
     from dose.extract.calibrate import calibrate_bundle
     from dose.rmod.config import RmodConfig
     from dose.sources.catalogue import Bank
@@ -91,7 +90,7 @@ def run_calibrate(args: argparse.Namespace) -> None:
     rmod = config.load("rmod", RmodConfig, args.params)
     with tqdm(total=args.mixes, desc="calibrate", unit="mix") as bar:
         bundle = calibrate_bundle(
-            args.path or default_bundle(),
+            args.path,
             rmod,
             Bank.load(args.sources),
             args.mixes,

@@ -127,15 +127,21 @@ def recalibrate(folder: Path | str, calibration: Mapping[str, Any]) -> Bundle:
     return open_bundle(folder)
 
 
+def in_use(root: Path = Path()) -> Path:
+    """The folder of the models in use: the registry's champions, else the project's own, else the shipped."""
+    own = (root / LIVE, root / PACKAGED)
+    return next((folder for folder in own if (folder / "bundle.json").is_file()), SHIPPED)
+
+
 def default_bundle() -> Path:
-    """The bundle used when none is named: the project's own, else the one shipped with the package."""
-    for folder in (PACKAGED, SHIPPED):
-        if (folder / "bundle.json").is_file():
-            return folder
-    raise MissingInputError(
-        f"There are no models: neither {PACKAGED} here nor any shipped with the package; "
-        "run `make demo` (or `dvc repro package`), or name a bundle with --bundle."
-    )
+    """The bundle used when none is named; raises MissingInputError where there is none at all."""
+    folder = in_use()
+    if not (folder / "bundle.json").is_file():
+        raise MissingInputError(
+            f"There are no models: neither {LIVE} nor {PACKAGED} here nor any shipped with the package; "
+            "run `make demo` (or `dvc repro package`), or name a bundle with --bundle."
+        )
+    return folder
 
 
 def named(name: str) -> Path:

@@ -77,14 +77,16 @@ def test_recalibrating_keeps_the_bundle_whole(parts):
 
 def test_the_projects_bundle_comes_before_the_shipped_one(parts, monkeypatch):
     made = _assemble(parts).folder
-    monkeypatch.setattr(bundles, "PACKAGED", parts / "nowhere")
+    monkeypatch.chdir(parts)
     monkeypatch.setattr(bundles, "SHIPPED", parts / "nowhere")
     with pytest.raises(MissingInputError, match="--bundle"):
         bundles.default_bundle()
     monkeypatch.setattr(bundles, "SHIPPED", made)
     assert bundles.default_bundle() == made
-    monkeypatch.setattr(bundles, "PACKAGED", _assemble(parts, drums=("kick",)).folder)
-    assert bundles.default_bundle() == bundles.PACKAGED
+    for place in (bundles.PACKAGED, bundles.LIVE):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(_assemble(parts, drums=("kick",)).folder)
+        assert bundles.default_bundle() == place
 
 
 def test_show_prints_the_facts(parts, capsys):
