@@ -12,8 +12,8 @@ Go on with
   .venv/bin/mlflow ui --backend-store-uri sqlite:///mlflow.db     every trial, curve and sound, in a browser
   .venv/bin/bentoml serve                                         the service and its web page on port 3000
   .venv/bin/dose extract SONG.wav --out kit                       three one-shots out of a song of yours
-The shipped models are the champions; what was trained just now is their challenger:
-  .venv/bin/dose promote all --reason "to hear them"          puts them into service; `dose rollback` undoes it"""
+The shipped models are the champions, what was trained just now is their challenger:
+  .venv/bin/dose promote all --reason "to hear them"              into service; `dose rollback` undoes it"""
 
 
 def report(folder: Path) -> str:
