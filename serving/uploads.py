@@ -192,7 +192,7 @@ async def received(request: Request, config: ServingConfig) -> AsyncIterator[tup
                     options |= {k: v for k, v in form.items() if isinstance(v, str)}
                     files = [v for v in form.values() if isinstance(v, UploadFile)]
                     if not files:
-                        raise Refusal(400, "No file came with the form; send the sound as the field 'audio'.")
+                        raise _no_file()
                     file = files[0].file
                 else:
                     spool = tempfile.SpooledTemporaryFile(max_size=_MB)  # noqa: SIM115
@@ -212,6 +212,9 @@ async def received(request: Request, config: ServingConfig) -> AsyncIterator[tup
         if file.seek(0, 2) == 0:
             raise Refusal(400, "The upload is empty; send a WAV, FLAC, OGG, MP3 or AIFF file as 'audio'.")
         file.seek(0)
+        if kind == "application/x-www-form-urlencoded" and b"\0" not in file.read(1024):
+            raise _no_file()  # it is a form: every kind of sound file has a zero in its header
+        file.seek(0)
         yield file, options
 
 
@@ -228,6 +231,10 @@ def _limited(request: Request, config: ServingConfig):
         return message
 
     return receive
+
+
+def _no_file() -> Refusal:
+    return Refusal(400, "No file came with the form; send the sound as the field 'audio'.")
 
 
 def _too_large(config: ServingConfig) -> Refusal:
