@@ -64,7 +64,7 @@ def make(root: Path) -> None:
         "outs": ["data/codec", *(f"data/sweep/{d}" for d in ("kick", "snare", "hihat"))],
     }
     (root / "params.yaml").write_text(
-        "sources:\n  folders: []\npackage: {register: true, bento: true, calibration_mixes: 0}\n"
+        "sources:\n  folders: []\npackage: {register: true, start: own, bento: true, calibration_mixes: 0}\n"
     )
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"evaluate": stage}}))
     (root / "stage.py").write_text(STAGE)
