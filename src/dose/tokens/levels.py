@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dose.audio import RATE
+from dose.tokens.onsets import RATE
 
 HOP = 512
 LONG, SHORT = 2048, 512
