@@ -10,6 +10,7 @@ from dose.audio import RATE
 from dose.extract.finish import attack_start
 from dose.extract.spectrum import BANDS, HOP, bands, in_range
 from dose.extract.windows import Window
+from dose.tokens import levels
 
 SECONDS = {"kick": 0.2, "snare": 0.2, "hihat": 0.1}  # of a hit that are compared: later, other things sound
 SHIFTS = range(-2, 3)  # frames by which an onset may be misplaced
@@ -58,6 +59,21 @@ def central(shots: np.ndarray) -> int:
         flat = torch.stft(sounds, size, size // 4, window=window, return_complex=True).abs().flatten(1)
         far += torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist") ** 2 / flat.shape[1]
     return int(far.sum(dim=1).argmin())
+
+
+def choose(shots: np.ndarray, expected: np.ndarray | None) -> int:
+    """Which of the draws [n, N] is the answer: see `risks`; the medoid where nothing is expected."""
+    return central(shots) if expected is None else int(risks(shots, expected).argmin())
+
+
+def risks(shots: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """How far each of the draws [n, N] is from the picture [BANDS, T] that the listener expects, [n].
+
+    Among sounds whose expectation is known, the one nearest to it has the least expected squared distance to
+    the true one, however many others there are to compare with. Unit: squared `levels.loudness`.
+    """
+    seen = levels.loudness(torch.from_numpy(levels.pictures(shots, expected.shape[1]))).numpy()
+    return np.square(seen - expected).mean(axis=(1, 2))
 
 
 def picture(shot: np.ndarray, drum: str) -> np.ndarray:

@@ -186,16 +186,31 @@ class Extractor:
     def extract_consensus(
         self, mixes: Sequence[np.ndarray], drum: str, *, draws: int, seed: int = 0
     ) -> np.ndarray:
-        """As `extract_batch`, but the most central of several free draws for each mix: [B, 44100]."""
+        """As `extract_batch`, but of several free draws for each mix the best by `candidates.choose`."""
         prompts = torch.cat([self.prompt(np.atleast_2d(mix).mean(axis=0), drum) for mix in mixes])
         free = [Sampling(temperature=1.0, seed=seed + i) for i in range(draws)]
         shots = self.sample(drum, prompts.repeat_interleave(draws, dim=0), free * len(mixes))
-        return np.stack([own[ranking.central(own)] for own in shots.reshape(len(mixes), draws, SHOT)])
+        seen = self.expected(drum, prompts)
+        return np.stack(
+            [
+                own[ranking.choose(own, None if seen is None else seen[i])]
+                for i, own in enumerate(shots.reshape(len(mixes), draws, SHOT))
+            ]
+        )
 
     def prompt(self, mono: np.ndarray, drum: str) -> Tensor:
         """What the drum's model is shown of a window [N]: codes [1, K, P]."""
         codes = prompt_codes(self.codec, mono, drum, self.voice(drum).prompt)
         return torch.as_tensor(codes, dtype=torch.long)[None]
+
+    def expected(self, drum: str, prompts: Tensor) -> np.ndarray | None:
+        """What the model takes the one-shots to look like, [B, BANDS, frames] in `levels.loudness`; None where
+        it does not say."""
+        voice = self.voice(drum)
+        which = None if voice.drum is None else torch.full((len(prompts),), voice.drum)
+        with torch.inference_mode():
+            seen = voice.engine.model.read_prompt(prompts.to(voice.engine.device), which).picture
+        return None if seen is None else seen.cpu().numpy()
 
     def sample(self, drum: str, prompts: Tensor, sampling: Sampling | Sequence[Sampling]) -> np.ndarray:
         """Prompts [B, K, P] to raw one-shots float32 [B, 44100], the whole batch at once."""
