@@ -204,8 +204,10 @@ class Extractor:
         return torch.as_tensor(codes, dtype=torch.long)[None]
 
     def expected(self, drum: str, prompts: Tensor) -> np.ndarray | None:
-        """What the model takes the one-shots to look like, [B, BANDS, frames] in `levels.loudness`; None where
-        it does not say."""
+        """What the model takes the one-shots to look like, [B, BANDS, frames] in `levels.loudness`.
+
+        None for a model that does not say.
+        """
         voice = self.voice(drum)
         which = None if voice.drum is None else torch.full((len(prompts),), voice.drum)
         with torch.inference_mode():
