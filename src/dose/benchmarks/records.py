@@ -1,7 +1,7 @@
 """Kits out of real recordings, where no truth is known: does the class check hear each drum as itself?
 
-A recording passes when its kick, snare and hi-hat, the best try of each, all do. The demo loops of the package
-are always among them; sound files, folders and globs may be added. With `--page` everything can be heard.
+A recording passes when its kick, snare and hi-hat, the best try of each, all do. The demo loops of the
+package are always among them; sound files, folders and globs may be added. With `--page` all can be heard.
 """
 
 import argparse
