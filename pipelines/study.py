@@ -43,7 +43,7 @@ STUDIES = Path(__file__).parent / "studies"
 OUT, SOURCES, CODEC = Path("data/study"), Path("data/sources"), Path("data/codec")
 BASE = "base"
 LOSSES = ("val/loss", "val/onset_loss", "val/shuffle_gap", "val/onset_shuffle_gap", "val/picture_loss")
-RULES = ("greedy", "free", "central", "chosen")  # the paper's; any draw; the medoid; what extraction takes
+RULES = ("greedy", "free", "central", "answer")  # the paper's; any draw; the medoid; what extraction gives
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -179,8 +179,9 @@ def _answers(
         far = mss(np.stack(made), np.stack([true] * len(made)))
         drawn = np.stack(made[1:])
         expected = None if picture is None else picture[0].numpy()
-        picks = (candidates.central(drawn), candidates.choose(drawn, expected))
-        for rule, value in zip(RULES, (far[0], far[1:].mean(), *(far[1 + p] for p in picks)), strict=True):
+        answer = prepare(candidates.answer(drawn, expected))
+        told = (far[0], far[1:].mean(), far[1 + candidates.central(drawn)], mss(answer[None], true[None])[0])
+        for rule, value in zip(RULES, told, strict=True):
             out[rule][item] = value
     return out
 
@@ -210,9 +211,9 @@ def _record(tracker: Tracker, name: str, label: str, drum: str, study: Study, ro
 
 def _row(drum: str, label: str, row: dict[str, Any]) -> str:
     told = [f"{rule} {row[f'mss_{rule}']:.2f}" for rule in RULES]
-    if "mss_chosen_minus_base" in row:
-        e = [row[f"mss_chosen_minus_base{end}"] for end in ("", "_low", "_high")]
-        told.append(f"chosen - base {e[0]:+.2f} [{e[1]:+.2f}, {e[2]:+.2f}]")
+    if "mss_answer_minus_base" in row:
+        e = [row[f"mss_answer_minus_base{end}"] for end in ("", "_low", "_high")]
+        told.append(f"answer - base {e[0]:+.2f} [{e[1]:+.2f}, {e[2]:+.2f}]")
     return f"{drum:6s} {label:32s} loss {row['val/loss']:.3f}  " + "  ".join(told)
 
 

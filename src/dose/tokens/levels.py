@@ -21,6 +21,10 @@ LONG, SHORT = 2048, 512
 LOW_BINS = range(1, 24)  # of the long transform
 EDGES = tuple(500.0 * 40.0 ** (i / 24) for i in range(25))  # Hz
 BANDS = len(LOW_BINS) + len(EDGES) - 1
+CENTRES = (
+    *(b * RATE / LONG for b in LOW_BINS),
+    *((a * b) ** 0.5 for a, b in itertools.pairwise(EDGES)),
+)  # Hz
 FEATURES = BANDS + 1  # an excerpt's bands, and how surely it is a hit of the drum
 LEAD = 4  # frames of an excerpt before its hit: what sounds there anyway
 TOP, STEPS_PER_DB = 160, 2  # a level of 0 is 80 dB under the loudest
