@@ -1,7 +1,6 @@
 """Levels are moved to where they should be, no further than allowed, and nothing sounds before the attack."""
 
 import numpy as np
-import pytest
 import torch
 
 from dose.extract import shaping
@@ -35,8 +34,8 @@ def test_no_level_is_moved_by_more_than_most():
     shot = (low + high).astype(np.float32)
     out = shaped(shot, seen((0.001 * low + high).astype(np.float32)))
     kept = [abs(np.mean(out[8000:-8000] * w[8000:-8000])) * 2 for w in (low, high)]
-    assert 0.9 / shaping.MOST < kept[0] < 0.5
-    assert kept[1] == pytest.approx(1, rel=0.1)
+    assert all(0.9 / shaping.MOST < gain < shaping.MOST for gain in kept)
+    assert kept[0] < 0.4 * kept[1]
 
 
 def test_nothing_sounds_before_the_attack():
