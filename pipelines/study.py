@@ -41,6 +41,7 @@ from pipelines.stage import run_stage
 
 STUDIES = Path(__file__).parent / "studies"
 OUT, SOURCES, CODEC = Path("data/study"), Path("data/sources"), Path("data/codec")
+TOKENS = Path("data/tokens")
 BASE = "base"
 LOSSES = ("val/loss", "val/onset_loss", "val/shuffle_gap", "val/onset_shuffle_gap", "val/picture_loss")
 RULES = ("greedy", "free", "central", "answer")  # the paper's; any draw; the medoid; what extraction gives
@@ -139,7 +140,10 @@ def overlay_data(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tokens(study: Study, changes: dict[str, Any]) -> Path:
-    """The folder of tokens made under params.yaml with `changes`; made where they are not there yet."""
+    """The folder of tokens made under params.yaml with `changes`, made where it is not there yet; without
+    changes the project's own."""
+    if not changes:
+        return TOKENS
     count = {"train": max(study.items, study.score), "val": study.score}
     sections = {name: config.read_section(name) for name in ("rmod", "tokens")}
     raw = overlay(overlay(sections, changes), {"tokens": count, "rmod": count})
