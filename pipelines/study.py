@@ -98,6 +98,8 @@ def run_study(name: str, study: Study, drums: tuple[str, ...], wanted: list[str]
             rows.setdefault(drum, {})[label] = {**kept, **_estimates(scores, base)}
             _record(tracker, name, label, drum, study, rows[drum][label])
             files.write_json(OUT / name / f"{drum}.json", rows[drum])
+            with files.atomic(OUT / name / f"{drum}.md") as beside:
+                beside.write_text(table(rows[drum]))
             print(_row(drum, label, rows[drum][label]), flush=True)
 
 
@@ -213,12 +215,40 @@ def _record(tracker: Tracker, name: str, label: str, drum: str, study: Study, ro
     tracker.end_run(run, "FINISHED")
 
 
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """Markdown: a line per variant; MSS by rule, and its answers' difference to base with the interval."""
+    heads = [
+        "",
+        "parameters, M",
+        "pairs",
+        "steps",
+        "loss",
+        "onset loss",
+        "gap",
+        "picture",
+        *RULES,
+        "answer - base",
+    ]
+    lines = [heads, ["---"] * len(heads)]
+    for label, row in rows.items():
+        cells = [f"{row['parameters'] / 1e6:.1f}", f"{row['pairs']}", f"{row['steps']}"]
+        cells += [f"{row[m]:.3f}" for m in ("val/loss", "val/onset_loss")] + [f"{row['val/shuffle_gap']:.4f}"]
+        cells += [f"{row['val/picture_loss']:.3f}" if "val/picture_loss" in row else ""]
+        cells += [f"{row[f'mss_{rule}']:.2f}" for rule in RULES]
+        lines.append([label, *cells, _difference(row)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _difference(row: dict[str, Any]) -> str:
+    if "mss_answer_minus_base" not in row:
+        return ""
+    value, low, high = (row[f"mss_answer_minus_base{end}"] for end in ("", "_low", "_high"))
+    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
 def _row(drum: str, label: str, row: dict[str, Any]) -> str:
     told = [f"{rule} {row[f'mss_{rule}']:.2f}" for rule in RULES]
-    if "mss_answer_minus_base" in row:
-        e = [row[f"mss_answer_minus_base{end}"] for end in ("", "_low", "_high")]
-        told.append(f"answer - base {e[0]:+.2f} [{e[1]:+.2f}, {e[2]:+.2f}]")
-    return f"{drum:6s} {label:32s} loss {row['val/loss']:.3f}  " + "  ".join(told)
+    return f"{drum:6s} {label:32s} loss {row['val/loss']:.3f}  {'  '.join(told)}  {_difference(row)}"
 
 
 if __name__ == "__main__":
