@@ -44,7 +44,7 @@ class Search:
     """How many tries are made for each drum, and how freely they are drawn."""
 
     windows: int = 3  # of the song, the clearest ones
-    pool: int = 16  # tries for one candidate; each further candidate adds `more`
+    pool: int = 8  # tries for one candidate; each further candidate adds `more`
     more: int = 1
     temperature: float = 0.8
     top_p: float = 0.95
