@@ -130,11 +130,13 @@ def _fit_config(study: Study, variant: Variant) -> FitConfig:
 
 
 def _data(study: Study, variant: Variant, drum: str, settings: FitConfig) -> FitData:
-    """Train pairs of the variant's own tokens; val pairs of the base's, so that all answer the same."""
+    """Train pairs of the variant's own tokens. Where those are of other mixes, the val pairs are the study's,
+    so that all answer the same."""
     drums = DRUMS if variant.shared else (drum,)
-    of_base = open_data(_tokens(study, study.data), drums, settings.prompt)
-    own = open_data(_tokens(study, overlay_data(study.data, variant.data)), drums, settings.prompt)
-    return dataclasses.replace(own, train=_first(own.train, variant.items or study.items), val=of_base.val)
+    mine = _tokens(study, overlay_data(study.data, variant.data))
+    judged = _tokens(study, study.data) if "rmod" in variant.data else mine
+    own, others = (open_data(folder, drums, settings.prompt) for folder in (mine, judged))
+    return dataclasses.replace(own, train=_first(own.train, variant.items or study.items), val=others.val)
 
 
 def overlay_data(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
