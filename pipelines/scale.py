@@ -19,12 +19,13 @@ SCALES = Path(__file__).parent / "scales"
 
 
 def overlay(base: Any, changes: Any, where: str = "params.yaml") -> Any:
-    """A copy of mapping `base` with `changes` laid over it, key by key; lists are replaced whole."""
+    """A copy of mapping `base` with `changes` laid over it, key by key; lists and what is empty are replaced
+    whole."""
     merged = copy.deepcopy(base)
     for key, value in changes.items():
         if key not in base:
             raise ConfigError(f"{where} has no key '{key}' that the scale could change.")
-        if isinstance(value, dict) and isinstance(base[key], dict) and value:
+        if isinstance(value, dict) and isinstance(base[key], dict) and value and base[key]:
             merged[key] = overlay(base[key], value, f"{where}.{key}")
         else:
             merged[key] = value

@@ -38,7 +38,7 @@ def register(subparsers) -> None:
     )
     parser.add_argument("--n", type=int, default=100, help="items per data set, at most (default 100)")
     parser.add_argument(
-        "--draws", type=int, default=4, help="answers per mix, the most central counts; 1: the greedy one"
+        "--draws", type=int, default=8, help="answers to each mix, of which one is made; 1: the greedy one"
     )
     parser.add_argument("--baselines", action="store_true", help="also score Reconstruction and separation")
     parser.add_argument("--rmod", default="data/rmod", metavar="DIR", help="test sets (default data/rmod)")

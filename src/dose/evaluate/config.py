@@ -11,7 +11,7 @@ class EvaluateConfig:
     seed: int = 0  # of resampling and of sub-sets
     items: int = 100  # test items per data set, at most
     datasets: tuple[Dataset, ...] = get_args(Dataset)
-    draws: int = 4  # of which the most central is taken, in the rows past the paper; 1 leaves those out
+    draws: int = 4  # of which one is made, in the rows past the paper; 1 leaves those out
     bundles: tuple[str, ...] = ()  # further rows: folders of kit bundles, or "shipped"
     embeddings: tuple[Literal["codec", "vggish", "clap", "encodec"], ...] = (
         "codec",

@@ -16,7 +16,7 @@ from dose.evaluate.scoring import Judge
 from dose.evaluate.systems import Dose, Reconstruction, System, hpss, larsnet
 from dose.extract import bundle
 
-CENTRAL = "DOSE, central draw"  # the same models, past the paper
+CENTRAL = "DOSE, of several draws"  # the same models, past the paper
 SWEPT = {"DOSE without onset loss": "ablation", "DOSE": "best"}  # row -> folder in each drum's sweep
 
 
@@ -55,7 +55,7 @@ def systems(config: EvaluateConfig, codec, folders: Folders) -> tuple[list[Syste
     """The rows in the table's order, and for those that cannot be had the reason why.
 
     Reconstruction, the separators, both DOSE rows from the sweep as in the paper (greedy), then what is ours:
-    the most central draw of the same models, and of those in `config.bundles`.
+    what several draws of the same models give, and of those in `config.bundles`.
     """
     rows: list[System] = [Reconstruction(codec=codec), hpss()]
     lacking = {}

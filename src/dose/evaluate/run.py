@@ -101,6 +101,9 @@ class _Cells:
             return
         scores = {m: _spread(v, valid) for m, v in item_scores(generated[valid], truth[valid]).items()}
         scores |= self._judged(generated, valid)
+        known = self.results.items.get((self.dataset, TRUTH, self.drum), {}).get("copy_db")
+        if known is not None and "copy_db" in scores:
+            scores["nearer"] = np.where(valid, scores["copy_db"] < known, np.nan)
         sets = set_scores(generated, truth, valid, self.embedders, self.sampling, self.cache)
         self.results.warnings += [f"{self.dataset}, {entry.name}, {self.drum}: {w}" for w in sets.warnings]
         self.results.curves += [

@@ -87,7 +87,7 @@ class Separation:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Dose:
     """A kit bundle through the Extractor that serves. Of test mixes one answer is taken: with `draws` 1 the
-    greedy one, as in the paper, else the most central of so many free draws."""
+    greedy one, as in the paper, else what is made of so many free draws."""
 
     name: str
     extractor: "Extractor"

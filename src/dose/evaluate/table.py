@@ -16,6 +16,7 @@ METRICS = {
     "attack_ms": ("attack ms", 1),
     "class_check": ("class check", 2),
     "copy_db": ("nearest dB", 1),
+    "nearer": ("nearer than truth", 2),
     "silent": ("silent", 2),
 }
 SETS = {

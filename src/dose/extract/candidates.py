@@ -1,21 +1,24 @@
 """Which candidate is best: the one that explains the mix where the drum strikes and that others resemble."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from dose.audio import RATE
 from dose.extract.finish import attack_start
+from dose.extract.shaping import shaped
 from dose.extract.spectrum import BANDS, HOP, bands, in_range
 from dose.extract.windows import Window
+from dose.tokens import levels
 
 SECONDS = {"kick": 0.2, "snare": 0.2, "hihat": 0.1}  # of a hit that are compared: later, other things sound
 SHIFTS = range(-2, 3)  # frames by which an onset may be misplaced
 ELSEWHERE = 0.25  # weight of bands outside the drum's own range, where other sounds mask it
 AGREEMENT = 0.25  # weight of agreement against match in the ranking
 SIZES = (2048, 512, 128)  # of the spectrograms by which one-shots are compared as a whole
+OTHERS = 0.3  # weight of the other draws against what the listener expects
 FLOOR = 1e-4  # band magnitude, relative to the loudest, below which nothing is heard
 
 
@@ -25,31 +28,45 @@ class Scores:
 
     match: np.ndarray  # best explanation of the mix, mean over windows
     agreement: np.ndarray  # mean likeness to the other candidates; 1 for a single candidate
+    cost: np.ndarray  # by which they are ranked, of any unit
 
     @property
     def order(self) -> np.ndarray:
         """Indices, best first; ties keep their order."""
-        return np.argsort(-(self.match + AGREEMENT * self.agreement), kind="stable")
+        return np.argsort(self.cost, kind="stable")
 
 
-def score(shots: Iterable[np.ndarray], windows: Sequence[Window], drum: str) -> Scores:
+def score(
+    shots: Sequence[np.ndarray], windows: Sequence[Window], drum: str, expected: np.ndarray | None = None
+) -> Scores:
     """Scores candidates [N] against all windows of their drum and against each other.
 
     Every candidate is held against every window, not only its own: a one-shot should explain the whole song.
+    Where a listener heard the windows, against the picture [BANDS, T] that it `expected`, their mean.
     """
     pictures = [picture(shot, drum) for shot in shots]
+    agreement = _agreement(pictures)
+    if expected is not None:
+        drawn = np.stack(shots)
+        match = np.clip(1 - distances(drawn, expected) / np.square(expected).mean(), 0, 1)
+        return Scores(match=match, agreement=agreement, cost=costs(drawn, expected))
     rises = [rise for window in windows for rise in onsets(window, drum)]
     match = np.array([np.mean([likeness(p, r) for r in rises]) if rises else 0.0 for p in pictures])
-    return Scores(match=match, agreement=_agreement(pictures))
+    return Scores(match=match, agreement=agreement, cost=-(match + AGREEMENT * agreement))
 
 
 def central(shots: np.ndarray) -> int:
     """Which of the one-shots [n, N] is nearest to all others: the medoid.
 
     Where the model is unsure, a draw is one of the sounds that it holds possible; the most central of several
-    has the least expected distance to the true one (minimum Bayes risk, Kumar and Byrne 2004). Distance: mean
-    squared difference of magnitude spectrograms at three sizes, peaks at 1.
+    has the least expected distance to the true one (minimum Bayes risk, Kumar and Byrne 2004).
     """
+    return int(spread(shots).argmin())
+
+
+def spread(shots: np.ndarray) -> np.ndarray:
+    """The mean distance of each one-shot [n, N] to the others, [n]: squared difference of magnitude
+    spectrograms at three sizes, peaks at 1."""
     peaks = np.abs(shots).max(axis=1, keepdims=True)
     sounds = torch.from_numpy(shots / np.maximum(peaks, 1e-9))
     far = torch.zeros(len(shots), len(shots))
@@ -57,7 +74,32 @@ def central(shots: np.ndarray) -> int:
         window = torch.hann_window(size)
         flat = torch.stft(sounds, size, size // 4, window=window, return_complex=True).abs().flatten(1)
         far += torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist") ** 2 / flat.shape[1]
-    return int(far.sum(dim=1).argmin())
+    return far.mean(dim=1).numpy()
+
+
+def answer(shots: np.ndarray, expected: np.ndarray | None) -> np.ndarray:
+    """One sound [N] out of the draws [n, N]: the medoid; where the listener expects something, the draw of
+    least cost, shaped."""
+    if expected is None:
+        return shots[central(shots)]
+    return shaped(shots[int(costs(shots, expected).argmin())], expected)
+
+
+def costs(shots: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """How far each of the draws [n, N] is from what the listener expects and from the other draws, [n].
+
+    Among sounds whose expectation is known, the one nearest to it has the least expected squared distance to
+    the true one, however many draws there are; the others still tell what a picture does not hold. Both are
+    in units of their median.
+    """
+    away, far = distances(shots, expected), spread(shots)
+    return away / max(np.median(away), 1e-12) + OTHERS * far / max(np.median(far), 1e-12)
+
+
+def distances(shots: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """[n, N] from the picture [BANDS, T], squared `levels.loudness` [n]."""
+    seen = levels.loudness(torch.from_numpy(levels.pictures(shots, expected.shape[1]))).numpy()
+    return np.square(seen - expected).mean(axis=(1, 2))
 
 
 def picture(shot: np.ndarray, drum: str) -> np.ndarray:

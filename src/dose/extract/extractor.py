@@ -21,6 +21,7 @@ from dose.extract import confidence, windows
 from dose.extract.bundle import Bundle, default_bundle, open_bundle
 from dose.extract.finish import SILENT_PEAK, Finish, finish
 from dose.extract.kit import Hit, Kit
+from dose.extract.shaping import shaped
 from dose.extract.windows import Scan, Window
 from dose.model import checkpoint
 from dose.model.decode import generate
@@ -43,7 +44,7 @@ class Search:
     """How many tries are made for each drum, and how freely they are drawn."""
 
     windows: int = 3  # of the song, the clearest ones
-    pool: int = 4  # tries for one candidate; each further candidate adds `more`
+    pool: int = 8  # tries for one candidate; each further candidate adds `more`
     more: int = 1
     temperature: float = 0.8
     top_p: float = 0.95
@@ -186,16 +187,33 @@ class Extractor:
     def extract_consensus(
         self, mixes: Sequence[np.ndarray], drum: str, *, draws: int, seed: int = 0
     ) -> np.ndarray:
-        """As `extract_batch`, but the most central of several free draws for each mix: [B, 44100]."""
+        """As `extract_batch`, but several free draws for each mix, made one by `candidates.answer`."""
         prompts = torch.cat([self.prompt(np.atleast_2d(mix).mean(axis=0), drum) for mix in mixes])
         free = [Sampling(temperature=1.0, seed=seed + i) for i in range(draws)]
         shots = self.sample(drum, prompts.repeat_interleave(draws, dim=0), free * len(mixes))
-        return np.stack([own[ranking.central(own)] for own in shots.reshape(len(mixes), draws, SHOT)])
+        seen = self.expected(drum, prompts)
+        return np.stack(
+            [
+                ranking.answer(own, None if seen is None else seen[i])
+                for i, own in enumerate(shots.reshape(len(mixes), draws, SHOT))
+            ]
+        )
 
     def prompt(self, mono: np.ndarray, drum: str) -> Tensor:
         """What the drum's model is shown of a window [N]: codes [1, K, P]."""
         codes = prompt_codes(self.codec, mono, drum, self.voice(drum).prompt)
         return torch.as_tensor(codes, dtype=torch.long)[None]
+
+    def expected(self, drum: str, prompts: Tensor) -> np.ndarray | None:
+        """What the model takes the one-shots to look like, [B, BANDS, frames] in `levels.loudness`.
+
+        None for a model that does not say.
+        """
+        voice = self.voice(drum)
+        which = None if voice.drum is None else torch.full((len(prompts),), voice.drum)
+        with torch.inference_mode():
+            seen = voice.engine.model.read_prompt(prompts.to(voice.engine.device), which).picture
+        return None if seen is None else seen.cpu().numpy()
 
     def sample(self, drum: str, prompts: Tensor, sampling: Sampling | Sequence[Sampling]) -> np.ndarray:
         """Prompts [B, K, P] to raw one-shots float32 [B, 44100], the whole batch at once."""
@@ -257,11 +275,13 @@ class Extractor:
         sounding = [i for i in range(count) if audio.peak(shots[i]) >= SILENT_PEAK]
         if not sounding:
             return []
-        scores = ranking.score(shots[sounding], chosen, drum)
+        seen = self.expected(drum, prompts)
+        expected = None if seen is None else seen.mean(axis=0)
+        scores = ranking.score(list(shots[sounding]), chosen, drum, expected)
         features = confidence.features(scores, chosen)
         return [
             Try(
-                shot=shots[sounding[i]],
+                shot=shots[sounding[i]] if expected is None else shaped(shots[sounding[i]], expected),
                 window=chosen[turn[sounding[i]]],
                 seed=rules[sounding[i]].seed,
                 match=float(scores.match[i]),

@@ -45,10 +45,10 @@ def _each(sampling: Sampling | Sequence[Sampling], n: int) -> list[Sampling]:
 
 
 def _check(config: ModelConfig, prompt: Tensor) -> None:
-    if prompt.ndim != 3 or prompt.shape[1] != config.codebooks:
-        raise ValueError(f"the prompt must be [B, {config.codebooks}, P], not {list(prompt.shape)}")
-    if prompt.numel() == 0 or prompt.min() < 0 or prompt.max() >= config.entries:
-        raise ValueError(f"prompt codes must lie in 0..{config.entries - 1} and there must be some")
+    if prompt.ndim != 3 or prompt.shape[1] != config.prompt_rows:
+        raise ValueError(f"the prompt must be [B, {config.prompt_rows}, P], not {list(prompt.shape)}")
+    if prompt.numel() == 0 or prompt.min() < 0 or prompt.max() >= config.prompt_values:
+        raise ValueError(f"prompt codes must lie in 0..{config.prompt_values - 1} and there must be some")
 
 
 class _Run:

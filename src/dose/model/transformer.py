@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dose.model import attention
-from dose.tokens import layout
+from dose.model.listener import Listener
+from dose.tokens import layout, levels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,8 +35,9 @@ class ModelConfig:
     pattern: layout.Pattern = "delay"
     excerpts: int = 1  # the prompt is this many pieces of equal length; 1 for the paper's whole mix
     # The excerpts start where the one-shot starts. "also": told to the model besides the prompt's rows, see
-    # Aligned; "only": instead of them, so that the sequence is the one-shot alone.
-    aligned: Literal["no", "also", "only"] = "no"
+    # Aligned; "only": instead of them, so that the sequence is the one-shot alone; "levels": the same, of
+    # excerpts that are levels of bands and not codes, see Listener.
+    aligned: Literal["no", "also", "only", "levels"] = "no"
     structure: Literal["free", "fixed"] = "fixed"  # free: start, end and empty cells are the model's to say
     drums: tuple[str, ...] = ()  # more than one: a drum token tells which one to say
 
@@ -63,6 +65,16 @@ class ModelConfig:
     def rows(self) -> int:
         """S: rows of a one-shot, start and end included."""
         return layout.shot_length(self.frames, self.codebooks, self.pattern)
+
+    @property
+    def prompt_rows(self) -> int:
+        """Rows of a prompt: codebooks, or features of a band picture."""
+        return levels.FEATURES if self.aligned == "levels" else self.codebooks
+
+    @property
+    def prompt_values(self) -> int:
+        """A prompt's numbers lie below this."""
+        return levels.TOP + 1 if self.aligned == "levels" else self.entries
 
     @property
     def head_size(self) -> int:
@@ -160,6 +172,7 @@ class Prompt:
 
     rows: Tensor  # [B, rows, d], before the one-shot's rows
     added: Tensor | None  # [B, S, d], added where each row of the one-shot is predicted
+    picture: Tensor | None = None  # [B, BANDS, frames]: what a Listener takes the one-shot to look like
 
 
 class Dose(nn.Module):
@@ -172,7 +185,12 @@ class Dose(nn.Module):
         self.embed = nn.Embedding(k * v, d)
         self.drum = nn.Embedding(len(config.drums), d) if config.drums else None
         self.segment = nn.Parameter(torch.zeros(d)) if config.aligned != "no" else None  # marks the prompt
-        self.aligned = Aligned(config) if config.aligned != "no" else None
+        self.aligned = Aligned(config) if config.aligned in ("also", "only") else None
+        self.listener = (
+            Listener(d, config.excerpts, config.frames, config.dropout)
+            if config.aligned == "levels"
+            else None
+        )
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.ln = nn.LayerNorm(d)
         self.head = nn.Linear(d, k * v)
@@ -181,7 +199,7 @@ class Dose(nn.Module):
     def _initialise(self) -> None:
         """Small normal weights, residual outputs scaled by depth (GPT-2), so that deep models start calm."""
         for name, p in self.named_parameters():
-            if p.ndim < 2:
+            if p.ndim < 2 or name.startswith("listener."):  # that has no depth to be calmed
                 continue
             scale = 0.02
             if name.endswith(("proj.weight", "down.weight")):
@@ -223,8 +241,13 @@ class Dose(nn.Module):
 
         A prompt of -1 everywhere is the empty prompt of classifier-free guidance: all its cells are empty.
         """
-        added, summary = (None, None) if self.aligned is None else self.aligned(prompt)
-        if summary is not None and self.config.aligned == "only":
+        added = summary = picture = None
+        if self.aligned is not None:
+            added, summary = self.aligned(prompt)
+        elif self.listener is not None:
+            heard, summary, picture = self.listener(prompt)
+            added = F.pad(heard, (0, 0, 1, self.config.rows - 1 - self.config.frames))
+        if summary is not None and self.config.aligned != "also":
             x = summary
         else:
             x = self.embed_rows(layout.mix_rows(prompt, self.config.pattern, self.config.excerpts))
@@ -234,15 +257,15 @@ class Dose(nn.Module):
             if drum is None:
                 raise ValueError("a model of several drums needs the drum's number for each request")
             x = torch.cat([self.drum(drum)[:, None], x], dim=1)
-        return Prompt(rows=x, added=added)
+        return Prompt(rows=x, added=added, picture=picture)
 
     def positions(self, prompt_rows: int, shot_rows: int) -> Tensor:
         """The position of each row. Aligned excerpts and the one-shot each begin at 0, so that a row of the
         one-shot and the rows of the excerpts that sound at its time have the same."""
-        if self.aligned is None:
+        if self.config.aligned == "no":
             return torch.arange(prompt_rows + shot_rows, device=self.head.weight.device)
         first = int(self.drum is not None)
-        excerpts = 1 if self.config.aligned == "only" else self.config.excerpts
+        excerpts = 1 if self.config.aligned != "also" else self.config.excerpts
         each = torch.arange((prompt_rows - first) // excerpts).repeat(excerpts)
         return torch.cat([torch.zeros(first, dtype=torch.long), each, torch.arange(shot_rows)]).to(
             self.head.weight.device
@@ -256,11 +279,17 @@ class Dose(nn.Module):
         The default `last` = S gives the logits of the one-shot's S rows: the start row is predicted from the
         prompt's last row, as the authors have it. A larger `last` also gives those of prompt rows.
         """
+        return self.answer(prompt, shot, drum, last)[0]
+
+    def answer(
+        self, prompt: Tensor, shot: Tensor, drum: Tensor | None = None, last: int | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The same and, where there is a listener, its picture of the one-shot [B, BANDS, frames]."""
         seen, n = self.read_prompt(prompt, drum), shot.shape[1] + 1
         x = torch.cat([seen.rows, self.embed_rows(shot)], dim=1)
         if seen.added is not None:
             x = torch.cat([x[:, :-n], x[:, -n:] + seen.added[:, :n]], dim=1)
-        return self.logits(self.trunk(x, seen.rows.shape[1], last or n))
+        return self.logits(self.trunk(x, seen.rows.shape[1], last or n)), seen.picture
 
     def trunk(self, x: Tensor, prefix: int, last: int) -> Tensor:
         """Embedded rows [B, S, d], of which the first `prefix` are prompt, to the `last` final states."""

@@ -24,15 +24,22 @@ def _check_share(name: str, value: float) -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layering:
-    """Two samples of one class summed with one of the pairs of weights."""
+    """Two samples of one class summed with one of the pairs of weights.
+
+    `recorded` is the share of the train split's samples that are recordings; null takes all sounds alike, as
+    val and test always do. A few recordings would drown in as many synthetic sounds as one likes to make.
+    """
 
     probability: float
     weights: tuple[Range, ...]
+    recorded: float | None
 
     def __post_init__(self) -> None:
         _check_share("layering.probability", self.probability)
         if not self.weights:
             raise ValueError("layering.weights needs at least one pair")
+        if self.recorded is not None:
+            _check_share("layering.recorded", self.recorded)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -107,8 +107,14 @@ def draw_block(config: RmodConfig, bank: "Bank", split: str, start: int, stop: i
 def _drum(config: RmodConfig, bank: "Bank", split: str, name: str, u: _Numbers) -> Node:
     clips = _clips(bank, name, split)
     count = len(clips)
-    first = u.below("clip0", count)
-    second = (first + 1 + u.below("clip1", max(count - 1, 1))) % count  # never the same sample twice
+    if split == "train" and config.layering.recorded is not None:
+        recorded = np.array([c.source != "procedural" for c in clips])
+        first = _weighted(u["clip0"], recorded, config.layering.recorded)
+        second = _weighted(u["clip1"], recorded, config.layering.recorded)
+        second = np.where(second == first, (second + 1) % count, second)
+    else:
+        first = u.below("clip0", count)
+        second = (first + 1 + u.below("clip1", max(count - 1, 1))) % count  # never the same sample twice
     layered = u.happens("layered", config.layering.probability) & (count > 1)
     weights = np.array(config.layering.weights, np.float32)[u.below("weights", len(config.layering.weights))]
     vary = config.variation
@@ -137,6 +143,19 @@ def _drum(config: RmodConfig, bank: "Bank", split: str, name: str, u: _Numbers) 
         **_hits(config.midi, name, u),
         "chain": _chain(config, config.tracks[name], u),
     }
+
+
+def _weighted(u: np.ndarray, chosen: np.ndarray, share: float) -> np.ndarray:
+    """Indices of clips by uniform numbers u [n]: a `share` of them evenly from `chosen`, the rest evenly from
+    the others; all from the one if there is none of the other."""
+    mine, others = np.flatnonzero(chosen), np.flatnonzero(~chosen)
+    if not len(mine) or not len(others):
+        share = float(len(mine) > 0)
+    order = np.concatenate([mine, others])
+    edges = np.concatenate(
+        [np.linspace(0, share, len(mine), endpoint=False), np.linspace(share, 1, len(others), endpoint=False)]
+    )
+    return order[np.searchsorted(edges, u, side="right") - 1].astype(np.int32)
 
 
 def _hits(midi: ranges.Midi, name: str, u: _Numbers) -> dict[str, Node]:

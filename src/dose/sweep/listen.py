@@ -39,7 +39,8 @@ class Listener:
         chosen = np.linspace(0, data.val.each, min(items, data.val.each), endpoint=False).astype(np.int64)
         batch = data.val.take(chosen)
         self.prompts = batch.prompt
-        self.excerpts = int(data.prompt.get("hits", 1)) if data.prompt.get("kind") == "hits" else 1
+        self.kind = data.prompt["kind"]
+        self.excerpts = 1 if self.kind == "mix" else int(data.prompt["hits"])
         self.targets = self._sounds(list(batch.shot))
         self.embedder = CodecEmbedder(self.codec)
         self.target_vectors = _vectors(self.embedder, self.targets)
@@ -64,10 +65,10 @@ class Listener:
         return means | {"val/fad_codec": frechet_package(_vectors(self.embedder, made), self.target_vectors)}
 
     def _keep(self, folder: Path, i: int, made: np.ndarray) -> None:
-        size = self.prompts.shape[-1] // self.excerpts
-        parts = self.prompts[i].split(size, dim=-1)
-        prompt = np.concatenate([self.codec.decode(p[None])[0, 0].numpy() for p in parts])
-        sounds = {"prompt": prompt, "target": self.targets[i], "generated": made}
+        sounds = {"target": self.targets[i], "generated": made}
+        if self.kind != "levels":  # those cannot be heard again
+            parts = self.prompts[i].split(self.prompts.shape[-1] // self.excerpts, dim=-1)
+            sounds["prompt"] = np.concatenate([self.codec.decode(p[None])[0, 0].numpy() for p in parts])
         for name, sound in sounds.items():
             audio.write(folder / f"{i}-{name}.wav", np.clip(sound, -1, 1))
         draw_spectrograms(folder / f"{i}.png", sounds)

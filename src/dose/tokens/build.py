@@ -16,8 +16,9 @@ from dose.errors import ConfigError
 from dose.rmod.config import RmodConfig
 from dose.rmod.dataset import stream
 from dose.sources.catalogue import Bank
-from dose.tokens import onsets, shards
+from dose.tokens import levels, onsets, shards
 from dose.tokens.prompt import PromptConfig, prompts_of_all
+from dose.tokens.shards import PromptKind
 from dose.tokens.vectors import code_vectors
 
 SPLITS = ("train", "val")
@@ -31,7 +32,7 @@ class TokensConfig:
     val: int
     shard: int  # items per shard, the unit of work and of resuming
     workers: int
-    mix: bool  # also encode the whole mix, for the paper's prompt
+    prompts: tuple[PromptKind, ...]  # what of each mix is kept: see dose.tokens.prompt
     hits: int  # excerpts per prompt
     seconds: float  # length of an excerpt
     jitter_ms: float  # excerpts of the train split start up to this much early or late
@@ -45,6 +46,8 @@ class TokensConfig:
             raise ValueError("jitter_ms and seed must be at least 0")
         if self.shot_seconds < SHOT_SECONDS:
             raise ValueError(f"shot_seconds must be at least {SHOT_SECONDS:g}")
+        if not self.prompts or len(set(self.prompts)) != len(self.prompts):
+            raise ValueError("prompts must name each kind once, and at least one")
         _ = self.prompt
 
     @property
@@ -139,15 +142,19 @@ def make_shard(job: Job) -> dict[str, object]:
 def item_codes(
     codec: Codec, mono: np.ndarray, shots: dict[str, np.ndarray], config: TokensConfig, jitter: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """All arrays of one item: "mix" [K, T] if wanted, drum [K, L] and prompt_drum [K, P] for each drum."""
+    """All arrays of one item: drum [K, L] for each drum, and what `prompts` asks for (see `shards`)."""
     length = round(config.shot_seconds * audio.RATE)
     targets = np.stack([audio.fit_length(shots[drum], length) for drum in DRUMS])
-    prompts = prompts_of_all(codec, mono, DRUMS, config.prompt, jitter)
+    prompts = prompts_of_all(codec, mono, DRUMS, config.prompt, config.prompts, jitter)
     with torch.inference_mode():
         codes = codec.encode(torch.from_numpy(targets)[:, None]).cpu().numpy()
         out = {drum: codes[i] for i, drum in enumerate(DRUMS)}
-        out |= {f"prompt_{drum}": prompts[drum] for drum in DRUMS}
-        if config.mix:
+        for kind, of_drum in prompts.items():
+            out |= {f"{shards.PROMPTS[kind]}_{drum}": prompt for drum, prompt in of_drum.items()}
+        if "levels" in config.prompts:
+            seen = levels.pictures(targets, codes.shape[-1])
+            out |= {f"picture_{drum}": seen[i] for i, drum in enumerate(DRUMS)}
+        if "mix" in config.prompts:
             out["mix"] = codec.encode(torch.from_numpy(mono)[None, None]).cpu().numpy()[0]
     return out
 

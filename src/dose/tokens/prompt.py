@@ -4,11 +4,11 @@
 "hits": excerpts of the mix that start on the drum's own hits, best first, each encoded by itself, so that its
         first frame is the hit's first frame. In the same training time this prompt makes the model listen
         where 4 s of everything does not yet (docs/model.md).
+"levels": the same excerpts as levels of bands (tokens/levels.py) instead of codes.
 """
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
@@ -16,7 +16,9 @@ import torch
 from dose import audio
 from dose.codec import Codec
 from dose.drums import MIX_SECONDS
+from dose.tokens import levels
 from dose.tokens.onsets import RATE, Hit, find_hits, likelihoods
+from dose.tokens.shards import PromptKind
 
 MIX = int(MIX_SECONDS * RATE)
 EXCERPT_PEAK = 0.9
@@ -24,8 +26,8 @@ EXCERPT_PEAK = 0.9
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PromptConfig:
-    kind: Literal["mix", "hits"] = "hits"
-    hits: int = 3  # excerpts, for "hits"
+    kind: PromptKind = "hits"
+    hits: int = 3  # excerpts
     seconds: float = 0.35  # length of each
 
     def __post_init__(self) -> None:
@@ -39,26 +41,49 @@ class PromptConfig:
         """Of one excerpt."""
         return round(self.seconds * RATE)
 
+    @property
+    def frames(self) -> int:
+        """Of one excerpt as levels, from its hit on."""
+        return -(-self.samples // levels.HOP)
+
 
 def prompt_codes(codec: Codec, mix: np.ndarray, drum: str, config: PromptConfig) -> np.ndarray:
-    """Codes int64 [K, P] of what a model of `drum` is shown of mix [N] (mono, 44.1 kHz, 4 s or less)."""
+    """What a model of `drum` is shown of mix [N] (mono, 44.1 kHz, 4 s or less): codes int64 [K, P], or levels
+    [FEATURES, P]."""
     if config.kind == "mix":
         return _encode(codec, audio.fit_length(mix, MIX)[None])[0]
     hits = find_hits(mix, drum, config.hits)
+    if config.kind == "levels":
+        return _levels(mix, hits, config, np.zeros(config.hits, np.int64))
     return join(_encode(codec, excerpts(mix, [h.start for h in hits], config)))
 
 
 def prompts_of_all(
-    codec: Codec, mix: np.ndarray, drums: Sequence[str], config: PromptConfig, jitter: np.ndarray
-) -> dict[str, np.ndarray]:
-    """The "hits" prompts of several drums in one pass; `jitter` [drums, hits] samples moves each start."""
+    codec: Codec,
+    mix: np.ndarray,
+    drums: Sequence[str],
+    config: PromptConfig,
+    kinds: Sequence[PromptKind],
+    jitter: np.ndarray,
+) -> dict[PromptKind, dict[str, np.ndarray]]:
+    """The "hits" and "levels" prompts of several drums in one pass; `jitter` [drums, hits] samples moves each
+    start."""
     chances = likelihoods(mix)
-    cuts = [
-        excerpts(mix, [h.start for h in find_hits(mix, drum, config.hits, chances)], config, moved)
-        for drum, moved in zip(drums, jitter, strict=True)
-    ]
-    codes = _encode(codec, np.concatenate(cuts)).reshape(len(drums), config.hits, codec.K, -1)
-    return {drum: join(c) for drum, c in zip(drums, codes, strict=True)}
+    found = {drum: find_hits(mix, drum, config.hits, chances) for drum in drums}
+    moved = dict(zip(drums, jitter, strict=True))
+    out: dict[PromptKind, dict[str, np.ndarray]] = {}
+    if "hits" in kinds:
+        cuts = [excerpts(mix, [h.start for h in found[drum]], config, moved[drum]) for drum in drums]
+        codes = _encode(codec, np.concatenate(cuts)).reshape(len(drums), config.hits, codec.K, -1)
+        out["hits"] = {drum: join(c) for drum, c in zip(drums, codes, strict=True)}
+    if "levels" in kinds:
+        out["levels"] = {drum: _levels(mix, found[drum], config, moved[drum]) for drum in drums}
+    return out
+
+
+def _levels(mix: np.ndarray, hits: Sequence[Hit], config: PromptConfig, jitter: np.ndarray) -> np.ndarray:
+    starts = [max(0, hit.start + int(moved)) for hit, moved in zip(hits, jitter, strict=False)]
+    return levels.heard(mix, starts, [hit.likelihood for hit in hits], config.hits, config.frames)
 
 
 def excerpts(
@@ -88,4 +113,13 @@ def _encode(codec: Codec, sounds: np.ndarray) -> np.ndarray:
         return codec.encode(torch.from_numpy(np.ascontiguousarray(sounds, np.float32))[:, None]).cpu().numpy()
 
 
-__all__ = ["Hit", "PromptConfig", "excerpts", "find_hits", "join", "prompt_codes", "prompts_of_all"]
+__all__ = [
+    "Hit",
+    "PromptConfig",
+    "PromptKind",
+    "excerpts",
+    "find_hits",
+    "join",
+    "prompt_codes",
+    "prompts_of_all",
+]

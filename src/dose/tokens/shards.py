@@ -1,15 +1,17 @@
 """Token shards on disk: what training reads, memory-mapped, never decoded.
 
-A split is a folder: `shard-00000/NAME.npy` (uint16 [n, K, T]) for each array NAME, and `index.json` with the
-ids of what the tokens were made from and the SHA-256 of every file. Names of arrays: "mix" (the whole 4 s),
-"kick", "snare", "hihat" (the one-shots) and "prompt_kick", ... (excerpts of the mix at that drum's hits).
+A split is a folder: `shard-00000/NAME.npy` (uint16, or uint8 where that holds it, [n, K, T]) for each array
+NAME, and `index.json` with the ids of what the tokens were made from and the SHA-256 of every file. Names of
+arrays: "kick", "snare", "hihat" (the one-shots), "mix" (the whole 4 s), "prompt_kick", ... (codes of excerpts
+of the mix at that drum's hits), "heard_kick", ... (the same excerpts as levels) and "picture_kick", ... (the
+levels of the one-shots).
 Beside the splits, `vectors.npy` (float16 [K, N, D]) says what each code sounds like.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from dose.errors import IntegrityError, MissingInputError
 
 INDEX = "index.json"
 VECTORS = "vectors.npy"
+PromptKind = Literal["mix", "hits", "levels"]  # what a model is shown: see dose.tokens.prompt
+PROMPTS = {"hits": "prompt", "levels": "heard"}  # kind of prompt -> what its arrays begin with
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,7 +80,9 @@ def write_shard(folder: Path, number: int, arrays: Mapping[str, np.ndarray], key
     with files.atomic(folder / name) as beside:
         beside.mkdir()
         for array, values in arrays.items():
-            np.save(beside / f"{array}.npy", values.astype(np.uint16))
+            np.save(
+                beside / f"{array}.npy", values.astype(np.uint8 if values.max(initial=0) < 256 else np.uint16)
+            )
         entry = {
             "name": name,
             "count": counts.pop(),

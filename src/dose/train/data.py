@@ -5,32 +5,32 @@ import queue
 import threading
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dose.errors import IntegrityError
-from dose.tokens.shards import Codes, Tokens
-
-PromptKind = Literal["mix", "hits"]
+from dose.tokens.shards import PROMPTS, Codes, PromptKind, Tokens
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Batch:
-    prompt: Tensor  # [B, K, P] codes
+    prompt: Tensor  # [B, K, P] codes, or [B, FEATURES, P] levels
     shot: Tensor  # [B, K, L] codes
     drum: Tensor | None  # [B] numbers, for shared models
+    picture: Tensor | None = None  # [B, BANDS, L] levels of the one-shots, where prompts are levels
 
 
 class Pairs:
-    """Prompts [n, K, P] and one-shots [n, K, L]; for a model of several drums one after the other."""
+    """Prompts [n, K, P] and one-shots [n, K, L], and where prompts are levels the one-shots' pictures too;
+    for a model of several drums one after the other."""
 
-    def __init__(self, prompts: list[Codes], shots: list[Codes]) -> None:
+    def __init__(self, prompts: list[Codes], shots: list[Codes], pictures: list[Codes] | None = None) -> None:
         if [len(p) for p in prompts] != [len(s) for s in shots] or not prompts:
             raise ValueError("there must be one prompt for each one-shot")
-        self.prompts, self.shots = prompts, shots
+        self.prompts, self.shots, self.pictures = prompts, shots, pictures
         self.each = len(prompts[0])
         self.prompt_frames: int = prompts[0].shape[-1]
         self.frames: int = shots[0].shape[-1]
@@ -42,14 +42,20 @@ class Pairs:
         """The pairs at `indices`; `prompts_of` gives each the prompt of another pair of the same drum."""
         drum, item = np.divmod(indices, self.each)
         other = item if prompts_of is None else prompts_of % self.each
-        prompt = np.empty((len(indices), *self.prompts[0].shape[1:]), np.int64)
-        shot = np.empty((len(indices), *self.shots[0].shape[1:]), np.int64)
-        for d in np.unique(drum):
-            here = drum == d
-            prompt[here] = self.prompts[d].take(other[here])
-            shot[here] = self.shots[d].take(item[here])
-        number = torch.from_numpy(drum.astype(np.int64)) if len(self.prompts) > 1 else None
-        return Batch(prompt=torch.from_numpy(prompt), shot=torch.from_numpy(shot), drum=number)
+        return Batch(
+            prompt=_gather(self.prompts, drum, other),
+            shot=_gather(self.shots, drum, item),
+            drum=torch.from_numpy(drum.astype(np.int64)) if len(self.prompts) > 1 else None,
+            picture=None if self.pictures is None else _gather(self.pictures, drum, item),
+        )
+
+
+def _gather(arrays: list[Codes], drum: np.ndarray, item: np.ndarray) -> Tensor:
+    """Row `item` of the array of `drum`, for each pair of the two."""
+    out = np.empty((len(item), *arrays[0].shape[1:]), np.int64)
+    for d in np.unique(drum):
+        out[drum == d] = arrays[d].take(item[drum == d])
+    return torch.from_numpy(out)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,8 +78,9 @@ def open_data(tokens: Path | str, drums: tuple[str, ...], prompt: PromptKind) ->
         raise IntegrityError(f"{tokens}: train and val were not made from the same data; make both again.")
     pairs = {
         name: Pairs(
-            [split.codes("mix" if prompt == "mix" else f"prompt_{d}") for d in drums],
+            [split.codes("mix" if prompt == "mix" else f"{PROMPTS[prompt]}_{d}") for d in drums],
             [split.codes(d) for d in drums],
+            [split.codes(f"picture_{d}") for d in drums] if prompt == "levels" else None,
         )
         for name, split in splits.items()
     }

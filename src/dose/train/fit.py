@@ -20,11 +20,14 @@ from torch import Tensor, nn
 
 from dose import files
 from dose.model import checkpoint
+from dose.model.listener import picture_loss
 from dose.model.loss import Losses, Region, losses, onset_mask, training_loss
 from dose.model.transformer import Dose, ModelConfig
 from dose.tokens import layout
+from dose.tokens.levels import loudness
+from dose.tokens.shards import PromptKind
 from dose.train import optim, state
-from dose.train.data import Batch, FitData, Pairs, PromptKind, batches
+from dose.train.data import Batch, FitData, Pairs, batches
 
 Metrics = dict[str, float]
 Report = Callable[[int, Metrics], None]
@@ -36,7 +39,7 @@ class FitConfig:
     """How one model is trained; `model` says what it is."""
 
     model: ModelConfig
-    prompt: PromptKind = "hits"  # "mix": the paper's whole 4 s; "hits": excerpts at the drum's hits
+    prompt: PromptKind = "hits"  # see dose.tokens.prompt
     steps: int = 1000
     batch: int = 16  # pairs per process and micro-step
     accumulate: int = 1  # micro-steps per step
@@ -48,6 +51,7 @@ class FitConfig:
     ema: float = 0.0  # decay of the averaged weights that are evaluated and kept; 0 is off
     onset_weight: float = 1.0
     onset_region: Region = "paper"
+    picture_weight: float = 0.0  # of the error in what the one-shot is taken to look like, for `levels`
     prompt_dropout: float = 0.0  # part of the pairs trained with an empty prompt, for guidance
     from_vectors: bool = False  # start embeddings and head from what the codec's codes sound like
     precision: Literal["fp32", "bf16"] = "bf16"
@@ -64,8 +68,12 @@ class FitConfig:
             raise ValueError("warmup must be shorter than steps")
         if not 0 <= self.ema < 1 or not 0 <= self.prompt_dropout < 1:
             raise ValueError("ema and prompt_dropout must be at least 0 and below 1")
-        if self.onset_weight < 0 or self.lr <= 0:
-            raise ValueError("onset_weight must be at least 0 and lr above 0")
+        if min(self.onset_weight, self.picture_weight) < 0 or self.lr <= 0:
+            raise ValueError("onset_weight and picture_weight must be at least 0 and lr above 0")
+        if (self.prompt == "levels") != (self.model.aligned == "levels"):
+            raise ValueError("a model with aligned 'levels' and prompts 'levels' need each other")
+        if self.picture_weight and self.prompt != "levels":
+            raise ValueError("picture_weight needs prompts 'levels'")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -138,7 +146,7 @@ class _Run:
         self.forward: Callable[..., Tensor] = self._wrapped()
 
     def _wrapped(self) -> nn.Module:
-        model: nn.Module = self.model
+        model: nn.Module = _Answer(self.model)
         if self.config.compile:
             model = torch.compile(model)  # type: ignore[assignment]
         if self.world > 1:
@@ -186,8 +194,10 @@ class _Run:
         total = torch.zeros((), device=self.device)
         for micro in range(c.accumulate):
             with self._sync_only_if(micro == c.accumulate - 1):
-                logits, rows = self._logits(next(stream))
+                logits, rows, seen = self._logits(next(stream))
                 part = training_loss(logits, rows, self.mask, c.onset_weight) / c.accumulate
+                if seen is not None and c.picture_weight:
+                    part = part + c.picture_weight / c.accumulate * seen
                 part.backward()
             total += part.detach()
         if c.clip:
@@ -203,18 +213,21 @@ class _Run:
             return contextlib.nullcontext()
         return self.forward.no_sync()  # type: ignore[attr-defined]
 
-    def _logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The logits [B, S, K, V] of a batch's one-shots, and their true token rows [B, S, K]."""
+    def _logits(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The logits [B, S, K, V] of a batch's one-shots, their true token rows [B, S, K], and how wrong the
+        picture of them is."""
         prompt = batch.prompt.to(self.device, non_blocking=True)
         rows = layout.shot_rows(batch.shot.to(self.device, non_blocking=True), self.config.model.pattern)
         drum = None if batch.drum is None else batch.drum.to(self.device)
         if self.config.prompt_dropout and self.model.training:
             dropped = torch.rand(len(prompt)) < self.config.prompt_dropout
             prompt = torch.where(dropped[:, None, None].to(self.device), -1, prompt)
-        forward = self.forward if self.model.training else self.model
+        forward = self.forward if self.model.training else self.model.answer
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            logits = forward(prompt, rows[:, :-1], drum)
-        return logits, rows
+            logits, picture = forward(prompt, rows[:, :-1], drum)
+        if picture is None or batch.picture is None:
+            return logits, rows, None
+        return logits, rows, picture_loss(picture, loudness(batch.picture.to(self.device)))
 
     def _measure(self, metrics: Metrics) -> None:
         """Validates, keeps what is best, writes the state, tells the caller."""
@@ -246,8 +259,8 @@ class _Run:
         self.model.eval()
         n = min(self.config.evaluate_items, len(self.data.val))
         items = np.linspace(0, len(self.data.val), n, endpoint=False).astype(np.int64)
-        true = self._mean(self.data.val, items, items)
-        other = self._mean(self.data.val, items, np.roll(items, 1))
+        true, picture = self._mean(self.data.val, items, items)
+        other, _ = self._mean(self.data.val, items, np.roll(items, 1))
         metrics = {
             "val/loss": float(true.full),
             "val/onset_loss": float(true.onset),
@@ -256,27 +269,29 @@ class _Run:
             "val/first_codebook_gap": float(other.per_codebook[0] - true.per_codebook[0]),
             "val/accuracy": float(true.accuracy.mean()),
         }
+        if picture is not None:
+            metrics["val/picture_loss"] = picture
         for k in range(self.config.model.codebooks):
             metrics[f"val/loss_codebook_{k}"] = float(true.per_codebook[k])
             metrics[f"val/accuracy_codebook_{k}"] = float(true.accuracy[k])
         return metrics
 
-    def _mean(self, pairs: Pairs, items: np.ndarray, prompts: np.ndarray) -> Losses:
+    def _mean(self, pairs: Pairs, items: np.ndarray, prompts: np.ndarray) -> tuple[Losses, float | None]:
         size = self.config.batch
         parts = [
-            (len(items[i : i + size]), self._losses(pairs.take(items[i : i + size], prompts[i : i + size])))
+            (len(items[i : i + size]), *self._losses(pairs.take(items[i : i + size], prompts[i : i + size])))
             for i in range(0, len(items), size)
         ]
-        return Losses(
-            **{
-                f.name: sum(n * getattr(part, f.name) for n, part in parts) / len(items)
-                for f in dataclasses.fields(Losses)
-            }
-        )
+        pictures = [n * float(seen) for n, _, seen in parts if seen is not None]
+        means = {
+            f.name: sum(n * getattr(part, f.name) for n, part, _ in parts) / len(items)
+            for f in dataclasses.fields(Losses)
+        }
+        return Losses(**means), sum(pictures) / len(items) if pictures else None
 
-    def _losses(self, batch: Batch) -> Losses:
-        logits, rows = self._logits(batch)
-        return losses(logits, rows, self.mask, self.config.onset_weight)
+    def _losses(self, batch: Batch) -> tuple[Losses, Tensor | None]:
+        logits, rows, seen = self._logits(batch)
+        return losses(logits, rows, self.mask, self.config.onset_weight), seen
 
     def _card(self, metrics: Metrics) -> dict[str, Any]:
         return {
@@ -301,6 +316,17 @@ class _Run:
             metrics=best,
             history=history,
         )
+
+
+class _Answer(nn.Module):
+    """A model whose call also gives the listener's picture: what DDP and torch.compile wrap."""
+
+    def __init__(self, model: Dose) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, prompt: Tensor, shot: Tensor, drum: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        return self.model.answer(prompt, shot, drum)
 
 
 def _check_fit(config: FitConfig, data: FitData) -> None:

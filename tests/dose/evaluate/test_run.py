@@ -59,6 +59,13 @@ def test_metrics_json_has_every_cell_with_its_number_of_items_and_interval(proje
     assert metrics["rmod"]["Reconstruction"]["snare"]["class_check"]["value"] >= 0
 
 
+def test_an_output_is_nearer_to_training_than_its_truth_where_its_distance_is_less(project):
+    *_, results = project
+    for drum in DRUMS:
+        true, made = (results.items["rmod", row, drum] for row in ("Truth", "Separation (HPSS)"))
+        assert np.array_equal(made["nearer"], made["copy_db"] < true["copy_db"])
+
+
 def test_the_ceiling_is_better_than_the_baseline_and_the_difference_says_so(project):
     root, *_ = project
     found = json.loads((root / "out" / "comparisons.json").read_text())["differences"]["rmod"]

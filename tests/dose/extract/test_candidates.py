@@ -4,10 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from extract_beat import RATE, drum_loop
 
-from dose.extract.candidates import SECONDS, likeness, onsets, pan, picture, score
+from dose.extract.candidates import SECONDS, answer, likeness, onsets, pan, picture, score
 from dose.extract.windows import WINDOW, Window
+from dose.tokens import levels
 
 TIME = np.arange(RATE) / RATE
 SNARE = (np.random.default_rng(1).normal(size=RATE) * np.exp(-18 * TIME)).astype(np.float32)
@@ -32,6 +34,18 @@ def test_the_sound_that_is_in_the_mix_wins():
     assert scores.match[1] == pytest.approx(scores.match[2], abs=1e-5)  # neither gain nor sign matter
     assert scores.match[0] < 0.6
     assert scores.agreement[1] > scores.agreement[0]
+
+
+def test_the_sound_that_the_listener_expects_wins_and_is_shaped_towards_it():
+    window = _window((SNARE, HITS[0], 0.3), (SNARE, HITS[1], 0.2), (KICK, RATE, 0.5))
+    expected = levels.loudness(torch.from_numpy(levels.pictures(SNARE[None], 87)))[0].numpy()
+    shots = np.stack([KICK, KICK, SNARE, KICK])  # also against a majority
+    scores = score(shots, [window], "snare", expected)
+    assert scores.order[0] == 2
+    assert scores.match[2] == pytest.approx(1)
+    assert scores.match[0] < 0.5
+    assert np.abs(answer(shots, expected) - SNARE).max() < 1e-4  # already as expected
+    assert (answer(shots, None) == KICK).all()
 
 
 def test_what_sounded_before_the_hit_does_not_count():

@@ -10,7 +10,7 @@ from dose import files
 from dose.drums import DRUMS, INSTRUMENTS
 from dose.errors import ConfigError, MissingInputError
 from dose.rmod import Recipe, RmodConfig, draw
-from dose.rmod.draw import HALF, LAWS, MIX, PARAMETERS, draw_many
+from dose.rmod.draw import HALF, LAWS, MIX, PARAMETERS, _weighted, draw_many
 from dose.rmod.streams import NAMED, WIDTH, uniforms
 
 COUNT = 2000
@@ -99,6 +99,22 @@ def test_layering(recipes):
             assert near(pairs.count(weights) / len(pairs), 1 / 3, len(pairs))
         assert all(one[0].weight == 1 for one in layers if len(one) == 1)
         assert all(a.clip != b.clip for a, b in (two for two in layers if len(two) == 2))
+
+
+@pytest.mark.parametrize(("kinds", "expected"), [("rpp", 0.25), ("rrr", 1.0), ("ppp", 0.0)])
+def test_a_share_of_train_can_be_recordings(kinds, expected):
+    chosen = np.array([kind == "r" for kind in kinds])
+    u = np.linspace(0, 1, 1200, endpoint=False)
+    picked = _weighted(u, chosen, 0.25)
+    assert chosen[picked].mean() == pytest.approx(expected)
+    counts = [np.bincount(picked, minlength=3)[alike].tolist() for alike in (chosen, ~chosen)]
+    assert all(max(c) == min(c) for c in counts if c)  # evenly within each
+
+
+def test_val_and_test_take_sounds_as_they_come(ranges, bank):
+    layering = dataclasses.replace(ranges.layering, recorded=1.0)
+    only = dataclasses.replace(ranges, layering=layering)
+    assert draw(only, bank, "test", 3) == draw(ranges, bank, "test", 3)
 
 
 def test_every_chain_parameter_stays_in_its_range(recipes, ranges):

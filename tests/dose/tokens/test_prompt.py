@@ -1,5 +1,8 @@
 """Finding hits and cutting the prompt: drums placed at known times in an otherwise quiet mix."""
 
+import dataclasses
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -88,9 +91,11 @@ def test_excerpts_start_on_the_hit_at_one_level_and_few_hits_are_repeated():
 def test_training_and_extraction_make_the_same_prompt():
     mix, _ = beat()
     codec, config = bundled_codec(), PromptConfig(hits=3, seconds=0.2)
-    together = prompts_of_all(codec, mix, ("kick", "hihat"), config, np.zeros((2, 3), int))
-    for drum in ("kick", "hihat"):
-        assert np.array_equal(together[drum], prompt_codes(codec, mix, drum, config))
+    kinds = ("hits", "levels")
+    together = prompts_of_all(codec, mix, ("kick", "hihat"), config, kinds, np.zeros((2, 3), int))
+    for kind, drum in itertools.product(kinds, ("kick", "hihat")):
+        alone = prompt_codes(codec, mix, drum, dataclasses.replace(config, kind=kind))
+        assert np.array_equal(together[kind][drum], alone)
     whole = prompt_codes(codec, mix, "kick", PromptConfig(kind="mix", hits=1, seconds=0.2))
     assert whole.shape == (9, 345)
 

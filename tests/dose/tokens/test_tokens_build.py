@@ -15,14 +15,14 @@ from dose.drums import DRUMS
 from dose.errors import ConfigError, IntegrityError, MissingInputError
 from dose.rmod.config import RmodConfig
 from dose.tokens import build as stage
-from dose.tokens import onsets, shards
+from dose.tokens import levels, onsets, shards
 from dose.tokens.prompt import prompt_codes
 from dose.train.data import open_data
 from pipelines import tokens as script
 
 SMALL = stage.TokensConfig(
-    train=5, val=2, shard=2, workers=1, mix=False, hits=2, seconds=0.1, jitter_ms=0.0, shot_seconds=1.0,
-    seed=0,
+    train=5, val=2, shard=2, workers=1, prompts=("hits", "levels"), hits=2, seconds=0.1, jitter_ms=0.0,
+    shot_seconds=1.0, seed=0,
 )  # fmt: skip
 
 
@@ -105,6 +105,16 @@ def test_shards_hold_each_items_shots_and_the_prompts_extraction_would_make(buil
     assert np.array_equal(tokens.codes("snare").take(np.array([3]))[0], codec.encode(shot)[0].numpy())
     prompt = prompt_codes(codec, made.mix.mean(axis=0), "snare", SMALL.prompt)
     assert np.array_equal(tokens.codes("prompt_snare").take(np.array([3]))[0], prompt)
+    heard = prompt_codes(
+        codec, made.mix.mean(axis=0), "snare", dataclasses.replace(SMALL.prompt, kind="levels")
+    )
+    assert np.array_equal(tokens.codes("heard_snare").take(np.array([3]))[0], heard)
+    picture = levels.pictures(shot[0].numpy(), 87)[0]
+    assert np.array_equal(tokens.codes("picture_snare").take(np.array([3]))[0], picture)
+    batch = open_data(out, ("snare",), "levels").train.take(np.array([3]))
+    assert np.array_equal(batch.prompt[0], heard)
+    assert batch.picture is not None
+    assert np.array_equal(batch.picture[0], picture)
 
 
 def test_only_a_deleted_or_damaged_shard_is_made_again_and_to_the_same_bytes(built, rendered):
@@ -157,7 +167,7 @@ def test_more_items_than_rmod_has_are_refused(codec, rmod, tmp_path):
 
 
 def test_the_stage_writes_what_params_say(codec, tmp_path, monkeypatch, capsys):
-    section = dataclasses.replace(SMALL, train=2, mix=True)
+    section = dataclasses.replace(SMALL, train=2, prompts=("mix",))
     loaded = {"tokens": section, "rmod": config.load("rmod", RmodConfig)}
     monkeypatch.setattr(script.config, "load", lambda name, cls: loaded[name])
     monkeypatch.chdir(tmp_path)

@@ -1,0 +1,257 @@
+"""Small models side by side: `python -m pipelines.study ablations` fills data/study/ablations.
+
+A study (pipelines/studies/NAME.yaml) lists variants: what each changes in params.yaml's `sweep.fit`, in the
+number of pairs, or in the data it is trained on. Every variant is trained the same short way, answers the
+same val mixes, and is held against `base` on them: differences are paired, with 95 % intervals. Each is a run
+of the MLflow experiment of the study's name. What was trained before is not trained again.
+"""
+
+import argparse
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from dose import config, files
+from dose.codec import Codec, load_codec
+from dose.drums import DRUMS
+from dose.errors import ConfigError
+from dose.evaluate.mss import mss
+from dose.evaluate.shots import prepare
+from dose.evaluate.statistics import mean_difference, mean_estimate, resamples
+from dose.extract import candidates
+from dose.model import checkpoint
+from dose.model.decode import generate
+from dose.model.sampling import Sampling
+from dose.rmod import RmodConfig
+from dose.sweep import SweepConfig
+from dose.tokens import layout
+from dose.tokens.build import TokensConfig, build
+from dose.tokens.shards import Codes
+from dose.tracking import Tracker, lineage_tags
+from dose.train.data import FitData, Pairs, open_data
+from dose.train.fit import FitConfig, FitResult, fit
+from pipelines.scale import overlay
+from pipelines.stage import run_stage
+
+STUDIES = Path(__file__).parent / "studies"
+OUT, SOURCES, CODEC = Path("data/study"), Path("data/sources"), Path("data/codec")
+TOKENS = Path("data/tokens")
+BASE = "base"
+LOSSES = ("val/loss", "val/onset_loss", "val/shuffle_gap", "val/onset_shuffle_gap", "val/picture_loss")
+RULES = ("greedy", "free", "central", "answer")  # the paper's; any draw; the medoid; what extraction gives
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Variant:
+    """What differs from `base`."""
+
+    fit: dict[str, Any] = dataclasses.field(default_factory=dict)
+    data: dict[str, Any] = dataclasses.field(default_factory=dict)  # of params.yaml: rmod, tokens
+    items: int | None = None  # train pairs
+    shared: bool = False  # one model for all drums, trained for as many steps as each of three
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Study:
+    drums: tuple[str, ...]
+    items: int
+    score: int
+    draws: int
+    fit: dict[str, Any]
+    data: dict[str, Any]
+    variants: dict[str, dict[str, Any]]
+
+    def variant(self, name: str) -> Variant:
+        return Variant(**self.variants[name])
+
+
+def main() -> None:
+    names = sorted(p.stem for p in STUDIES.glob("*.yaml"))
+    parser = argparse.ArgumentParser(prog="python -m pipelines.study", description=__doc__)
+    parser.add_argument("study", choices=names)
+    parser.add_argument("--drum", action="append", choices=DRUMS, help="repeatable; default: the study's")
+    parser.add_argument("--only", action="append", help="variants to train beside base; repeatable")
+    args = parser.parse_args()
+    study = config.parse(Study, yaml.safe_load((STUDIES / f"{args.study}.yaml").read_text()), args.study)
+    if unknown := sorted(set(args.only or ()) - set(study.variants)):
+        raise ConfigError(f"The study {args.study} has no variant '{unknown[0]}'.")
+    wanted = [v for v in study.variants if v == BASE or not args.only or v in args.only]
+    run_study(args.study, study, tuple(args.drum or study.drums), wanted)
+
+
+def run_study(name: str, study: Study, drums: tuple[str, ...], wanted: list[str]) -> None:
+    """Trains and scores, a drum at a time; rewrites the table after each variant."""
+    codec, tracker = load_codec(CODEC), Tracker(name)
+    tracker.ensure_store()
+    rows: dict[str, dict[str, dict[str, Any]]] = {}
+    for drum in drums:
+        base: dict[str, np.ndarray] = {}
+        for label in wanted:
+            kept, scores = _scored(name, study, label, drum, codec)
+            base = scores if label == BASE else base
+            rows.setdefault(drum, {})[label] = {**kept, **_estimates(scores, base)}
+            _record(tracker, name, label, drum, study, rows[drum][label])
+            files.write_json(OUT / name / f"{drum}.json", rows[drum])
+            with files.atomic(OUT / name / f"{drum}.md") as beside:
+                beside.write_text(table(rows[drum]))
+            print(_row(drum, label, rows[drum][label]), flush=True)
+
+
+def _scored(
+    name: str, study: Study, label: str, drum: str, codec: Codec
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Losses and size of a variant's model, and by rule the MSS of its answers to each val mix."""
+    variant = study.variant(label)
+    settings = _fit_config(study, variant)
+    data = _data(study, variant, drum, settings)
+    out = OUT / name / ("all" if variant.shared else drum) / label.replace(" ", "-")
+    began = time.process_time()
+    result = fit(settings, data, out / "fit")
+    spent = time.process_time() - began
+    scores = _answers(study, variant, drum, data, result, codec)
+    sizes = {"pairs": len(data.train), "steps": result.steps, "seconds": round(spent, 1)}
+    losses = {m: result.history[-1][m] for m in LOSSES if m in result.history[-1]}
+    parameters = {"parameters": sum(p.numel() for p in checkpoint.load(result.last).model.parameters())}
+    return {**sizes, **parameters, **losses}, scores
+
+
+def _fit_config(study: Study, variant: Variant) -> FitConfig:
+    common = dataclasses.asdict(config.load("sweep", SweepConfig).fit)
+    values = overlay(overlay(common, study.fit, "sweep.fit"), variant.fit, "sweep.fit")
+    if variant.shared:
+        values["model"]["drums"] = list(DRUMS)
+    return config.parse(FitConfig, values, "sweep.fit")
+
+
+def _data(study: Study, variant: Variant, drum: str, settings: FitConfig) -> FitData:
+    """Train pairs of the variant's own tokens. Where those are of other mixes, the val pairs are the study's,
+    so that all answer the same."""
+    drums = DRUMS if variant.shared else (drum,)
+    mine = _tokens(study, overlay_data(study.data, variant.data))
+    judged = _tokens(study, study.data) if "rmod" in variant.data else mine
+    own, others = (open_data(folder, drums, settings.prompt) for folder in (mine, judged))
+    return dataclasses.replace(own, train=_first(own.train, variant.items or study.items), val=others.val)
+
+
+def overlay_data(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    return {section: {**common.get(section, {}), **own.get(section, {})} for section in {*common, *own}}
+
+
+def _tokens(study: Study, changes: dict[str, Any]) -> Path:
+    """The folder of tokens made under params.yaml with `changes`, made where it is not there yet; without
+    changes the project's own."""
+    if not changes:
+        return TOKENS
+    count = {"train": max(study.items, study.score), "val": study.score}
+    sections = {name: config.read_section(name) for name in ("rmod", "tokens")}
+    raw = overlay(overlay(sections, changes), {"tokens": count, "rmod": count})
+    tokens = config.parse(TokensConfig, raw["tokens"], "params.yaml: tokens")
+    rmod = config.parse(RmodConfig, raw["rmod"], "params.yaml: rmod")
+    out = OUT / "tokens" / files.hash_json([tokens, rmod])
+    if not (out / "val" / "index.json").is_file():
+        build(tokens, rmod, SOURCES, CODEC, out)
+    return out
+
+
+def _first(pairs: Pairs, count: int) -> Pairs:
+    def cut(arrays: list[Codes]) -> list[Codes]:
+        return [Codes([codes.take(np.arange(min(count, len(codes))))]) for codes in arrays]
+
+    return Pairs(
+        cut(pairs.prompts), cut(pairs.shots), None if pairs.pictures is None else cut(pairs.pictures)
+    )
+
+
+def _answers(
+    study: Study, variant: Variant, drum: str, data: FitData, result: FitResult, codec: Codec
+) -> dict[str, np.ndarray]:
+    """MSS [items] by rule, against the codec's round trip of the truth."""
+    model, out = checkpoint.load(result.last).model, {rule: np.zeros(study.score) for rule in RULES}
+    which = DRUMS.index(drum) if variant.shared else 0
+    rules = [Sampling()] + [Sampling(temperature=1.0, seed=i) for i in range(study.draws)]
+    for item in range(study.score):
+        batch = data.val.take(np.array([which * data.val.each + item]))
+        with torch.inference_mode():
+            wanted = None if batch.drum is None else batch.drum.expand(len(rules))
+            rows = generate(model, batch.prompt.expand(len(rules), -1, -1), rules, drum=wanted)
+            codes = torch.stack([layout.shot_codes(r, model.config.pattern) for r in rows])
+            sounds = codec.decode(torch.cat([batch.shot, codes]))[:, 0].numpy()
+            picture = model.read_prompt(batch.prompt, batch.drum).picture
+        true, *made = (prepare(sound) for sound in sounds)
+        far = mss(np.stack(made), np.stack([true] * len(made)))
+        drawn = np.stack(made[1:])
+        expected = None if picture is None else picture[0].numpy()
+        answer = prepare(candidates.answer(drawn, expected))
+        told = (far[0], far[1:].mean(), far[1 + candidates.central(drawn)], mss(answer[None], true[None])[0])
+        for rule, value in zip(RULES, told, strict=True):
+            out[rule][item] = value
+    return out
+
+
+def _estimates(scores: dict[str, np.ndarray], base: dict[str, np.ndarray]) -> dict[str, Any]:
+    """{"mss_free": value, "mss_free_low": ..., "mss_free_minus_base": ...}"""
+    out: dict[str, Any] = {}
+    for rule, values in scores.items():
+        counts = resamples(len(values), 2000, 0)
+        found = {"": mean_estimate(values, counts)}
+        if base is not scores:
+            found["_minus_base"] = mean_difference(values, base[rule], counts)
+        for end, e in found.items():
+            assert e is not None
+            name = f"mss_{rule}{end}"
+            out |= {name: e.value, f"{name}_low": e.low, f"{name}_high": e.high}
+    return out
+
+
+def _record(tracker: Tracker, name: str, label: str, drum: str, study: Study, row: dict[str, Any]) -> None:
+    run = tracker.open_run(f"study/{name}/{drum}/{files.hash_json([study, label])}", f"{drum}: {label}")
+    tracker.set_tags(run, {**lineage_tags(Path()), "dose.kind": "study", "dose.drum": drum})
+    tracker.log_params(run, {"variant": label, "changes": json.dumps(study.variants[label])})
+    tracker.log_metrics(run, [(0, int(time.time() * 1000), row)])
+    tracker.end_run(run, "FINISHED")
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """Markdown: a line per variant; MSS by rule, and its answers' difference to base with the interval."""
+    heads = [
+        "",
+        "parameters, M",
+        "pairs",
+        "steps",
+        "loss",
+        "onset loss",
+        "gap",
+        "picture",
+        *RULES,
+        "answer - base",
+    ]
+    lines = [heads, ["---"] * len(heads)]
+    for label, row in rows.items():
+        cells = [f"{row['parameters'] / 1e6:.1f}", f"{row['pairs']}", f"{row['steps']}"]
+        cells += [f"{row[m]:.3f}" for m in ("val/loss", "val/onset_loss")] + [f"{row['val/shuffle_gap']:.4f}"]
+        cells += [f"{row['val/picture_loss']:.3f}" if "val/picture_loss" in row else ""]
+        cells += [f"{row[f'mss_{rule}']:.2f}" for rule in RULES]
+        lines.append([label, *cells, _difference(row)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _difference(row: dict[str, Any]) -> str:
+    if "mss_answer_minus_base" not in row:
+        return ""
+    value, low, high = (row[f"mss_answer_minus_base{end}"] for end in ("", "_low", "_high"))
+    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+def _row(drum: str, label: str, row: dict[str, Any]) -> str:
+    told = [f"{rule} {row[f'mss_{rule}']:.2f}" for rule in RULES]
+    return f"{drum:6s} {label:32s} loss {row['val/loss']:.3f}  {'  '.join(told)}  {_difference(row)}"
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,75 @@
+"""Kits out of real recordings, where no truth is known: does the class check hear each drum as itself?
+
+A recording passes when its kick, snare and hi-hat, the best try of each, all do. The demo loops of the
+package are always among them; sound files, folders and globs may be added. With `--page` all can be heard.
+"""
+
+import argparse
+import glob
+from pathlib import Path
+from typing import Any
+
+SUFFIXES = (".flac", ".wav", ".ogg", ".mp3", ".aiff")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recordings", nargs="*", metavar="SOUND", help="sound files, folders or globs")
+    parser.add_argument("--bundle", type=Path, help="default: as for `dose extract`")
+    parser.add_argument("--sources", type=Path, default=Path("data/sources"), help="for the class check")
+    parser.add_argument("--page", type=Path, metavar="HTML", help="write a listening page there")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Recordings, how many pass, and the share of each drum that does."""
+    import numpy as np
+
+    from dose import audio, files
+    from dose.drums import DRUMS
+    from dose.evaluate.judges import ClassCheck
+    from dose.evaluate.report import Page
+    from dose.evaluate.shots import prepare
+    from dose.extract import Extractor
+    from dose.sources.catalogue import Bank
+
+    extractor, judge = Extractor.load(args.bundle), ClassCheck.from_bank(Bank.load(args.sources))
+    page, heard = Page(), {}
+    page.section("recordings", "Real recordings", "No truth is known here; nothing but the ear decides.")
+    for path in found(args.recordings):
+        kit = extractor.extract_file(path)
+        right = {}
+        cards = [page.card("recording", audio.read(path, mono=False, max_seconds=12.0), mix=True)]
+        for drum in DRUMS:
+            best = kit.best(drum)
+            right[drum] = best is not None and bool(
+                judge.metrics(prepare(best.raw)[None], drum)["class_check"][0]
+            )
+            if best is not None:
+                said = "heard as one" if right[drum] else "heard as another drum"
+                cards.append(page.card(drum, prepare(best.raw), f"{said}, confidence {best.confidence:.2f}"))
+        page.case(path.stem, cards)
+        heard[path.stem] = right
+        told = "  ".join(f"{drum} {'yes' if right[drum] else 'no ':3s}" for drum in DRUMS)
+        print(f"{path.stem:28s} {kit.seconds:6.1f} s  {told}", flush=True)
+    if args.page:
+        title = f"Kits out of {len(heard)} recordings"
+        with files.atomic(args.page) as beside:
+            beside.write_text(page.render(title, f"Models {extractor.bundle.version}, best of their tries."))
+    return {
+        "version": extractor.bundle.version,
+        "recordings": len(heard),
+        "all_three_pass": sum(all(right.values()) for right in heard.values()),
+        **{drum: float(np.mean([right[drum] for right in heard.values()])) for drum in DRUMS},
+    }
+
+
+def found(names: list[str]) -> list[Path]:
+    """The demo loops and what `names` mean, each stem once."""
+    from dose.sources.bundled import demo_recordings
+
+    paths = list(demo_recordings())
+    for name in names:
+        for match in sorted(glob.glob(name)) or [name]:
+            path = Path(match)
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            paths += inside if path.is_dir() else [path]
+    return list({path.stem: path for path in reversed(paths)}.values())[::-1]

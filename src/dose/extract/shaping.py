@@ -1,0 +1,45 @@
+"""A draw with its levels moved towards what the listener expects.
+
+A draw has the grain of a drum; the listener knows from several hits how loud it is in which band at which
+time, where a single draw is one guess of many. Each band of each frame is raised or lowered to the expected
+level, by no more than MOST. What lies before the attack stays silent.
+"""
+
+import numpy as np
+import torch
+
+from dose.audio import RATE
+from dose.tokens import levels
+
+MOST = 4.0  # 12 dB, either way
+FLOOR = 0.03  # in units of `levels.loudness`: -61 dB; below, nothing is raised
+SIZE = 1024
+START = 1e-3  # of the peak: where a draw begins
+
+
+def shaped(shot: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """A one-shot [N] with the levels of the picture `expected` [BANDS, T], as far as MOST allows."""
+    hop, frames = SIZE // 4, expected.shape[1]
+    top = float(np.abs(shot).max(initial=0.0))
+    if top == 0:
+        return shot
+    seen = levels.loudness(torch.from_numpy(levels.pictures(shot[None], frames))).numpy()[0]
+    gain = ((np.maximum(expected, 0) + FLOOR) / (seen + FLOOR)) ** 2
+    logs = np.log(np.clip(gain, 1 / MOST, MOST))
+    window = torch.hann_window(SIZE)
+    spectrum = torch.stft(torch.from_numpy(shot), SIZE, hop, window=window, return_complex=True)
+    each = torch.from_numpy(np.exp(_on_grid(logs, spectrum.shape[1], hop)).astype(np.float32))
+    out = torch.istft(spectrum * each, SIZE, hop, window=window, length=len(shot)).numpy()
+    out[: int(np.argmax(np.abs(shot) > START * top))] = 0
+    return out
+
+
+def _on_grid(logs: np.ndarray, columns: int, hop: int) -> np.ndarray:
+    """[BANDS, T] on the codec's frames to [bins, columns] on the transform's, by straight lines over log
+    frequency and time."""
+    hz = np.log(np.maximum(np.fft.rfftfreq(SIZE, 1 / RATE), 1.0))
+    over_hz = np.stack([np.interp(hz, np.log(levels.CENTRES), column) for column in logs.T], axis=1)
+    place = np.clip((np.arange(columns) * hop - levels.HOP / 2) / levels.HOP, 0, logs.shape[1] - 1)
+    first = np.minimum(place.astype(int), logs.shape[1] - 2)
+    share = place - first
+    return over_hz[:, first] * (1 - share) + over_hz[:, first + 1] * share

@@ -1,0 +1,44 @@
+"""Levels are moved to where they should be, no further than allowed, and nothing sounds before the attack."""
+
+import numpy as np
+import torch
+
+from dose.extract import shaping
+from dose.extract.shaping import shaped
+from dose.tokens import levels
+
+RATE = 44100
+TIME = np.arange(RATE) / RATE
+NOISE = np.random.default_rng(0).normal(size=RATE).astype(np.float32)
+
+
+def seen(shot: np.ndarray) -> np.ndarray:
+    return levels.loudness(torch.from_numpy(levels.pictures(shot[None], 87))).numpy()[0]
+
+
+def test_what_is_as_expected_stays_and_so_does_silence():
+    shot = (NOISE * np.exp(-9 * TIME)).astype(np.float32)
+    assert np.abs(shaped(shot, seen(shot)) - shot).max() < 1e-5
+    assert not shaped(np.zeros(RATE, np.float32), seen(shot)).any()
+
+
+def test_a_decay_is_moved_to_the_expected_one():
+    slow, fast = ((NOISE * np.exp(-k * TIME)).astype(np.float32) for k in (8, 12))
+    expected = seen(fast)
+    before, after = (np.square(seen(s) - expected).mean() for s in (slow, shaped(slow, expected)))
+    assert after < 0.1 * before
+
+
+def test_no_level_is_moved_by_more_than_most():
+    low, high = np.sin(2 * np.pi * 86.1 * TIME), np.sin(2 * np.pi * 3000 * TIME)
+    shot = (low + high).astype(np.float32)
+    out = shaped(shot, seen((0.001 * low + high).astype(np.float32)))
+    kept = [abs(np.mean(out[8000:-8000] * w[8000:-8000])) * 2 for w in (low, high)]
+    assert all(0.9 / shaping.MOST < gain < shaping.MOST for gain in kept)
+    assert kept[0] < 0.4 * kept[1]
+
+
+def test_nothing_sounds_before_the_attack():
+    shot = np.zeros(RATE, np.float32)
+    shot[2000:] = (NOISE * np.exp(-20 * TIME))[:-2000]
+    assert not shaped(shot, np.full((levels.BANDS, 87), 0.5, np.float32))[:2000].any()

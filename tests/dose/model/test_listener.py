@@ -1,0 +1,81 @@
+"""The listener: what it is told, and that a model with one learns what the one-shot looks like."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from dose.model.decode import generate
+from dose.model.listener import Listener, picture_loss
+from dose.model.transformer import Dose, ModelConfig
+from dose.tokens import levels
+from dose.tokens.shards import Codes
+from dose.train.data import FitData, Pairs
+from dose.train.fit import FitConfig, fit
+
+MODEL = ModelConfig(
+    layers=1, width=32, heads=2, codebooks=3, entries=20, frames=8, excerpts=2, aligned="levels",
+    positions="rotary",
+)  # fmt: skip
+PROMPT = (levels.FEATURES, 2 * (levels.LEAD + 6))
+
+
+def pairs(n: int, seed: int) -> Pairs:
+    """One-shots whose picture can be read off the prompt: one band sounds, in both."""
+    rng = np.random.default_rng(seed)
+    band = 10 * rng.integers(0, 4, n)
+    prompts, pictures = np.zeros((n, *PROMPT), np.uint8), np.zeros((n, levels.BANDS, 8), np.uint8)
+    prompts[np.arange(n), band] = pictures[np.arange(n), band] = levels.TOP
+    shots = np.broadcast_to((band % 20)[:, None, None], (n, 3, 8)).astype(np.uint16)
+    return Pairs([Codes([prompts])], [Codes([shots])], [Codes([pictures])])
+
+
+def test_excerpts_may_come_in_any_order():
+    torch.manual_seed(0)
+    hears = Listener(16, 3, 8, 0.0).eval()
+    prompt = torch.randint(0, levels.TOP, (2, levels.FEATURES, 3, 10))
+    one, other = (hears(p.flatten(2)) for p in (prompt, prompt[:, :, [2, 0, 1]]))
+    for a, b in zip(one, other, strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+    assert [tuple(x.shape) for x in one] == [(2, 8, 16), (2, 1, 16), (2, levels.BANDS, 8)]
+
+
+def test_generating_says_what_teacher_forcing_finds_most_likely():
+    torch.manual_seed(0)
+    model = Dose(MODEL).eval()
+    prompt = torch.randint(0, levels.TOP, (2, *PROMPT))
+    rows = generate(model, prompt)
+    with torch.inference_mode():
+        likely = model(prompt, rows[:, :-1])[..., 1:].argmax(dim=-1) + 1
+    said = rows > 0
+    assert torch.equal(likely[said], rows[said])
+    with pytest.raises(ValueError, match="prompt codes"):
+        generate(model, prompt + levels.TOP)
+
+
+def test_it_learns_what_the_one_shot_looks_like(tmp_path):
+    data = FitData(
+        train=pairs(256, 0), val=pairs(32, 1), codec_id="c", data_id="d",
+        prompt={"kind": "levels", "hits": 2, "seconds": 0.07},
+    )  # fmt: skip
+    config = FitConfig(
+        model=MODEL, prompt="levels", steps=60, batch=16, lr=3e-3, warmup=5, evaluate_every=60,
+        evaluate_items=32, picture_weight=4.0, precision="fp32",
+    )  # fmt: skip
+    learnt = fit(config, data, tmp_path / "with").metrics
+    without = fit(dataclasses.replace(config, picture_weight=0.0), data, tmp_path / "without").metrics
+    assert learnt["val/picture_loss"] < 0.5 < without["val/picture_loss"]
+
+
+def test_a_picture_loss_is_a_part_of_the_true_square():
+    true = torch.rand(2, levels.BANDS, 8)
+    assert float(picture_loss(torch.zeros_like(true), true)) == pytest.approx(1)
+    assert float(picture_loss(true, true)) == 0
+
+
+def test_levels_and_listeners_need_each_other():
+    with pytest.raises(ValueError, match="levels"):
+        FitConfig(model=MODEL, prompt="hits")
+    with pytest.raises(ValueError, match="picture_weight"):
+        FitConfig(model=dataclasses.replace(MODEL, aligned="only"), prompt="hits", picture_weight=1.0)

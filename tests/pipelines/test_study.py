@@ -1,0 +1,45 @@
+"""Studies: every file makes sense, data are overlaid and cut as said, and differences are paired."""
+
+import numpy as np
+import pytest
+import yaml
+
+from dose import config
+from dose.tokens.shards import Codes
+from dose.train.data import Pairs
+from pipelines import study
+
+
+@pytest.mark.parametrize("path", sorted(study.STUDIES.glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_variant_of_every_study_is_a_fit_that_can_be_made(path):
+    read = config.parse(study.Study, yaml.safe_load(path.read_text()), path.stem)
+    assert next(iter(read.variants)) == study.BASE  # the others are held against it
+    for name in read.variants:
+        settings = study._fit_config(read, read.variant(name))
+        assert settings.steps % settings.evaluate_every == 0, name
+
+
+def test_a_variant_changes_its_own_data_and_keeps_the_studys():
+    common = {"tokens": {"prompts": ["hits"]}}
+    changed = study.overlay_data(common, {"rmod": {"loops": {"absent": 1.0}}})
+    assert changed == {**common, "rmod": {"loops": {"absent": 1.0}}}
+    assert study.overlay_data(common, {"tokens": {"hits": 2}})["tokens"] == {"prompts": ["hits"], "hits": 2}
+
+
+def test_the_first_pairs_are_kept_together():
+    shots, prompts = (np.arange(n * 6).reshape(6, n, 1).astype(np.uint16) for n in (2, 3))
+    cut = study._first(Pairs([Codes([prompts])], [Codes([shots])]), 4)
+    assert len(cut) == 4
+    batch = cut.take(np.array([3]))
+    assert np.array_equal(batch.prompt[0], prompts[3])
+    assert np.array_equal(batch.shot[0], shots[3])
+
+
+def test_estimates_are_paired_with_the_base():
+    rng = np.random.default_rng(0)
+    base = {rule: rng.normal(5, 3, 60) for rule in study.RULES}
+    better = {rule: values - 0.1 for rule, values in base.items()}  # far less than the scatter
+    row = study._estimates(better, base)
+    assert row["mss_answer_minus_base"] == pytest.approx(-0.1)
+    assert row["mss_answer_minus_base_high"] < 0
+    assert "mss_answer_minus_base" not in study._estimates(base, base)
