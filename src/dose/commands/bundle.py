@@ -61,9 +61,9 @@ def run_show(args: argparse.Namespace) -> None:
     import json
 
     from dose import files
-    from dose.extract.bundle import default_bundle, model_facts, open_bundle
+    from dose.extract.bundle import default_bundle, model_facts, named, open_bundle
 
-    bundle = open_bundle(args.path or default_bundle())
+    bundle = open_bundle(named(args.path) if args.path else default_bundle())
     models = {drum: model_facts(bundle.checkpoint(drum)) for drum in bundle.drums}
     if args.json:
         print(json.dumps({**files.read_json(bundle.folder / "bundle.json"), "models": models}, indent=2))
