@@ -109,14 +109,23 @@ class Tracker:
             ) from e
 
     def _make_database(self) -> None:
-        """A new SQLite file gets its tables beside and is renamed: a kill half-way would spoil it."""
+        """A new SQLite file gets its tables beside: a kill half-way would spoil it.
+
+        It takes its name only where no other process was first: that one may have begun to write.
+        """
         path = Path(self.uri.removeprefix("sqlite:///"))
         if not self.uri.startswith("sqlite:///") or path.exists():
             return
         from mlflow import MlflowClient
 
-        with files.atomic(path) as beside:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
             MlflowClient(tracking_uri=f"sqlite:///{beside}").search_experiments(max_results=1)
+            with contextlib.suppress(FileExistsError):
+                os.link(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
 
     # Runs
 

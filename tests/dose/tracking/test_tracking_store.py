@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from mlflow import MlflowClient
 
 from dose.errors import DoseError, MissingInputError
 from dose.files import write_manifest
@@ -87,3 +88,17 @@ def test_an_unreachable_store_is_one_sentence(monkeypatch):
 def test_importing_the_room_does_not_import_mlflow():
     code = "import sys, dose.tracking; assert not {'mlflow', 'torch', 'ray'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))
+
+
+def test_a_database_that_another_process_made_meanwhile_is_not_replaced(tmp_path, monkeypatch):
+    real = MlflowClient.search_experiments
+
+    def slow(self, *args, **options):
+        (tmp_path / "mlflow.db").write_text("the other's")
+        return real(self, *args, **options)
+
+    tracker = Tracker("dose", root=tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "search_experiments", slow)
+        tracker._make_database()
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("mlflow.db", "the other's")]
