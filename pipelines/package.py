@@ -41,9 +41,7 @@ class PackageConfig:
     """What is done beside writing the bundle."""
 
     register: bool = True  # in MLflow, as dose-kick, dose-snare, dose-hihat
-    start: Literal["shipped", "own"] = (
-        "shipped"  # the first champions: those that come with the package, or these
-    )
+    start: Literal["shipped", "own"] = "shipped"  # the first champions: the package's models, or these
     bento: bool = True  # build the service with these models inside
     calibration_mixes: int = 16  # of rmod's val split, on which the confidence is fitted; 0 does without
 

@@ -16,7 +16,7 @@ from dose.evaluate.scoring import Judge
 from dose.evaluate.systems import Dose, Reconstruction, System, hpss, larsnet
 from dose.extract import bundle
 
-CENTRAL = "DOSE, of several draws"  # the same models, past the paper
+SEVERAL = "DOSE, of several draws"  # the same models, past the paper
 SWEPT = {"DOSE without onset loss": "ablation", "DOSE": "best"}  # row -> folder in each drum's sweep
 
 
@@ -69,7 +69,7 @@ def systems(config: EvaluateConfig, codec, folders: Folders) -> tuple[list[Syste
         if found:
             rows.append(Dose.load(name, swept_bundle(kind, found, folders)))
             if kind == "best" and config.draws > 1:
-                rows.append(Dose.load(CENTRAL, swept_bundle(kind, found, folders), config.draws))
+                rows.append(Dose.load(SEVERAL, swept_bundle(kind, found, folders), config.draws))
         else:
             lacking[name] = f"no models: {folders.sweep}/<drum>/{kind} is missing; run `dvc repro sweep`."
     rows += [Dose.load(f"DOSE ({Path(n).name})", bundle.named(n), config.draws) for n in config.bundles]

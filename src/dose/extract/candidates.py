@@ -48,8 +48,9 @@ def score(
     agreement = _agreement(pictures)
     if expected is not None:
         drawn = np.stack(shots)
-        match = np.clip(1 - distances(drawn, expected) / np.square(expected).mean(), 0, 1)
-        return Scores(match=match, agreement=agreement, cost=costs(drawn, expected))
+        away = distances(drawn, expected)
+        match = np.clip(1 - away / np.square(expected).mean(), 0, 1)
+        return Scores(match=match, agreement=agreement, cost=costs(drawn, away))
     rises = [rise for window in windows for rise in onsets(window, drum)]
     match = np.array([np.mean([likeness(p, r) for r in rises]) if rises else 0.0 for p in pictures])
     return Scores(match=match, agreement=agreement, cost=-(match + AGREEMENT * agreement))
@@ -82,17 +83,18 @@ def answer(shots: np.ndarray, expected: np.ndarray | None) -> np.ndarray:
     least cost, shaped."""
     if expected is None:
         return shots[central(shots)]
-    return shaped(shots[int(costs(shots, expected).argmin())], expected)
+    return shaped(shots[int(costs(shots, distances(shots, expected)).argmin())], expected)
 
 
-def costs(shots: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """How far each of the draws [n, N] is from what the listener expects and from the other draws, [n].
+def costs(shots: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """How far each of the draws [n, N] is from what the listener expects, `away` [n] of `distances`, and from
+    the other draws, [n].
 
     Among sounds whose expectation is known, the one nearest to it has the least expected squared distance to
     the true one, however many draws there are; the others still tell what a picture does not hold. Both are
     in units of their median.
     """
-    away, far = distances(shots, expected), spread(shots)
+    far = spread(shots)
     return away / max(np.median(away), 1e-12) + OTHERS * far / max(np.median(far), 1e-12)
 
 

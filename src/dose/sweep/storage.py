@@ -6,14 +6,15 @@ restore could read.
 """
 
 import contextlib
-import os
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow
 from fsspec.implementations.local import LocalFileSystem
 from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
+
+from dose import files
 
 
 def open_storage(place: str) -> tuple[FileSystem, str]:
@@ -34,9 +35,9 @@ class _Beside:
     """A file that takes its name when it is closed. One that is never closed never does."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.beside = path.with_name(f".{path.name}.{os.getpid()}")
-        self.file = self.beside.open("wb", buffering=0)
+        self.stack = contextlib.ExitStack()
+        beside = self.stack.enter_context(files.atomic(path))
+        self.file = self.stack.enter_context(beside.open("wb", buffering=0))
 
     @property
     def closed(self) -> bool:
@@ -44,9 +45,12 @@ class _Beside:
 
     def write(self, data: bytes) -> int:
         left = memoryview(data)
-        with self._whole_or_gone():
+        try:
             while left:
                 left = left[self.file.write(left) :]
+        except OSError:
+            self.stack.__exit__(*sys.exc_info())  # half a file would take the room that is lacking
+            raise
         return len(data)
 
     def flush(self) -> None:
@@ -56,17 +60,4 @@ class _Beside:
         return self.file.tell()
 
     def close(self) -> None:
-        if not self.file.closed:
-            with self._whole_or_gone():
-                self.file.close()
-                self.beside.replace(self.path)
-
-    @contextlib.contextmanager
-    def _whole_or_gone(self) -> Iterator[None]:
-        """Half a file would take the room that is lacking."""
-        try:
-            yield
-        except OSError:
-            self.file.close()
-            self.beside.unlink(missing_ok=True)
-            raise
+        self.stack.close()

@@ -109,7 +109,7 @@ def test_rows_that_cannot_be_had_say_why_and_the_others_keep_their_order(tmp_pat
     monkeypatch.setattr("dose.extract.extractor.Extractor.load", lambda folder: FakeExtractor())
     for _ in range(2):
         rows, _ = project.systems(settings, CoarseCodec(), folders)
-        assert [row.name for row in rows] == ["Reconstruction", "Separation (HPSS)", "DOSE", project.CENTRAL]
+        assert [row.name for row in rows] == ["Reconstruction", "Separation (HPSS)", "DOSE", project.SEVERAL]
     assert made == [{"kick": tmp_path / "sweep" / "kick" / "best"}]
     assert [getattr(row, "draws", None) for row in rows] == [None, None, 1, settings.draws]
     assemble(tmp_path / "my" / "kit", codec=None, checkpoints={})
