@@ -28,6 +28,7 @@ from dose.tokens.levels import loudness
 from dose.tokens.shards import PromptKind
 from dose.train import optim, state
 from dose.train.data import Batch, FitData, Pairs, batches
+from dose.train.equalise import equalised
 
 Metrics = dict[str, float]
 Report = Callable[[int, Metrics], None]
@@ -41,11 +42,12 @@ class FitConfig:
     model: ModelConfig
     prompt: PromptKind = "hits"  # see dose.tokens.prompt
     steps: int = 1000
+    listen_steps: int = 0  # the first of them, in which the listener alone learns, from equalised pairs
     batch: int = 16  # pairs per process and micro-step
     accumulate: int = 1  # micro-steps per step
     lr: float = 1e-3
     lr_floor: float = 0.1  # the schedule's last learning rate, as a part of lr
-    warmup: int = 100  # steps
+    warmup: int = 100  # steps; the schedule starts anew after listen_steps
     weight_decay: float = 0.01
     clip: float = 1.0  # largest norm of the gradient; 0 is off
     ema: float = 0.0  # decay of the averaged weights that are evaluated and kept; 0 is off
@@ -64,16 +66,20 @@ class FitConfig:
     def __post_init__(self) -> None:
         if min(self.steps, self.batch, self.accumulate, self.evaluate_every, self.evaluate_items) < 1:
             raise ValueError("steps, batch, accumulate, evaluate_every and evaluate_items must be at least 1")
-        if not 0 <= self.warmup < self.steps:
-            raise ValueError("warmup must be shorter than steps")
+        if not 0 <= self.listen_steps < self.steps:
+            raise ValueError("listen_steps must be fewer than steps")
+        if not 0 <= self.warmup < min(self.listen_steps or self.steps, self.steps - self.listen_steps):
+            raise ValueError("warmup must be shorter than steps, and than listen_steps and what is left")
         if not 0 <= self.ema < 1 or not 0 <= self.prompt_dropout < 1:
             raise ValueError("ema and prompt_dropout must be at least 0 and below 1")
         if min(self.onset_weight, self.picture_weight) < 0 or self.lr <= 0:
             raise ValueError("onset_weight and picture_weight must be at least 0 and lr above 0")
         if (self.prompt == "levels") != (self.model.aligned == "levels"):
             raise ValueError("a model with aligned 'levels' and prompts 'levels' need each other")
-        if self.picture_weight and self.prompt != "levels":
-            raise ValueError("picture_weight needs prompts 'levels'")
+        if (self.picture_weight or self.listen_steps) and self.prompt != "levels":
+            raise ValueError("picture_weight and listen_steps need prompts 'levels'")
+        if self.listen_steps and not self.picture_weight:
+            raise ValueError("listen_steps need a picture_weight")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,7 +157,10 @@ class _Run:
             model = torch.compile(model)  # type: ignore[assignment]
         if self.world > 1:
             ids = [self.device.index] if self.device.type == "cuda" else None
-            model = nn.parallel.DistributedDataParallel(model, device_ids=ids)
+            unused = self.config.listen_steps > 0  # the rest of the model, until then
+            model = nn.parallel.DistributedDataParallel(
+                model, device_ids=ids, find_unused_parameters=unused
+            )
         return model
 
     def finish(self) -> FitResult:
@@ -188,16 +197,15 @@ class _Run:
         c, step = self.config, self.progress.step
         self.model.train()
         torch.manual_seed((c.seed << 32) + step * self.world + self.rank)
-        lr = optim.learning_rate(step, peak=c.lr, warmup=c.warmup, steps=c.steps, floor=c.lr_floor)
+        listening = step < c.listen_steps
+        at, steps = (step, c.listen_steps) if listening else (step - c.listen_steps, c.steps - c.listen_steps)
+        lr = optim.learning_rate(at, peak=c.lr, warmup=c.warmup, steps=steps, floor=c.lr_floor)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         total = torch.zeros((), device=self.device)
         for micro in range(c.accumulate):
             with self._sync_only_if(micro == c.accumulate - 1):
-                logits, rows, seen = self._logits(next(stream))
-                part = training_loss(logits, rows, self.mask, c.onset_weight) / c.accumulate
-                if seen is not None and c.picture_weight:
-                    part = part + c.picture_weight / c.accumulate * seen
+                part = (self._heard if listening else self._said)(next(stream)) / c.accumulate
                 part.backward()
             total += part.detach()
         if c.clip:
@@ -207,6 +215,24 @@ class _Run:
         if self.average:
             self.average.update(self.model, step)
         return total.cpu()
+
+    def _said(self, batch: Batch) -> Tensor:
+        """The training loss of a batch."""
+        logits, rows, seen = self._logits(batch)
+        loss = training_loss(logits, rows, self.mask, self.config.onset_weight)
+        return loss if seen is None or not self.config.picture_weight else loss + self._weigh(seen)
+
+    def _heard(self, batch: Batch) -> Tensor:
+        """The part of it that is the listener's, on equalised pairs."""
+        assert batch.picture is not None  # pairs of levels have one
+        drum = None if batch.drum is None else batch.drum.to(self.device)
+        prompt, true = equalised(batch.prompt.to(self.device), batch.picture.to(self.device))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+            _, picture = self.forward(prompt, None, drum)
+        return self._weigh(picture_loss(picture, loudness(true)))
+
+    def _weigh(self, seen: Tensor) -> Tensor:
+        return self.config.picture_weight * seen
 
     def _sync_only_if(self, last: bool) -> contextlib.AbstractContextManager[Any]:
         if self.world == 1 or last:
@@ -325,7 +351,11 @@ class _Answer(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, prompt: Tensor, shot: Tensor, drum: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, prompt: Tensor, shot: Tensor | None, drum: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        if shot is None:
+            return None, self.model.read_prompt(prompt, drum).picture
         return self.model.answer(prompt, shot, drum)
 
 

@@ -12,6 +12,7 @@ from dose.model.transformer import Dose, ModelConfig
 from dose.tokens import levels
 from dose.tokens.shards import Codes
 from dose.train.data import FitData, Pairs
+from dose.train.equalise import equalised
 from dose.train.fit import FitConfig, fit
 
 MODEL = ModelConfig(
@@ -68,6 +69,45 @@ def test_it_learns_what_the_one_shot_looks_like(tmp_path):
     assert learnt["val/picture_loss"] < 0.5 < without["val/picture_loss"]
 
 
+def test_the_listener_may_learn_first(tmp_path):
+    data = FitData(
+        train=pairs(256, 0), val=pairs(32, 1), codec_id="c", data_id="d",
+        prompt={"kind": "levels", "hits": 2, "seconds": 0.07},
+    )  # fmt: skip
+    config = FitConfig(
+        model=MODEL, prompt="levels", steps=60, listen_steps=40, batch=16, lr=3e-3, warmup=5,
+        evaluate_every=20, evaluate_items=32, picture_weight=4.0, precision="fp32",
+    )  # fmt: skip
+    history = fit(config, data, tmp_path / "whole").history
+    codes, seen = ([h[name] for h in history] for name in ("val/loss", "val/picture_loss"))
+    assert seen[1] < 0.6 < seen[0]
+    assert abs(codes[0] - codes[1]) < 0.05 < codes[1] - codes[2]  # until then nothing that says codes learns
+
+    class Killed(Exception):
+        pass
+
+    def stop(step: int, metrics: dict[str, float]) -> None:
+        if step == 20:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(config, data, tmp_path / "killed", stop)
+    again = fit(config, data, tmp_path / "killed").history
+    for one, other in zip(history, again, strict=True):
+        assert all(one[name] == other[name] for name in one if name != "train/pairs_per_s")
+
+
+def test_an_equaliser_moves_drum_and_mix_alike():
+    torch.manual_seed(0)
+    prompt = torch.randint(0, levels.TOP + 1, (3, *PROMPT))
+    prompt[:, 0, 0] = levels.TOP
+    heard, seen = equalised(prompt, prompt[:, : levels.BANDS])
+    assert torch.equal(heard[:, : levels.BANDS], seen)
+    assert torch.equal(heard[:, levels.BANDS :], prompt[:, levels.BANDS :])  # how sure a hit is
+    assert (seen[prompt[:, : levels.BANDS] == 0] == 0).all()
+    assert (seen.amax(dim=(1, 2)) == levels.TOP).all() and not torch.equal(seen, prompt[:, : levels.BANDS])
+
+
 def test_a_picture_loss_is_a_part_of_the_true_square():
     true = torch.rand(2, levels.BANDS, 8)
     assert float(picture_loss(torch.zeros_like(true), true)) == pytest.approx(1)
@@ -77,5 +117,7 @@ def test_a_picture_loss_is_a_part_of_the_true_square():
 def test_levels_and_listeners_need_each_other():
     with pytest.raises(ValueError, match="levels"):
         FitConfig(model=MODEL, prompt="hits")
+    with pytest.raises(ValueError, match="need a picture_weight"):
+        FitConfig(model=MODEL, prompt="levels", listen_steps=10, warmup=5)
     with pytest.raises(ValueError, match="picture_weight"):
         FitConfig(model=dataclasses.replace(MODEL, aligned="only"), prompt="hits", picture_weight=1.0)
