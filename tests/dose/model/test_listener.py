@@ -105,7 +105,8 @@ def test_an_equaliser_moves_drum_and_mix_alike():
     assert torch.equal(heard[:, : levels.BANDS], seen)
     assert torch.equal(heard[:, levels.BANDS :], prompt[:, levels.BANDS :])  # how sure a hit is
     assert (seen[prompt[:, : levels.BANDS] == 0] == 0).all()
-    assert (seen.amax(dim=(1, 2)) == levels.TOP).all() and not torch.equal(seen, prompt[:, : levels.BANDS])
+    assert (seen.amax(dim=(1, 2)) == levels.TOP).all()
+    assert not torch.equal(seen, prompt[:, : levels.BANDS])
 
 
 def test_a_picture_loss_is_a_part_of_the_true_square():
