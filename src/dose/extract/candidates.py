@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from dose.audio import RATE
+from dose.extract.blending import blended, freest
 from dose.extract.finish import attack_start
 from dose.extract.shaping import shaped
 from dose.extract.spectrum import BANDS, HOP, bands, in_range
@@ -18,7 +19,7 @@ SHIFTS = range(-2, 3)  # frames by which an onset may be misplaced
 ELSEWHERE = 0.25  # weight of bands outside the drum's own range, where other sounds mask it
 AGREEMENT = 0.25  # weight of agreement against match in the ranking
 SIZES = (2048, 512, 128)  # of the spectrograms by which one-shots are compared as a whole
-OTHERS = 0.3  # weight of the other draws against what the listener expects
+QUIET_DB = -60.0  # below the loudest band: what is quieter all counts the same
 FLOOR = 1e-4  # band magnitude, relative to the loudest, below which nothing is heard
 
 
@@ -47,10 +48,9 @@ def score(
     pictures = [picture(shot, drum) for shot in shots]
     agreement = _agreement(pictures)
     if expected is not None:
-        drawn = np.stack(shots)
-        away = distances(drawn, expected)
-        match = np.clip(1 - away / np.square(expected).mean(), 0, 1)
-        return Scores(match=match, agreement=agreement, cost=costs(drawn, away))
+        drawn = seen(np.stack(shots), expected)
+        match = np.clip(1 - distances(drawn, expected) / np.square(expected).mean(), 0, 1)
+        return Scores(match=match, agreement=agreement, cost=costs(drawn, expected))
     rises = [rise for window in windows for rise in onsets(window, drum)]
     match = np.array([np.mean([likeness(p, r) for r in rises]) if rises else 0.0 for p in pictures])
     return Scores(match=match, agreement=agreement, cost=-(match + AGREEMENT * agreement))
@@ -78,30 +78,40 @@ def spread(shots: np.ndarray) -> np.ndarray:
     return far.mean(dim=1).numpy()
 
 
-def answer(shots: np.ndarray, expected: np.ndarray | None) -> np.ndarray:
+def answer(shots: np.ndarray, expected: np.ndarray | None, windows: Sequence[Window] = ()) -> np.ndarray:
     """One sound [N] out of the draws [n, N]: the medoid; where the listener expects something, the draw of
-    least cost, shaped."""
+    least cost, shaped, and blended with the freest hit of the windows that it heard."""
     if expected is None:
         return shots[central(shots)]
-    return shaped(shots[int(costs(shots, distances(shots, expected)).argmin())], expected)
+    best = shaped(shots[int(costs(seen(shots, expected), expected).argmin())], expected)
+    return blended(best, expected, freest(best, expected, windows))
 
 
-def costs(shots: np.ndarray, away: np.ndarray) -> np.ndarray:
-    """How far each of the draws [n, N] is from what the listener expects, `away` [n] of `distances`, and from
-    the other draws, [n].
+def costs(pictures: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """How far the draws' pictures [n, BANDS, T] are from what the listener expects, [n].
 
-    Among sounds whose expectation is known, the one nearest to it has the least expected squared distance to
-    the true one, however many draws there are; the others still tell what a picture does not hold. Both are
-    in units of their median.
+    The product of their distance, which the loudest moments decide, and of how far their levels over time
+    lie apart in dB, which the tail does. Nearness to the other draws, which decides where nothing is
+    expected, would leave none but typical tails.
     """
-    far = spread(shots)
-    return away / max(np.median(away), 1e-12) + OTHERS * far / max(np.median(far), 1e-12)
+    over_time = np.abs(_envelope(pictures) - _envelope(expected)).mean(axis=-1)
+    cost: np.ndarray = distances(pictures, expected) * over_time
+    return cost
 
 
-def distances(shots: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """[n, N] from the picture [BANDS, T], squared `levels.loudness` [n]."""
-    seen = levels.loudness(torch.from_numpy(levels.pictures(shots, expected.shape[1]))).numpy()
-    return np.square(seen - expected).mean(axis=(1, 2))
+def distances(pictures: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """[n, BANDS, T] from the picture [BANDS, T]: mean squares [n]."""
+    return np.square(pictures - expected).mean(axis=(1, 2))
+
+
+def seen(shots: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """The pictures of one-shots [n, N] in the units of what is expected, `levels.loudness`, [n, BANDS, T]."""
+    return levels.loudness(torch.from_numpy(levels.pictures(shots, expected.shape[1]))).numpy()
+
+
+def _envelope(picture: np.ndarray) -> np.ndarray:
+    """The level of all bands together, dB, [..., BANDS, T] to [..., T]."""
+    return np.maximum(10 * np.log10((np.maximum(picture, 0) ** 4).sum(axis=-2) + 1e-9), QUIET_DB)
 
 
 def picture(shot: np.ndarray, drum: str) -> np.ndarray:

@@ -18,6 +18,7 @@ from dose.drums import DRUMS, SHOT_SECONDS
 from dose.errors import AudioError, DoseError
 from dose.extract import candidates as ranking
 from dose.extract import confidence, windows
+from dose.extract.blending import blended, freest
 from dose.extract.bundle import Bundle, default_bundle, open_bundle
 from dose.extract.finish import SILENT_PEAK, Finish, finish
 from dose.extract.kit import Hit, Kit
@@ -188,16 +189,15 @@ class Extractor:
         self, mixes: Sequence[np.ndarray], drum: str, *, draws: int, seed: int = 0
     ) -> np.ndarray:
         """As `extract_batch`, but several free draws for each mix, made one by `candidates.answer`."""
-        prompts = torch.cat([self.prompt(np.atleast_2d(mix).mean(axis=0), drum) for mix in mixes])
+        whole = [np.atleast_2d(mix) for mix in mixes]
+        prompts = torch.cat([self.prompt(mix.mean(axis=0), drum) for mix in whole])
         free = [Sampling(temperature=1.0, seed=seed + i) for i in range(draws)]
         shots = self.sample(drum, prompts.repeat_interleave(draws, dim=0), free * len(mixes))
-        seen = self.expected(drum, prompts)
-        return np.stack(
-            [
-                ranking.answer(own, None if seen is None else seen[i])
-                for i, own in enumerate(shots.reshape(len(mixes), draws, SHOT))
-            ]
-        )
+        each, seen = shots.reshape(len(whole), draws, SHOT), self.expected(drum, prompts)
+        if seen is None:
+            return np.stack([ranking.answer(own, None) for own in each])
+        heard = [windows.scan([mix], (drum,)).windows[drum] for mix in whole]
+        return np.stack([ranking.answer(*one) for one in zip(each, seen, heard, strict=True)])
 
     def prompt(self, mono: np.ndarray, drum: str) -> Tensor:
         """What the drum's model is shown of a window [N]: codes [1, K, P]."""
@@ -279,9 +279,16 @@ class Extractor:
         expected = None if seen is None else seen.mean(axis=0)
         scores = ranking.score(list(shots[sounding]), chosen, drum, expected)
         features = confidence.features(scores, chosen)
+        if expected is not None:
+            best = sounding[int(scores.order[0])]
+            for i in sounding:
+                shots[i] = shaped(shots[i], expected)
+            excerpt = freest(shots[best], expected, chosen)
+            for i in sounding:
+                shots[i] = blended(shots[i], expected, excerpt)
         return [
             Try(
-                shot=shots[sounding[i]] if expected is None else shaped(shots[sounding[i]], expected),
+                shot=shots[sounding[i]],
                 window=chosen[turn[sounding[i]]],
                 seed=rules[sounding[i]].seed,
                 match=float(scores.match[i]),

@@ -13,33 +13,37 @@ from dose.tokens import levels
 
 MOST = 4.0  # 12 dB, either way
 FLOOR = 0.03  # in units of `levels.loudness`: -61 dB; below, nothing is raised
-SIZE = 1024
+SIZE, HOP = 1024, 256  # of the transform
 START = 1e-3  # of the peak: where a draw begins
 
 
 def shaped(shot: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """A one-shot [N] with the levels of the picture `expected` [BANDS, T], as far as MOST allows."""
-    hop, frames = SIZE // 4, expected.shape[1]
-    top = float(np.abs(shot).max(initial=0.0))
-    if top == 0:
+    if not shot.any():
         return shot
-    seen = levels.loudness(torch.from_numpy(levels.pictures(shot[None], frames))).numpy()[0]
+    seen = levels.loudness(torch.from_numpy(levels.pictures(shot[None], expected.shape[1]))).numpy()[0]
     gain = ((np.maximum(expected, 0) + FLOOR) / (seen + FLOOR)) ** 2
     logs = np.log(np.clip(gain, 1 / MOST, MOST))
     window = torch.hann_window(SIZE)
-    spectrum = torch.stft(torch.from_numpy(shot), SIZE, hop, window=window, return_complex=True)
-    each = torch.from_numpy(np.exp(_on_grid(logs, spectrum.shape[1], hop)).astype(np.float32))
-    out = torch.istft(spectrum * each, SIZE, hop, window=window, length=len(shot)).numpy()
-    out[: int(np.argmax(np.abs(shot) > START * top))] = 0
+    spectrum = torch.stft(torch.from_numpy(shot), SIZE, HOP, window=window, return_complex=True)
+    each = torch.from_numpy(np.exp(on_grid(logs, spectrum.shape[1])).astype(np.float32))
+    out = torch.istft(spectrum * each, SIZE, HOP, window=window, length=len(shot)).numpy()
+    out[: start(shot)] = 0
     return out
 
 
-def _on_grid(logs: np.ndarray, columns: int, hop: int) -> np.ndarray:
+def start(shot: np.ndarray) -> int:
+    """The sample at which a one-shot [N] begins."""
+    loud = np.abs(shot)
+    return int(np.argmax(loud > START * loud.max(initial=0.0)))
+
+
+def on_grid(values: np.ndarray, columns: int) -> np.ndarray:
     """[BANDS, T] on the codec's frames to [bins, columns] on the transform's, by straight lines over log
     frequency and time."""
     hz = np.log(np.maximum(np.fft.rfftfreq(SIZE, 1 / RATE), 1.0))
-    over_hz = np.stack([np.interp(hz, np.log(levels.CENTRES), column) for column in logs.T], axis=1)
-    place = np.clip((np.arange(columns) * hop - levels.HOP / 2) / levels.HOP, 0, logs.shape[1] - 1)
-    first = np.minimum(place.astype(int), logs.shape[1] - 2)
+    over_hz = np.stack([np.interp(hz, np.log(levels.CENTRES), column) for column in values.T], axis=1)
+    place = np.clip((np.arange(columns) * HOP - levels.HOP / 2) / levels.HOP, 0, values.shape[1] - 1)
+    first = np.minimum(place.astype(int), values.shape[1] - 2)
     share = place - first
     return over_hz[:, first] * (1 - share) + over_hz[:, first + 1] * share

@@ -158,9 +158,7 @@ class _Run:
         if self.world > 1:
             ids = [self.device.index] if self.device.type == "cuda" else None
             unused = self.config.listen_steps > 0  # the rest of the model, until then
-            model = nn.parallel.DistributedDataParallel(
-                model, device_ids=ids, find_unused_parameters=unused
-            )
+            model = nn.parallel.DistributedDataParallel(model, device_ids=ids, find_unused_parameters=unused)
         return model
 
     def finish(self) -> FitResult:

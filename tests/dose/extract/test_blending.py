@@ -1,0 +1,87 @@
+"""The blend of a draw with the record: real where the drum stands free, the draw's where it does not."""
+
+import numpy as np
+import pytest
+
+from dose.audio import RATE
+from dose.extract.blending import blended, freest
+from dose.extract.candidates import seen
+from dose.extract.windows import WINDOW, Window
+
+DECAY = np.exp(-np.arange(RATE) / (0.06 * RATE))
+
+
+def burst(seed: int) -> np.ndarray:
+    """A hat: noise that dies away; another seed is the same picture with another grain."""
+    noise = np.random.default_rng(seed).normal(size=RATE) * DECAY
+    noise[int(0.5 * RATE) :] = 0
+    return (noise / np.abs(noise).max()).astype(np.float32)
+
+
+def expected(shot: np.ndarray) -> np.ndarray:
+    return seen(shot[None], np.zeros((1, 87)))[0]
+
+
+def window(mix: np.ndarray, hits: tuple[int, ...], likelihood: float = 0.9) -> Window:
+    return Window(
+        audio=mix[None].astype(np.float32), start=0, hits=hits,
+        likelihood=(likelihood,) * len(hits), clarity=(1.0,) * len(hits),
+    )  # fmt: skip
+
+
+def with_hit(at: int, shot: np.ndarray, gain: float = 0.3) -> np.ndarray:
+    mix = np.zeros(WINDOW)
+    mix[at : at + len(shot)] += gain * shot
+    return mix
+
+
+def made(true: np.ndarray, *windows: Window) -> np.ndarray:
+    draw = burst(1)
+    return blended(draw, expected(true), freest(draw, expected(true), windows))
+
+
+def grain(a: np.ndarray, b: np.ndarray) -> float:
+    """How much two sounds are one waveform, 0..1, over 0.1 s, best placed within a millisecond."""
+    a, b = a[: RATE // 10], b[: RATE // 10]
+    match = np.abs(np.correlate(a, b, "full"))[len(b) - 45 : len(b) + 44].max()
+    return float(match / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+@pytest.mark.parametrize("late", [-300, 0, 400])
+def test_a_free_hit_brings_the_records_own_grain(late):
+    true = burst(0)
+    out = made(true, window(with_hit(50_000, true), (50_000 + late,)))
+    assert grain(burst(1), true) < 0.2 < 0.8 < grain(out, true)
+
+
+def test_the_freest_of_several_hits_is_taken():
+    true = burst(0)
+    mix = with_hit(20_000, true) + with_hit(100_000, true)
+    mix[15_000:60_000] += np.random.default_rng(5).normal(size=45_000) * np.linspace(0, 0.3, 45_000)
+    out = made(true, window(mix, (20_000, 100_000)))
+    assert grain(out, true) > 0.8
+
+
+def test_what_is_not_the_drum_is_not_taken():
+    true, draw = burst(0), burst(1)
+    t = np.arange(WINDOW) / RATE
+    steady = 0.3 * np.sin(2 * np.pi * 440 * t)
+    assert freest(draw, expected(true), [window(steady, (30_000, 80_000), 0.0)]) is None
+    assert blended(draw, expected(true), None) is draw
+    # A tone under the hit: masked in its band, so that it is far quieter in the blend than in the mix.
+    mix = with_hit(50_000, true) + 0.5 * steady
+    out = made(true, window(mix, (50_000,)))
+    late = slice(int(0.2 * RATE), int(0.4 * RATE))  # of the sound; there the hat is 30 dB down and more
+    tone = np.exp(-2j * np.pi * 440 * t[late])
+    before = abs(np.mean(mix[50_000:][late] * tone)) / 0.3
+    assert abs(np.mean(out[late] * tone)) / np.abs(out).max() < 0.05 * before
+
+
+def test_where_nothing_is_expected_there_is_silence():
+    true = burst(0)
+    mix = with_hit(50_000, true) + 1e-3 * np.random.default_rng(3).normal(size=WINDOW)
+    out = made(true, window(mix, (50_000,)))
+    end = slice(int(0.7 * RATE), RATE)
+    assert np.abs(out[end]).max() < 1e-5 * np.abs(out).max()
+    silence = np.zeros(RATE, np.float32)
+    assert not blended(silence, expected(true), freest(silence, expected(true), [])).any()
