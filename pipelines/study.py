@@ -21,10 +21,12 @@ from dose import config, files
 from dose.codec import Codec, load_codec
 from dose.drums import DRUMS
 from dose.errors import ConfigError
+from dose.evaluate.attack import attack_error
+from dose.evaluate.items import rmod_items
 from dose.evaluate.mss import mss
 from dose.evaluate.shots import prepare
 from dose.evaluate.statistics import mean_difference, mean_estimate, resamples
-from dose.extract import candidates
+from dose.extract import candidates, windows
 from dose.model import checkpoint
 from dose.model.decode import generate
 from dose.model.sampling import Sampling
@@ -41,10 +43,13 @@ from pipelines.stage import run_stage
 
 STUDIES = Path(__file__).parent / "studies"
 OUT, SOURCES, CODEC = Path("data/study"), Path("data/sources"), Path("data/codec")
-TOKENS = Path("data/tokens")
+TOKENS, RMOD = Path("data/tokens"), Path("data/rmod")
 BASE = "base"
 LOSSES = ("val/loss", "val/onset_loss", "val/shuffle_gap", "val/onset_shuffle_gap", "val/picture_loss")
-RULES = ("greedy", "free", "central", "answer")  # the paper's; any draw; the medoid; what extraction gives
+# The paper's; any draw; the medoid; what extraction writes; and that blended with the record, as it gives it.
+RULES = ("greedy", "free", "central", "written", "answer")
+JUDGED = ("mss", "attack")  # ms
+SHOWN = (("mss", "free"), ("mss", "written"), ("mss", "answer"), ("attack", "free"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,6 +60,14 @@ class Variant:
     data: dict[str, Any] = dataclasses.field(default_factory=dict)  # of params.yaml: rmod, tokens
     items: int | None = None  # train pairs
     shared: bool = False  # one model for all drums, trained for as many steps as each of three
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mix:
+    """What answers are held against."""
+
+    windows: list[windows.Window]
+    truth: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,8 +105,9 @@ def run_study(name: str, study: Study, drums: tuple[str, ...], wanted: list[str]
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     for drum in drums:
         base: dict[str, np.ndarray] = {}
+        mixes = _mixes(drum, study.score)
         for label in wanted:
-            kept, scores = _scored(name, study, label, drum, codec)
+            kept, scores = _scored(name, study, label, drum, codec, mixes)
             base = scores if label == BASE else base
             rows.setdefault(drum, {})[label] = {**kept, **_estimates(scores, base)}
             _record(tracker, name, label, drum, study, rows[drum][label])
@@ -103,10 +117,19 @@ def run_study(name: str, study: Study, drums: tuple[str, ...], wanted: list[str]
             print(_row(drum, label, rows[drum][label]), flush=True)
 
 
+def _mixes(drum: str, count: int) -> list[Mix]:
+    """The first val mixes, which the val tokens were made of."""
+    out = []
+    for item in rmod_items(RMOD, "val", count):
+        heard = windows.scan([np.atleast_2d(item.read_mix())], (drum,)).windows[drum]
+        out.append(Mix(windows=heard, truth=item.read_truth(drum)))
+    return out
+
+
 def _scored(
-    name: str, study: Study, label: str, drum: str, codec: Codec
+    name: str, study: Study, label: str, drum: str, codec: Codec, mixes: list[Mix]
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Losses and size of a variant's model, and by rule the MSS of its answers to each val mix."""
+    """Losses and size of a variant's model, and how its answers to each val mix do."""
     variant = study.variant(label)
     settings = _fit_config(study, variant)
     data = _data(study, variant, drum, settings)
@@ -114,7 +137,7 @@ def _scored(
     began = time.process_time()
     result = fit(settings, data, out / "fit")
     spent = time.process_time() - began
-    scores = _answers(study, variant, drum, data, result, codec)
+    scores = _answers(study, variant, drum, data, result, codec, mixes)
     sizes = {"pairs": len(data.train), "steps": result.steps, "seconds": round(spent, 1)}
     losses = {m: result.history[-1][m] for m in LOSSES if m in result.history[-1]}
     parameters = {"parameters": sum(p.numel() for p in checkpoint.load(result.last).model.parameters())}
@@ -169,43 +192,51 @@ def _first(pairs: Pairs, count: int) -> Pairs:
 
 
 def _answers(
-    study: Study, variant: Variant, drum: str, data: FitData, result: FitResult, codec: Codec
+    study: Study,
+    variant: Variant,
+    drum: str,
+    data: FitData,
+    result: FitResult,
+    codec: Codec,
+    mixes: list[Mix],
 ) -> dict[str, np.ndarray]:
-    """MSS [items] by rule, against the codec's round trip of the truth."""
-    model, out = checkpoint.load(result.last).model, {rule: np.zeros(study.score) for rule in RULES}
+    """{"mss_<rule>", "attack_<rule>"}: [items], against the true one-shots."""
+    model = checkpoint.load(result.last).model
+    out = {f"{metric}_{rule}": np.zeros(len(mixes)) for metric in JUDGED for rule in RULES}
     which = DRUMS.index(drum) if variant.shared else 0
     rules = [Sampling()] + [Sampling(temperature=1.0, seed=i) for i in range(study.draws)]
-    for item in range(study.score):
+    for item, mix in enumerate(mixes):
         batch = data.val.take(np.array([which * data.val.each + item]))
         with torch.inference_mode():
             wanted = None if batch.drum is None else batch.drum.expand(len(rules))
             rows = generate(model, batch.prompt.expand(len(rules), -1, -1), rules, drum=wanted)
             codes = torch.stack([layout.shot_codes(r, model.config.pattern) for r in rows])
-            sounds = codec.decode(torch.cat([batch.shot, codes]))[:, 0].numpy()
+            sounds = codec.decode(codes)[:, 0].numpy()
             picture = model.read_prompt(batch.prompt, batch.drum).picture
-        true, *made = (prepare(sound) for sound in sounds)
-        far = mss(np.stack(made), np.stack([true] * len(made)))
-        drawn = np.stack(made[1:])
-        expected = None if picture is None else picture[0].numpy()
-        answer = prepare(candidates.answer(drawn, expected))
-        told = (far[0], far[1:].mean(), far[1 + candidates.central(drawn)], mss(answer[None], true[None])[0])
-        for rule, value in zip(RULES, told, strict=True):
-            out[rule][item] = value
+        greedy, *drawn = (prepare(sound) for sound in sounds)
+        several, expected = np.stack(drawn), None if picture is None else picture[0].numpy()
+        written, answer = (prepare(candidates.answer(several, expected, w)) for w in ((), mix.windows))
+        made = np.stack([greedy, several[candidates.central(several)], written, answer, *drawn])
+        truths = np.stack([mix.truth] * len(made))
+        for metric, far in zip(JUDGED, (mss(made, truths), attack_error(made, truths)), strict=True):
+            each = dict(zip(("greedy", "central", "written", "answer"), far, strict=False))
+            each["free"] = np.nanmean(far[4:])
+            for rule in RULES:
+                out[f"{metric}_{rule}"][item] = each[rule]
     return out
 
 
 def _estimates(scores: dict[str, np.ndarray], base: dict[str, np.ndarray]) -> dict[str, Any]:
     """{"mss_free": value, "mss_free_low": ..., "mss_free_minus_base": ...}"""
     out: dict[str, Any] = {}
-    for rule, values in scores.items():
+    for name, values in scores.items():
         counts = resamples(len(values), 2000, 0)
         found = {"": mean_estimate(values, counts)}
         if base is not scores:
-            found["_minus_base"] = mean_difference(values, base[rule], counts)
+            found["_minus_base"] = mean_difference(values, base[name], counts)
         for end, e in found.items():
             assert e is not None
-            name = f"mss_{rule}{end}"
-            out |= {name: e.value, f"{name}_low": e.low, f"{name}_high": e.high}
+            out |= {name + end: e.value, f"{name}{end}_low": e.low, f"{name}{end}_high": e.high}
     return out
 
 
@@ -218,39 +249,30 @@ def _record(tracker: Tracker, name: str, label: str, drum: str, study: Study, ro
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
-    """Markdown: a line per variant; MSS by rule, and its answers' difference to base with the interval."""
-    heads = [
-        "",
-        "parameters, M",
-        "pairs",
-        "steps",
-        "loss",
-        "onset loss",
-        "gap",
-        "picture",
-        *RULES,
-        "answer - base",
-    ]
+    """Markdown: a line per variant; MSS by rule, and its answers' differences to base with intervals."""
+    heads = ["", "parameters, M", "pairs", "steps", "loss", "onset loss", "gap", "picture", *RULES]
+    heads += [f"{metric} {rule} - base" for metric, rule in SHOWN]
     lines = [heads, ["---"] * len(heads)]
     for label, row in rows.items():
         cells = [f"{row['parameters'] / 1e6:.1f}", f"{row['pairs']}", f"{row['steps']}"]
         cells += [f"{row[m]:.3f}" for m in ("val/loss", "val/onset_loss")] + [f"{row['val/shuffle_gap']:.4f}"]
         cells += [f"{row['val/picture_loss']:.3f}" if "val/picture_loss" in row else ""]
         cells += [f"{row[f'mss_{rule}']:.2f}" for rule in RULES]
-        lines.append([label, *cells, _difference(row)])
+        cells += [_difference(row, f"{metric}_{rule}") for metric, rule in SHOWN]
+        lines.append([label, *cells])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def _difference(row: dict[str, Any]) -> str:
-    if "mss_answer_minus_base" not in row:
+def _difference(row: dict[str, Any], name: str) -> str:
+    if f"{name}_minus_base" not in row:
         return ""
-    value, low, high = (row[f"mss_answer_minus_base{end}"] for end in ("", "_low", "_high"))
+    value, low, high = (row[f"{name}_minus_base{end}"] for end in ("", "_low", "_high"))
     return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def _row(drum: str, label: str, row: dict[str, Any]) -> str:
-    told = [f"{rule} {row[f'mss_{rule}']:.2f}" for rule in RULES]
-    return f"{drum:6s} {label:32s} loss {row['val/loss']:.3f}  {'  '.join(told)}  {_difference(row)}"
+    told = "  ".join(f"{rule} {row[f'mss_{rule}']:.2f}" for rule in RULES)
+    return f"{drum:6s} {label:32s} loss {row['val/loss']:.3f}  {told}  {_difference(row, 'mss_answer')}"
 
 
 if __name__ == "__main__":

@@ -30,6 +30,9 @@ class HitReply(pydantic.BaseModel):
     seed: int
     match: float = pydantic.Field(description="0 to 1: how well it explains the mix at its onsets.")
     agreement: float = pydantic.Field(description="0 to 1: how like the other candidates it is.")
+    borrowed: float = pydantic.Field(
+        description="0 to 1: share of its power that is the upload's own sound; the rest is written anew."
+    )
     seconds: float
     audio: str = pydantic.Field(description="A WAV file, in base64.")
 
@@ -118,6 +121,7 @@ def _hit_reply(hit: Hit, sound: Any, rate: int) -> HitReply:
         seed=hit.seed,
         match=round(hit.match, 4),
         agreement=round(hit.agreement, 4),
+        borrowed=round(hit.borrowed, 4),
         seconds=round(sound.audio.shape[-1] / rate, 4),
         audio=base64.b64encode(sound.wav).decode(),
     )

@@ -43,6 +43,7 @@ class Hit:
     present: bool
     time: float  # seconds into the source
     seed: int
+    borrowed: float  # 0..1: share of its power that is the recording's own sound
     wav: bytes
 
 

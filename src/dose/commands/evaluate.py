@@ -40,6 +40,7 @@ def register(subparsers) -> None:
     parser.add_argument(
         "--draws", type=int, default=8, help="answers to each mix, of which one is made; 1: the greedy one"
     )
+    parser.add_argument("--generated", action="store_true", help="answers without the recording's own sound")
     parser.add_argument("--baselines", action="store_true", help="also score Reconstruction and separation")
     parser.add_argument("--rmod", default="data/rmod", metavar="DIR", help="test sets (default data/rmod)")
     parser.add_argument(
@@ -113,7 +114,9 @@ def _systems(args: argparse.Namespace):
     if not bundles and not args.external:
         bundles = [default_bundle()]
     names = ["DOSE" if len(bundles) == 1 else f"DOSE ({b.name})" for b in bundles]
-    rows = [Dose.load(name, b, args.draws) for name, b in zip(names, bundles, strict=True)]
+    rows = [
+        Dose.load(name, b, args.draws, not args.generated) for name, b in zip(names, bundles, strict=True)
+    ]
     codec = load_codec(bundles[0] / "codec") if bundles else bundled_codec()
     baselines = [Reconstruction(codec=codec), hpss(), larsnet()] if args.baselines else []
     return codec, [*baselines, *rows]

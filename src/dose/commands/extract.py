@@ -32,6 +32,9 @@ def register(subparsers) -> None:
     parser.add_argument("--drums", default="kick,snare,hihat", help="which drums (default: %(default)s)")
     parser.add_argument("--candidates", type=int, default=1, metavar="N", help="hits per drum, best first")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other hits (default: 0)")
+    parser.add_argument(
+        "--generated", action="store_true", help="nothing of the recording's own sound, all written anew"
+    )
     parser.add_argument("--absent", action="store_true", help="also write drums that seem not to be there")
     parser.add_argument("--bundle", type=Path, metavar="PATH", help="models (default: the project's own)")
     parser.add_argument("--watch", type=Path, metavar="DIR", help="go on with every file that appears there")
@@ -116,9 +119,10 @@ class _Job:
     def extractor(self) -> "Extractor":
         """Loaded when the first readable mix asks for it: a mistyped name is answered at once."""
         if self._extractor is None:
-            from dose.extract.extractor import Extractor
+            from dose.extract.extractor import Extractor, Search
 
-            self._extractor = Extractor.load(self.args.bundle)
+            search = Search(blend=not self.args.generated)
+            self._extractor = Extractor.load(self.args.bundle, search=search)
         return self._extractor
 
     def extract(self, path: Path, out: Path, total: int) -> None:

@@ -95,11 +95,12 @@ class Dose:
     draws: int = 1
 
     @classmethod
-    def load(cls, name: str, bundle: Path, draws: int = 1) -> "Dose":
+    def load(cls, name: str, bundle: Path, draws: int = 1, blend: bool = True) -> "Dose":
         from dose.extract import Extractor
+        from dose.extract.extractor import Search
 
-        extractor = Extractor.load(bundle)  # checks the bundle first
-        key = files.hash_json(["dose", draws, files.sha256(bundle / files.MANIFEST), code_hash()])
+        extractor = Extractor.load(bundle, search=Search(blend=blend))  # checks the bundle first
+        key = files.hash_json(["dose", draws, blend, files.sha256(bundle / files.MANIFEST), code_hash()])
         return cls(name=name, extractor=extractor, key=key, draws=draws)
 
     def kits(self, items: Sequence[Item]) -> list[Kit]:

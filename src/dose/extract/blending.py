@@ -58,19 +58,21 @@ def freest(shot: np.ndarray, expected: np.ndarray, windows: Sequence[Window]) ->
     return best
 
 
-def blended(shot: np.ndarray, expected: np.ndarray, excerpt: Excerpt | None) -> np.ndarray:
-    """The draw [N] with as much of the excerpt as the picture `expected` [BANDS, T] lets through."""
+def blended(shot: np.ndarray, expected: np.ndarray, excerpt: Excerpt | None) -> tuple[np.ndarray, float]:
+    """The draw [N] with as much of the excerpt as the picture `expected` [BANDS, T] lets through, and which
+    share of its power that is, 0..1."""
     top = float(_seen(shot, expected.shape[1]).max(initial=0.0))
     if excerpt is None or top == 0:
-        return shot
+        return shot, 0.0
     wanted = np.maximum(_power(expected) - SILENT, 0)
     mask = np.sqrt(np.clip(wanted / (excerpt.power + 1e-9), 0, 1))
     draw, real = _spectrum(shot / np.sqrt(top)), _spectrum(excerpt.sound)
     share = torch.from_numpy(shaping.on_grid(mask, draw.shape[1]).astype(np.float32))
-    mixed = draw + excerpt.trust * (share**OPEN * real - share * draw)
-    out = torch.istft(mixed, shaping.SIZE, shaping.HOP, window=_window(), length=len(shot)).numpy()
+    borrowed, kept = excerpt.trust * share**OPEN * real, (1 - excerpt.trust * share) * draw
+    out = torch.istft(borrowed + kept, shaping.SIZE, shaping.HOP, window=_window(), length=len(shot)).numpy()
     out[: shaping.start(shot)] = 0
-    return out
+    own, others = (float(part.abs().square().sum()) for part in (borrowed, kept))
+    return out, own / (own + others)
 
 
 def _power(picture: np.ndarray) -> np.ndarray:

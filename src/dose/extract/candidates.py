@@ -84,7 +84,7 @@ def answer(shots: np.ndarray, expected: np.ndarray | None, windows: Sequence[Win
     if expected is None:
         return shots[central(shots)]
     best = shaped(shots[int(costs(seen(shots, expected), expected).argmin())], expected)
-    return blended(best, expected, freest(best, expected, windows))
+    return blended(best, expected, freest(best, expected, windows))[0]
 
 
 def costs(pictures: np.ndarray, expected: np.ndarray) -> np.ndarray:

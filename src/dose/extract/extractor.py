@@ -49,6 +49,7 @@ class Search:
     more: int = 1
     temperature: float = 0.8
     top_p: float = 0.95
+    blend: bool = True  # hits hold the recording's own sound where the drum stands free in it
     present: float = 0.65  # a drum is said to be there from this probability on; songs mostly have it
 
     def tries(self, candidates: int) -> int:
@@ -73,6 +74,7 @@ class Try:
     seed: int
     match: float
     agreement: float
+    borrowed: float
     features: np.ndarray  # [len(confidence.FEATURES)]
 
 
@@ -196,7 +198,7 @@ class Extractor:
         each, seen = shots.reshape(len(whole), draws, SHOT), self.expected(drum, prompts)
         if seen is None:
             return np.stack([ranking.answer(own, None) for own in each])
-        heard = [windows.scan([mix], (drum,)).windows[drum] for mix in whole]
+        heard = [windows.scan([mix], (drum,)).windows[drum] if self.search.blend else [] for mix in whole]
         return np.stack([ranking.answer(*one) for one in zip(each, seen, heard, strict=True)])
 
     def prompt(self, mono: np.ndarray, drum: str) -> Tensor:
@@ -261,6 +263,7 @@ class Extractor:
                 seed=one.seed,
                 match=one.match,
                 agreement=one.agreement,
+                borrowed=one.borrowed,
             )
             for i, one in enumerate(tries[:candidates])
         )
@@ -279,13 +282,14 @@ class Extractor:
         expected = None if seen is None else seen.mean(axis=0)
         scores = ranking.score(list(shots[sounding]), chosen, drum, expected)
         features = confidence.features(scores, chosen)
+        borrowed = np.zeros(count)
         if expected is not None:
-            best = sounding[int(scores.order[0])]
             for i in sounding:
                 shots[i] = shaped(shots[i], expected)
-            excerpt = freest(shots[best], expected, chosen)
+            best = shots[sounding[int(scores.order[0])]]
+            excerpt = freest(best, expected, chosen) if self.search.blend else None
             for i in sounding:
-                shots[i] = blended(shots[i], expected, excerpt)
+                shots[i], borrowed[i] = blended(shots[i], expected, excerpt)
         return [
             Try(
                 shot=shots[sounding[i]],
@@ -293,6 +297,7 @@ class Extractor:
                 seed=rules[sounding[i]].seed,
                 match=float(scores.match[i]),
                 agreement=float(scores.agreement[i]),
+                borrowed=float(borrowed[sounding[i]]),
                 features=features[i],
             )
             for i in scores.order

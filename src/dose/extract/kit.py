@@ -21,6 +21,7 @@ class Hit:
     seed: int  # of its sampling
     match: float  # 0..1: how well it explains the mix at its onsets
     agreement: float  # 0..1: how like the other candidates it is
+    borrowed: float = 0.0  # 0..1: share of its power that is the recording's own sound, the rest is written
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,4 +69,5 @@ def hit_facts(hit: Hit) -> dict[str, Any]:
         "seed": hit.seed,
         "match": round(hit.match, 3),
         "agreement": round(hit.agreement, 3),
+        "borrowed": round(hit.borrowed, 3),
     }

@@ -106,7 +106,7 @@ def test_rows_that_cannot_be_had_say_why_and_the_others_keep_their_order(tmp_pat
         made.append(checkpoints)
 
     monkeypatch.setattr("dose.extract.bundle.assemble", assemble)
-    monkeypatch.setattr("dose.extract.extractor.Extractor.load", lambda folder: FakeExtractor())
+    monkeypatch.setattr("dose.extract.extractor.Extractor.load", lambda folder, search: FakeExtractor())
     for _ in range(2):
         rows, _ = project.systems(settings, CoarseCodec(), folders)
         assert [row.name for row in rows] == ["Reconstruction", "Separation (HPSS)", "DOSE", project.SEVERAL]

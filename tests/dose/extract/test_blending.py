@@ -37,7 +37,7 @@ def with_hit(at: int, shot: np.ndarray, gain: float = 0.3) -> np.ndarray:
 
 def made(true: np.ndarray, *windows: Window) -> np.ndarray:
     draw = burst(1)
-    return blended(draw, expected(true), freest(draw, expected(true), windows))
+    return blended(draw, expected(true), freest(draw, expected(true), windows))[0]
 
 
 def grain(a: np.ndarray, b: np.ndarray) -> float:
@@ -67,7 +67,9 @@ def test_what_is_not_the_drum_is_not_taken():
     t = np.arange(WINDOW) / RATE
     steady = 0.3 * np.sin(2 * np.pi * 440 * t)
     assert freest(draw, expected(true), [window(steady, (30_000, 80_000), 0.0)]) is None
-    assert blended(draw, expected(true), None) is draw
+    out, borrowed = blended(draw, expected(true), None)
+    assert out is draw
+    assert borrowed == 0
     # A tone under the hit: masked in its band, so that it is far quieter in the blend than in the mix.
     mix = with_hit(50_000, true) + 0.5 * steady
     out = made(true, window(mix, (50_000,)))
@@ -84,4 +86,23 @@ def test_where_nothing_is_expected_there_is_silence():
     end = slice(int(0.7 * RATE), RATE)
     assert np.abs(out[end]).max() < 1e-5 * np.abs(out).max()
     silence = np.zeros(RATE, np.float32)
-    assert not blended(silence, expected(true), freest(silence, expected(true), [])).any()
+    assert not blended(silence, expected(true), None)[0].any()
+
+
+def test_the_shipped_models_borrow_unless_told_not_to():
+    from dose import audio
+    from dose.extract.bundle import named
+    from dose.extract.extractor import Extractor, Search
+    from dose.sources.bundled import demo_recordings
+
+    loop = audio.read(next(p for p in demo_recordings() if p.stem == "loop_garzul"), mono=False)
+    hits = {}
+    for blend in (True, False):
+        extractor = Extractor.load(named("shipped"), search=Search(pool=2, blend=blend))
+        hits[blend] = extractor.extract(loop, RATE, drums=("snare", "hihat")).hits
+    for drum in ("snare", "hihat"):
+        real, written = hits[True][drum][0], hits[False][drum][0]
+        assert 0.2 < real.borrowed < 1
+        assert written.borrowed == 0
+        assert real.seed == written.seed
+        assert not np.array_equal(real.raw, written.raw)

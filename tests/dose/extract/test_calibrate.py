@@ -45,7 +45,15 @@ class Oracle:
         for right, shot in zip((1.0, 0.0), shots, strict=True):
             features = noise[int(right)] + np.array([right, 0.5, 0.5, 0.5, there, 0.5, 0.5])
             tries.append(
-                Try(shot=shot, window=None, seed=0, match=right, agreement=0.5, features=features)  # type: ignore[arg-type]
+                Try(
+                    shot=shot,
+                    window=None,  # type: ignore[arg-type]
+                    seed=0,
+                    match=right,
+                    agreement=0.5,
+                    borrowed=0.0,
+                    features=features,
+                )
             )
         return tries
 
