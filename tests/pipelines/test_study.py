@@ -37,8 +37,8 @@ def test_the_first_pairs_are_kept_together():
 
 def test_estimates_are_paired_with_the_base():
     rng = np.random.default_rng(0)
-    base = {rule: rng.normal(5, 3, 60) for rule in study.RULES}
-    better = {rule: values - 0.1 for rule, values in base.items()}  # far less than the scatter
+    base = {f"mss_{rule}": rng.normal(5, 3, 60) for rule in study.RULES}
+    better = {name: values - 0.1 for name, values in base.items()}  # far less than the scatter
     row = study._estimates(better, base)
     assert row["mss_answer_minus_base"] == pytest.approx(-0.1)
     assert row["mss_answer_minus_base_high"] < 0

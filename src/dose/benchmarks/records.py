@@ -23,37 +23,29 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Recordings, how many pass, and the share of each drum that does."""
     import numpy as np
 
-    from dose import audio, files
     from dose.drums import DRUMS
     from dose.evaluate.judges import ClassCheck
-    from dose.evaluate.report import Page
+    from dose.evaluate.recordings import KitPage
     from dose.evaluate.shots import prepare
     from dose.extract import Extractor
     from dose.sources.catalogue import Bank
 
     extractor, judge = Extractor.load(args.bundle), ClassCheck.from_bank(Bank.load(args.sources))
-    page, heard = Page(), {}
-    page.section("recordings", "Real recordings", "No truth is known here; nothing but the ear decides.")
+    page, heard = KitPage(), {}
     for path in found(args.recordings):
         kit = extractor.extract_file(path)
         right = {}
-        cards = [page.card("recording", audio.read(path, mono=False, max_seconds=12.0), mix=True)]
         for drum in DRUMS:
             best = kit.best(drum)
-            right[drum] = best is not None and bool(
-                judge.metrics(prepare(best.raw)[None], drum)["class_check"][0]
-            )
-            if best is not None:
-                said = "heard as one" if right[drum] else "heard as another drum"
-                cards.append(page.card(drum, prepare(best.raw), f"{said}, confidence {best.confidence:.2f}"))
-        page.case(path.stem, cards)
+            shot = None if best is None else prepare(best.raw)[None]
+            right[drum] = shot is not None and bool(judge.metrics(shot, drum)["class_check"][0])
+        said = {drum: "heard as one" if yes else "heard as another drum" for drum, yes in right.items()}
+        page.add(path, kit, said)
         heard[path.stem] = right
         told = "  ".join(f"{drum} {'yes' if right[drum] else 'no ':3s}" for drum in DRUMS)
         print(f"{path.stem:28s} {kit.seconds:6.1f} s  {told}", flush=True)
     if args.page:
-        title = f"Kits out of {len(heard)} recordings"
-        with files.atomic(args.page) as beside:
-            beside.write_text(page.render(title, f"Models {extractor.bundle.version}, best of their tries."))
+        page.write(args.page)
     return {
         "version": extractor.bundle.version,
         "recordings": len(heard),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dose.evaluate.recordings import KitPage
     from dose.extract.extractor import Extractor
     from dose.extract.finish import Finish
     from dose.extract.kit import Kit
@@ -15,6 +16,7 @@ EXAMPLE = """examples:
   dose extract loop.wav --out kit
   dose extract song.mp3 --out kit --candidates 4 --kit sfz,sf2,ableton
   dose extract 'album/*.flac' --out kits --drums kick,snare --bits 24 --tail 0.4
+  dose extract loop.wav --out kit --page kit.html
   dose extract --watch ~/inbox --out kits
 """
 
@@ -38,6 +40,7 @@ def register(subparsers) -> None:
     parser.add_argument("--absent", action="store_true", help="also write drums that seem not to be there")
     parser.add_argument("--bundle", type=Path, metavar="PATH", help="models (default: the project's own)")
     parser.add_argument("--watch", type=Path, metavar="DIR", help="go on with every file that appears there")
+    parser.add_argument("--page", type=Path, metavar="HTML", help="also a page to look at and listen to")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     kit = parser.add_argument_group("kits")
     kit.add_argument(
@@ -114,6 +117,7 @@ class _Job:
         self.made: list[dict[str, Any]] = []
         self.failed: list[dict[str, str]] = []
         self._extractor: Extractor | None = None
+        self._page: KitPage | None = None
 
     @property
     def extractor(self) -> "Extractor":
@@ -133,8 +137,10 @@ class _Job:
             audio.probe(path)
             kit = self._run(path, total)
             files = self._write(path, kit, out)
+            if self.args.page:
+                self._add(path, kit)
         except OSError as e:
-            raise DoseError(f"{out} cannot be written ({e.strerror}); choose another --out.") from e
+            raise DoseError(f"{e.filename or out} cannot be written ({e.strerror}); choose another.") from e
         except AudioError as e:
             self.failed.append({"source": str(path), "error": str(e)})
             print(f"dose: {e}", file=sys.stderr)
@@ -142,6 +148,14 @@ class _Job:
         self.made.append({"source": str(path), "out": str(out), **kit.facts(), "files": files})
         if not self.args.json:
             print(_summary(path, kit, out), flush=True)
+
+    def _add(self, path: Path, kit: "Kit") -> None:
+        """The page is written anew after each mix: --watch has no last one."""
+        from dose.evaluate.recordings import KitPage
+
+        self._page = self._page or KitPage()
+        self._page.add(path, kit)
+        self._page.write(self.args.page)
 
     def report(self) -> None:
         """What was found, as one JSON document."""

@@ -55,6 +55,18 @@ def test_one_mix_gives_three_wavs(run, mix):
         assert np.argmax(np.abs(sound) > 0.085) < 0.005 * RATE
 
 
+def test_a_page_holds_the_mix_and_its_kit(run, mix):
+    assert run(str(mix), "--out", "kit", "--page", "kit.html")[0] == 0
+    page = Path("kit.html").read_text()
+    assert page.count("<button") == 4  # the recording and three drums
+    assert "my song" in page
+    assert "borrowed 0.00" in page  # these models expect nothing
+    assert "http" not in re.sub(r"http://www.w3.org\S*", "", page)
+    code, _, err = run(str(mix), "--out", "kit", "--page", f"{mix}/kit.html")
+    assert code == 1
+    assert "cannot be written" in err
+
+
 def test_candidates_formats_and_json(run, mix):
     code, out, _ = run(
         str(mix), "--out", "kit", "--absent", "--candidates", "2", "--kit", "sfz,sf2", "--json", "--seed", "7"
