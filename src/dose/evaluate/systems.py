@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dose.extract import Extractor
 
 Kit = dict[str, np.ndarray]
+SEPARATING, GENERATING = ("evaluate",), ("codec", "evaluate", "extract", "model", "tokens")  # rooms
 LARSNETS = {
     "authors": "LarsNet",
     "trained": "LarsNet (trained here)",
@@ -100,7 +101,9 @@ class Dose:
         from dose.extract.extractor import Search
 
         extractor = Extractor.load(bundle, search=Search(blend=blend))  # checks the bundle first
-        key = files.hash_json(["dose", draws, blend, files.sha256(bundle / files.MANIFEST), code_hash()])
+        key = files.hash_json(
+            ["dose", draws, blend, files.sha256(bundle / files.MANIFEST), code_hash(GENERATING)]
+        )
         return cls(name=name, extractor=extractor, key=key, draws=draws)
 
     def kits(self, items: Sequence[Item]) -> list[Kit]:
@@ -128,7 +131,7 @@ def hpss() -> Separation:
     from dose.evaluate.separation import hpss_stems
 
     return Separation(
-        name="Separation (HPSS)", separate=hpss_stems, key=files.hash_json(["hpss", code_hash()])
+        name="Separation (HPSS)", separate=hpss_stems, key=files.hash_json(["hpss", code_hash(SEPARATING)])
     )
 
 
@@ -141,14 +144,13 @@ def larsnet(folder: Path | None = None) -> Separation:
 
     bank = load(folder or SHIPPED)
     origin = "authors" if bank.authors else "shipped" if folder is None else "trained"
-    key = files.hash_json([bank.key, code_hash()])
+    key = files.hash_json([bank.key, code_hash(SEPARATING)])
     return Separation(name=LARSNETS[origin], separate=bank.separate, key=key)
 
 
-def code_hash() -> str:
+def code_hash(rooms: Sequence[str]) -> str:
     """A digest of the code that turns models and mixes into sound: no cache outlives a change of it."""
     root = Path(__file__).parent.parent
-    rooms = ("codec", "evaluate", "extract", "model", "tokens")
     sources = sorted(p for room in rooms for p in (root / room).rglob("*.py"))
     return files.hash_json([[str(p.relative_to(root)), files.sha256(p)] for p in sources])
 
