@@ -1,7 +1,9 @@
 """Kits out of real recordings, where no truth is known: does the class check hear each drum as itself?
 
-A recording passes when its kick, snare and hi-hat, the best try of each, all do. The demo loops of the
-package are always among them; sound files, folders and globs may be added. With `--page` all can be heard.
+A recording passes when its kick, snare and hi-hat, the best try of each, all do. Not every recording has all
+three: "complete" are those in which the extraction itself says so (a drum in brackets is said to be missing;
+`dose extract` would not write it). The demo loops of the package are always among the recordings; sound
+files, folders and globs may be added. With `--page` all can be heard.
 """
 
 import argparse
@@ -20,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Recordings, how many pass, and the share of each drum that does."""
+    """Recordings, how many are complete, how many of all and of these pass, and the share of each drum."""
     import numpy as np
 
     from dose.drums import DRUMS
@@ -31,7 +33,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from dose.sources.catalogue import Bank
 
     extractor, judge = Extractor.load(args.bundle), ClassCheck.from_bank(Bank.load(args.sources))
-    page, heard = KitPage(), {}
+    page, heard, complete = KitPage(), {}, set()
     for path in found(args.recordings):
         kit = extractor.extract_file(path)
         right = {}
@@ -42,16 +44,25 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         said = {drum: "heard as one" if yes else "heard as another drum" for drum, yes in right.items()}
         page.add(path, kit, said)
         heard[path.stem] = right
-        told = "  ".join(f"{drum} {'yes' if right[drum] else 'no ':3s}" for drum in DRUMS)
+        if all(kit.present(drum) for drum in DRUMS):
+            complete.add(path.stem)
+        told = "  ".join(_told(drum, right[drum], kit.present(drum)) for drum in DRUMS)
         print(f"{path.stem:28s} {kit.seconds:6.1f} s  {told}", flush=True)
     if args.page:
         page.write(args.page)
     return {
         "version": extractor.bundle.version,
         "recordings": len(heard),
+        "complete": len(complete),
         "all_three_pass": sum(all(right.values()) for right in heard.values()),
+        "complete_pass": sum(all(heard[name].values()) for name in complete),
         **{drum: float(np.mean([right[drum] for right in heard.values()])) for drum in DRUMS},
     }
+
+
+def _told(drum: str, right: bool, there: bool) -> str:
+    said = f"{drum} {'yes' if right else 'no'}"
+    return f"{said if there else f'({said})':11s}"
 
 
 def found(names: list[str]) -> list[Path]:
