@@ -15,19 +15,21 @@ from dose.tokens.onsets import find_hits, likelihoods
 WINDOW = int(MIX_SECONDS * RATE)
 STEP = WINDOW // 2
 SILENCE = 1e-4  # -80 dBFS, the codec's own idea of silence
+LOOP = RATE  # samples: a sound of this length or more that is shorter than a window is taken for a loop
 HITS = 4  # hits looked at in each window
 KEEP = 12  # windows remembered per drum while a song streams by; twice as many at most at any time
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Window:
-    """Four seconds of the mix, zero-padded if the mix is shorter."""
+    """Four seconds of the mix; a shorter one is filled up, see `_filled`."""
 
     audio: np.ndarray  # float32 [1 or 2, WINDOW]
     start: int  # samples into the source
     hits: tuple[int, ...]  # samples into the window, best first
     likelihood: tuple[float, ...]  # of each hit to be this drum's, 0..1
     clarity: tuple[float, ...]  # of each hit, see `clarity`
+    period: int = WINDOW  # samples after which a loop that is shorter than a window begins again
 
     @property
     def mono(self) -> np.ndarray:
@@ -45,7 +47,7 @@ class Window:
     @property
     def time(self) -> float:
         """Seconds into the source of the best hit."""
-        return (self.start + (self.hits[0] if self.hits else 0)) / RATE
+        return (self.start + (self.hits[0] % self.period if self.hits else 0)) / RATE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,7 @@ def scan(blocks: Iterable[np.ndarray], drums: Sequence[str]) -> Scan:
         if audio.peak(mono) > SILENCE:
             shapes, sounding = shapes + features(picture), sounding + 1
         for drum in drums:
-            kept[drum].append(_judge(cut, mono, start, drum, picture, chances))
+            kept[drum].append(_judge(cut, mono, start, length, drum, picture, chances))
             if len(kept[drum]) >= 2 * KEEP:
                 kept[drum] = choose(kept[drum], KEEP)
     return Scan(windows=kept, samples=samples, peak=peak, features=shapes / max(1, sounding))
@@ -107,7 +109,13 @@ def clarity(picture: np.ndarray, hit: int, drum: str) -> float:
 
 
 def _judge(
-    cut: np.ndarray, mono: np.ndarray, start: int, drum: str, picture: np.ndarray, chances: np.ndarray
+    cut: np.ndarray,
+    mono: np.ndarray,
+    start: int,
+    length: int,
+    drum: str,
+    picture: np.ndarray,
+    chances: np.ndarray,
 ) -> Window:
     """A window [C, WINDOW] with its hits; silence has none."""
     hits = find_hits(mono, drum, HITS, chances) if audio.peak(mono) > SILENCE else []
@@ -117,6 +125,7 @@ def _judge(
         hits=tuple(hit.start for hit in hits),
         likelihood=tuple(hit.likelihood for hit in hits),
         clarity=tuple(clarity(picture, hit.start, drum) for hit in hits),
+        period=length if start == 0 else WINDOW,
     )
 
 
@@ -133,7 +142,16 @@ def _cut(blocks: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray, int]]:
     if lacking:
         held, start = np.concatenate([past[:, -lacking:], held], axis=1), start - lacking
     if held.shape[1]:
-        yield start, audio.fit_length(held, WINDOW).copy(), held.shape[1]
+        yield start, _filled(held), held.shape[1]
+
+
+def _filled(sound: np.ndarray) -> np.ndarray:
+    """[C, N] to [C, WINDOW]: repeated where N is LOOP or more, else padded with zeros.
+
+    Training knows no window whose end is empty, and a bar of drums is mostly there to be repeated.
+    """
+    times = -(-WINDOW // sound.shape[1]) if sound.shape[1] >= LOOP else 1
+    return audio.fit_length(np.tile(sound, (1, times)), WINDOW).copy()
 
 
 def _power(magnitudes: np.ndarray) -> float:

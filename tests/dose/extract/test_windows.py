@@ -1,5 +1,6 @@
 """The clearest places of a song are found, whatever its length, and memory does not grow with it."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -8,7 +9,7 @@ from extract_beat import drum_loop
 
 from dose.drums import DRUMS
 from dose.extract.spectrum import BANDS, FRAME, HOP, RANGES, bands, edges, in_range
-from dose.extract.windows import KEEP, STEP, WINDOW, Window, _cut, choose, clarity, scan
+from dose.extract.windows import KEEP, LOOP, STEP, WINDOW, Window, _cut, choose, clarity, scan
 
 RATE = 44100
 
@@ -54,13 +55,27 @@ def test_windows_cover_the_song_in_any_blocks(total, block):
     for start, window, length in cut:
         assert window.shape == (2, WINDOW)
         assert (window[:, :length] == song[:, start : start + length]).all()
-        assert not window[:, length:].any()
+        if length < LOOP:
+            assert not window[:, length:].any()
+        else:  # a loop: its beginning again
+            assert (window[:, length:][:, :length] == song[:, : WINDOW - length][:, :length]).all()
         covered[start : start + length] = True
     assert covered.all()
     assert cut[-1][0] + cut[-1][2] == total
     if total > WINDOW:
         assert all(length == WINDOW for _, _, length in cut)
         assert all(b[0] - a[0] <= STEP for a, b in itertools.pairwise(cut))
+
+
+def test_a_hit_of_a_repeated_loop_is_timed_within_it():
+    loop = drum_loop(1.5)
+    [window] = scan([loop], ("snare",)).windows["snare"]
+    assert window.period == loop.shape[1]
+    [padded] = scan([loop[:, : LOOP - 1]], ("snare",)).windows["snare"]
+    assert sum(window.clarity) > 2 * sum(padded.clarity)
+    assert 0 <= window.time < 1.5
+    later = dataclasses.replace(window, hits=(window.period + 4410,))
+    assert later.time == pytest.approx(0.1)
 
 
 def test_many_channels_become_one():
