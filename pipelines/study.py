@@ -114,6 +114,7 @@ def run_study(name: str, study: Study, drums: tuple[str, ...], wanted: list[str]
             files.write_json(OUT / name / f"{drum}.json", rows[drum])
             with files.atomic(OUT / name / f"{drum}.md") as beside:
                 beside.write_text(table(rows[drum]))
+            draw(rows[drum], f"{name}, {drum}", OUT / name / f"{drum}.png")
             print(_row(drum, label, rows[drum][label]), flush=True)
 
 
@@ -268,6 +269,31 @@ def _difference(row: dict[str, Any], name: str) -> str:
         return ""
     value, low, high = (row[f"{name}_minus_base{end}"] for end in ("", "_low", "_high"))
     return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+def draw(rows: dict[str, dict[str, Any]], title: str, path: Path) -> None:
+    """A line per variant: MSS of what is written and of the answer, with 95 % intervals."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 1 + 0.28 * len(rows)), layout="constrained")
+    for rule, colour, shift in (("written", "tab:gray", 0.12), ("answer", "tab:blue", -0.12)):
+        values = np.array(
+            [[row[f"mss_{rule}{end}"] for end in ("", "_low", "_high")] for row in rows.values()]
+        )
+        middle, low, high = values.T
+        place = np.arange(len(rows)) + shift
+        axes.errorbar(middle, place, xerr=(middle - low, high - middle), fmt="o", color=colour, label=rule)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.invert_yaxis()
+    axes.set(xlabel="MSS against the true one-shot, lower is better", title=title)
+    axes.legend()
+    axes.grid(axis="x", alpha=0.3)
+    with files.atomic(path) as beside:
+        figure.savefig(beside, format="png", dpi=110)
+    plt.close(figure)
 
 
 def _row(drum: str, label: str, row: dict[str, Any]) -> str:
