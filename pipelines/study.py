@@ -272,13 +272,14 @@ def _difference(row: dict[str, Any], name: str) -> str:
 
 
 def draw(rows: dict[str, dict[str, Any]], title: str, path: Path) -> None:
-    """A line per variant: MSS of what is written and of the answer, with 95 % intervals."""
+    """A line per variant: its MSS less base's, of what is written and of the answer, with 95 % intervals."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 1 + 0.28 * len(rows)), layout="constrained")
+    others = {label: row for label, row in rows.items() if label != BASE}
+    figure, axes = plt.subplots(figsize=(7, 1.2 + 0.28 * len(others)), layout="constrained")
     for rule, colour, shift in (("written", "tab:gray", 0.12), ("answer", "tab:blue", -0.12)):
         values = np.array(
             [[row[f"mss_{rule}{end}"] for end in ("", "_low", "_high")] for row in rows.values()]
@@ -286,9 +287,10 @@ def draw(rows: dict[str, dict[str, Any]], title: str, path: Path) -> None:
         middle, low, high = values.T
         place = np.arange(len(rows)) + shift
         axes.errorbar(middle, place, xerr=(middle - low, high - middle), fmt="o", color=colour, label=rule)
-    axes.set_yticks(range(len(rows)), rows)
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set_yticks(range(len(others)), others)
     axes.invert_yaxis()
-    axes.set(xlabel="MSS against the true one-shot, lower is better", title=title)
+    axes.set(xlabel="MSS against the true one-shot less base's; left is better", title=title)
     axes.legend()
     axes.grid(axis="x", alpha=0.3)
     with files.atomic(path) as beside:

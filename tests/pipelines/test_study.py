@@ -43,3 +43,14 @@ def test_estimates_are_paired_with_the_base():
     assert row["mss_answer_minus_base"] == pytest.approx(-0.1)
     assert row["mss_answer_minus_base_high"] < 0
     assert "mss_answer_minus_base" not in study._estimates(base, base)
+
+
+def test_a_study_is_drawn_from_its_first_row_on(tmp_path):
+    rng = np.random.default_rng(0)
+    scores = {f"{m}_{rule}": rng.normal(5, 3, 20) for m in study.JUDGED for rule in study.RULES}
+    rows = {study.BASE: study._estimates(scores, scores)}
+    study.draw(rows, "one", tmp_path / "one.png")
+    rows["other"] = study._estimates({name: v + 1 for name, v in scores.items()}, scores)
+    study.draw(rows, "two", tmp_path / "two.png")
+    sizes = [(tmp_path / f"{name}.png").read_bytes()[:8] for name in ("one", "two")]
+    assert sizes == [b"\x89PNG\r\n\x1a\n"] * 2
