@@ -39,10 +39,10 @@ class Excerpt:
     trust: float  # 0..1
 
 
-def freest(shot: np.ndarray, expected: np.ndarray, windows: Sequence[Window]) -> Excerpt | None:
-    """The hit of `windows` that is most like the picture `expected` [BANDS, T], placed so that it starts as
-    the draw `shot` [N] does; None where none is like it."""
-    wanted, best, least = _power(expected), None, DOUBTED
+def excerpts(shot: np.ndarray, expected: np.ndarray, windows: Sequence[Window]) -> list[Excerpt]:
+    """The hits of `windows` that are like the picture `expected` [BANDS, T], placed so that they start as the
+    draw `shot` [N] does; the one that stands the most free first."""
+    wanted, found = _power(expected), list[tuple[float, Excerpt]]()
     for window in windows:
         mono = np.pad(window.mono, (BEFORE + LEAD, LEAD + len(shot)))
         for hit, likelihood in zip(window.hits, window.likelihood, strict=True):
@@ -51,18 +51,18 @@ def freest(shot: np.ndarray, expected: np.ndarray, windows: Sequence[Window]) ->
             power = _seen(sound, expected.shape[1])
             level, misfit = _level(power, wanted)
             misfit -= LIKELY * likelihood
-            if misfit < least:
-                least = misfit
-                trust = float(np.clip((DOUBTED - misfit) / (DOUBTED - TRUSTED), 0, 1))
-                best = Excerpt(sound=sound / np.sqrt(level), power=power / level, trust=trust)
-    return best
+            if misfit < DOUBTED:
+                trust = min(1.0, (DOUBTED - misfit) / (DOUBTED - TRUSTED))
+                one = Excerpt(sound=sound / np.sqrt(level), power=power / level, trust=trust)
+                found.append((misfit, one))
+    return [one for _, one in sorted(found, key=lambda pair: pair[0])]
 
 
-def blended(shot: np.ndarray, expected: np.ndarray, excerpt: Excerpt | None) -> tuple[np.ndarray, float]:
+def blended(shot: np.ndarray, expected: np.ndarray, excerpt: Excerpt) -> tuple[np.ndarray, float]:
     """The draw [N] with as much of the excerpt as the picture `expected` [BANDS, T] lets through, and which
     share of its power that is, 0..1."""
     top = float(_seen(shot, expected.shape[1]).max(initial=0.0))
-    if excerpt is None or top == 0:
+    if top == 0:
         return shot, 0.0
     wanted = np.maximum(_power(expected) - SILENT, 0)
     mask = np.sqrt(np.clip(wanted / (excerpt.power + 1e-9), 0, 1))

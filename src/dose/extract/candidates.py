@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from dose.audio import RATE
-from dose.extract.blending import blended, freest
+from dose.extract.blending import blended, excerpts
 from dose.extract.finish import attack_start
 from dose.extract.shaping import shaped
 from dose.extract.spectrum import BANDS, HOP, bands, in_range
@@ -84,7 +84,8 @@ def answer(shots: np.ndarray, expected: np.ndarray | None, windows: Sequence[Win
     if expected is None:
         return shots[central(shots)]
     best = shaped(shots[int(costs(seen(shots, expected), expected).argmin())], expected)
-    return blended(best, expected, freest(best, expected, windows))[0]
+    free = excerpts(best, expected, windows)
+    return blended(best, expected, free[0])[0] if free else best
 
 
 def costs(pictures: np.ndarray, expected: np.ndarray) -> np.ndarray:

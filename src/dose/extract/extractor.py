@@ -18,7 +18,7 @@ from dose.drums import DRUMS, SHOT_SECONDS
 from dose.errors import AudioError, DoseError
 from dose.extract import candidates as ranking
 from dose.extract import confidence, windows
-from dose.extract.blending import blended, freest
+from dose.extract.blending import blended, excerpts
 from dose.extract.bundle import Bundle, default_bundle, open_bundle
 from dose.extract.finish import SILENT_PEAK, Finish, finish
 from dose.extract.kit import Hit, Kit
@@ -287,9 +287,10 @@ class Extractor:
             for i in sounding:
                 shots[i] = shaped(shots[i], expected)
             best = shots[sounding[int(scores.order[0])]]
-            excerpt = freest(best, expected, chosen) if self.search.blend else None
-            for i in sounding:
-                shots[i], borrowed[i] = blended(shots[i], expected, excerpt)
+            free = excerpts(best, expected, chosen) if self.search.blend else []
+            for rank, i in enumerate(scores.order) if free else ():  # other candidates borrow from other hits
+                which = sounding[int(i)]
+                shots[which], borrowed[which] = blended(shots[which], expected, free[rank % len(free)])
         return [
             Try(
                 shot=shots[sounding[i]],
