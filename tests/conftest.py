@@ -1,11 +1,19 @@
 """Fixtures that more than one room uses."""
 
+import os
 import shutil
 
 import pytest
 from servers import postgres  # noqa: F401 - a fixture
 
 from dose.tracking import Tracker
+
+
+def pytest_configure(config):
+    """Each worker of xdist compiles for itself: librosa's functions are kept on disk by numba, and in a fresh
+    environment two workers that compile the same one at once have crashed in what the other had half written."""
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        os.environ["NUMBA_CACHE_DIR"] = str(config.rootpath / ".pytest_cache" / f"numba-{worker}")
 
 
 @pytest.fixture(scope="session")
