@@ -10,8 +10,8 @@ from dose.tracking import Tracker
 
 
 def pytest_configure(config):
-    """Each worker of xdist compiles for itself: librosa's functions are kept on disk by numba, and in a fresh
-    environment two workers that compile the same one at once have crashed in what the other had half written."""
+    """Each worker of xdist compiles for itself: numba keeps librosa's functions on disk, and in a fresh
+    environment two workers that compiled the same one at once have crashed in what was half written."""
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         os.environ["NUMBA_CACHE_DIR"] = str(config.rootpath / ".pytest_cache" / f"numba-{worker}")
 
