@@ -267,8 +267,13 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
 def _difference(row: dict[str, Any], name: str) -> str:
     if f"{name}_minus_base" not in row:
         return ""
-    value, low, high = (row[f"{name}_minus_base{end}"] for end in ("", "_low", "_high"))
+    value, low, high = _less_base(row, name)
     return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+def _less_base(row: dict[str, Any], name: str) -> list[float]:
+    """A figure less base's, and the ends of the interval."""
+    return [row[f"{name}_minus_base{end}"] for end in ("", "_low", "_high")]
 
 
 def draw(rows: dict[str, dict[str, Any]], title: str, path: Path) -> None:
@@ -281,11 +286,9 @@ def draw(rows: dict[str, dict[str, Any]], title: str, path: Path) -> None:
     others = {label: row for label, row in rows.items() if label != BASE}
     figure, axes = plt.subplots(figsize=(7, 1.2 + 0.28 * len(others)), layout="constrained")
     for rule, colour, shift in (("written", "tab:gray", 0.12), ("answer", "tab:blue", -0.12)):
-        values = np.array(
-            [[row[f"mss_{rule}{end}"] for end in ("", "_low", "_high")] for row in rows.values()]
-        )
-        middle, low, high = values.T
-        place = np.arange(len(rows)) + shift
+        cells = [_less_base(row, f"mss_{rule}") for row in others.values()]
+        middle, low, high = np.array(cells).reshape(-1, 3).T
+        place = np.arange(len(others)) + shift
         axes.errorbar(middle, place, xerr=(middle - low, high - middle), fmt="o", color=colour, label=rule)
     axes.axvline(0, color="black", linewidth=1)
     axes.set_yticks(range(len(others)), others)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import yaml
+from matplotlib.axes import Axes
 
 from dose import config
 from dose.tokens.shards import Codes
@@ -45,12 +46,20 @@ def test_estimates_are_paired_with_the_base():
     assert "mss_answer_minus_base" not in study._estimates(base, base)
 
 
-def test_a_study_is_drawn_from_its_first_row_on(tmp_path):
+def test_a_study_is_drawn_from_its_first_row_on(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     scores = {f"{m}_{rule}": rng.normal(5, 3, 20) for m in study.JUDGED for rule in study.RULES}
     rows = {study.BASE: study._estimates(scores, scores)}
     study.draw(rows, "one", tmp_path / "one.png")
     rows["other"] = study._estimates({name: v + 1 for name, v in scores.items()}, scores)
+    drawn, errorbar = [], Axes.errorbar
+    monkeypatch.setattr(
+        Axes, "errorbar", lambda axes, x, y, **how: drawn.append((x, y)) or errorbar(axes, x, y, **how)
+    )
     study.draw(rows, "two", tmp_path / "two.png")
+    assert len(drawn) == 2  # one point each for what is written and what is given, at the one variant's line
+    for x, y in drawn:
+        assert x == pytest.approx([1])
+        assert np.round(y).tolist() == [0]
     sizes = [(tmp_path / f"{name}.png").read_bytes()[:8] for name in ("one", "two")]
     assert sizes == [b"\x89PNG\r\n\x1a\n"] * 2
