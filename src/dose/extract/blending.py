@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from dose.audio import RATE
 from dose.extract import shaping
@@ -48,7 +47,7 @@ def excerpts(shot: np.ndarray, expected: np.ndarray, windows: Sequence[Window]) 
         for hit, likelihood in zip(window.hits, window.likelihood, strict=True):
             around = mono[hit : hit + BEFORE + 2 * LEAD + len(shot)]
             sound = around[_place(around, shot) :][: len(shot)]
-            power = _seen(sound, expected.shape[1])
+            power = levels.shot_powers(sound[None], expected.shape[1])[0]
             level, misfit = _level(power, wanted)
             misfit -= LIKELY * likelihood
             if misfit < DOUBTED:
@@ -61,29 +60,21 @@ def excerpts(shot: np.ndarray, expected: np.ndarray, windows: Sequence[Window]) 
 def blended(shot: np.ndarray, expected: np.ndarray, excerpt: Excerpt) -> tuple[np.ndarray, float]:
     """The draw [N] with as much of the excerpt as the picture `expected` [BANDS, T] lets through, and which
     share of its power that is, 0..1."""
-    top = float(_seen(shot, expected.shape[1]).max(initial=0.0))
+    top = float(levels.shot_powers(shot[None], expected.shape[1]).max(initial=0.0))
     if top == 0:
         return shot, 0.0
     wanted = np.maximum(_power(expected) - SILENT, 0)
     mask = np.sqrt(np.clip(wanted / (excerpt.power + 1e-9), 0, 1))
-    draw, real = _spectrum(shot / np.sqrt(top)), _spectrum(excerpt.sound)
+    draw, real = shaping.spectrum(shot / np.sqrt(top)), shaping.spectrum(excerpt.sound)
     share = torch.from_numpy(shaping.on_grid(mask, draw.shape[1]).astype(np.float32))
     borrowed, kept = excerpt.trust * share**OPEN * real, (1 - excerpt.trust * share) * draw
-    out = torch.istft(borrowed + kept, shaping.SIZE, shaping.HOP, window=_window(), length=len(shot)).numpy()
-    out[: shaping.start(shot)] = 0
     own, others = (float(part.abs().square().sum()) for part in (borrowed, kept))
-    return out, own / (own + others)
+    return shaping.sound(borrowed + kept, shot), own / (own + others)
 
 
 def _power(picture: np.ndarray) -> np.ndarray:
     """Of what `levels.loudness` tells the root of the magnitude."""
     return np.maximum(picture, 0) ** 4
-
-
-def _seen(sound: np.ndarray, frames: int) -> np.ndarray:
-    """Band powers [BANDS, frames] of a sound [N]."""
-    padded = np.pad(sound, (0, max(0, frames * levels.HOP - len(sound))))
-    return levels.powers(padded[None])[0][:, :frames]
 
 
 def _place(around: np.ndarray, shot: np.ndarray) -> int:
@@ -116,12 +107,3 @@ def _level(power: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
     middle = float(ratio[order][np.searchsorted(so_far, so_far[-1] / 2)])
     off = np.minimum(np.abs(ratio - middle), MOST)
     return float(np.exp(middle)), float((off * weight).sum() / weight.sum())
-
-
-def _spectrum(sound: np.ndarray) -> Tensor:
-    x = torch.from_numpy(np.ascontiguousarray(sound, np.float32))
-    return torch.stft(x, shaping.SIZE, shaping.HOP, window=_window(), return_complex=True)
-
-
-def _window() -> Tensor:
-    return torch.hann_window(shaping.SIZE)

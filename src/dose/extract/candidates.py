@@ -9,10 +9,9 @@ import torch
 from dose.audio import RATE
 from dose.extract.blending import blended, excerpts
 from dose.extract.finish import attack_start
-from dose.extract.shaping import shaped
+from dose.extract.shaping import seen, shaped
 from dose.extract.spectrum import BANDS, HOP, bands, in_range
 from dose.extract.windows import Window
-from dose.tokens import levels
 
 SECONDS = {"kick": 0.2, "snare": 0.2, "hihat": 0.1}  # of a hit that are compared: later, other things sound
 SHIFTS = range(-2, 3)  # frames by which an onset may be misplaced
@@ -103,11 +102,6 @@ def costs(pictures: np.ndarray, expected: np.ndarray) -> np.ndarray:
 def distances(pictures: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """[n, BANDS, T] from the picture [BANDS, T]: mean squares [n]."""
     return np.square(pictures - expected).mean(axis=(1, 2))
-
-
-def seen(shots: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """The pictures of one-shots [n, N] in the units of what is expected, `levels.loudness`, [n, BANDS, T]."""
-    return levels.loudness(torch.from_numpy(levels.pictures(shots, expected.shape[1]))).numpy()
 
 
 def _envelope(picture: np.ndarray) -> np.ndarray:

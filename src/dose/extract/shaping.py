@@ -7,6 +7,7 @@ level, by no more than MOST. What lies before the attack stays silent.
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dose.audio import RATE
 from dose.tokens import levels
@@ -21,21 +22,31 @@ def shaped(shot: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """A one-shot [N] with the levels of the picture `expected` [BANDS, T], as far as MOST allows."""
     if not shot.any():
         return shot
-    seen = levels.loudness(torch.from_numpy(levels.pictures(shot[None], expected.shape[1]))).numpy()[0]
-    gain = ((np.maximum(expected, 0) + FLOOR) / (seen + FLOOR)) ** 2
+    gain = ((np.maximum(expected, 0) + FLOOR) / (seen(shot[None], expected)[0] + FLOOR)) ** 2
     logs = np.log(np.clip(gain, 1 / MOST, MOST))
+    parts = spectrum(shot)
+    each = torch.from_numpy(np.exp(on_grid(logs, parts.shape[1])).astype(np.float32))
+    return sound(parts * each, shot)
+
+
+def seen(shots: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """The pictures of one-shots [n, N] in the units of what is expected, `levels.loudness`, [n, BANDS, T]."""
+    return levels.loudness(torch.from_numpy(levels.pictures(shots, expected.shape[1]))).numpy()
+
+
+def spectrum(sound: np.ndarray) -> Tensor:
+    """[N] to [bins, columns], complex."""
+    x = torch.from_numpy(np.ascontiguousarray(sound, np.float32))
+    return torch.stft(x, SIZE, HOP, window=torch.hann_window(SIZE), return_complex=True)
+
+
+def sound(spectrum: Tensor, shot: np.ndarray) -> np.ndarray:
+    """The way back, silent where the one-shot [N] that it was made from has not begun."""
     window = torch.hann_window(SIZE)
-    spectrum = torch.stft(torch.from_numpy(shot), SIZE, HOP, window=window, return_complex=True)
-    each = torch.from_numpy(np.exp(on_grid(logs, spectrum.shape[1])).astype(np.float32))
-    out = torch.istft(spectrum * each, SIZE, HOP, window=window, length=len(shot)).numpy()
-    out[: start(shot)] = 0
-    return out
-
-
-def start(shot: np.ndarray) -> int:
-    """The sample at which a one-shot [N] begins."""
+    out: np.ndarray = torch.istft(spectrum, SIZE, HOP, window=window, length=len(shot)).numpy()
     loud = np.abs(shot)
-    return int(np.argmax(loud > START * loud.max(initial=0.0)))
+    out[: int(np.argmax(loud > START * loud.max(initial=0.0)))] = 0
+    return out
 
 
 def on_grid(values: np.ndarray, columns: int) -> np.ndarray:

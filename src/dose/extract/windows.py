@@ -125,7 +125,7 @@ def _judge(
         hits=tuple(hit.start for hit in hits),
         likelihood=tuple(hit.likelihood for hit in hits),
         clarity=tuple(clarity(picture, hit.start, drum) for hit in hits),
-        period=length if start == 0 else WINDOW,
+        period=length,
     )
 
 

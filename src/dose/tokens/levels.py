@@ -54,8 +54,13 @@ def heard(
 
 def pictures(shots: np.ndarray, frames: int) -> np.ndarray:
     """One-shots [n, N] to int64 [n, BANDS, frames], 0..TOP: levels under each one's loudest."""
-    power = powers(np.pad(shots, ((0, 0), (0, max(0, frames * HOP - shots.shape[1])))))[:, :, :frames]
+    power = shot_powers(shots, frames)
     return _levels(power, power.max(axis=(1, 2), keepdims=True))
+
+
+def shot_powers(shots: np.ndarray, frames: int) -> np.ndarray:
+    """One-shots [n, N] to band powers [n, BANDS, frames], silent past their end."""
+    return powers(np.pad(shots, ((0, 0), (0, max(0, frames * HOP - shots.shape[1])))))[:, :, :frames]
 
 
 def loudness(levels: Tensor) -> Tensor:

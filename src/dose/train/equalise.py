@@ -31,7 +31,7 @@ def equalised(prompt: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _moved(levels: Tensor, curve: Tensor) -> Tensor:
-    moved = torch.where(levels > 0, levels + curve, 0)
-    return (moved + TOP - moved.amax(dim=(1, 2), keepdim=True)).round().clamp(0, TOP).to(levels.dtype) * (
-        levels > 0
-    )
+    sounding = levels > 0
+    moved = torch.where(sounding, levels + curve, 0)
+    moved = moved + TOP - moved.amax(dim=(1, 2), keepdim=True)
+    return torch.where(sounding, moved.round().clamp(0, TOP), 0).to(levels.dtype)

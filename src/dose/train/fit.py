@@ -218,7 +218,11 @@ class _Run:
         """The training loss of a batch."""
         logits, rows, seen = self._logits(batch)
         loss = training_loss(logits, rows, self.mask, self.config.onset_weight)
-        return loss if seen is None or not self.config.picture_weight else loss + self._weigh(seen)
+        return (
+            loss
+            if seen is None or not self.config.picture_weight
+            else loss + self.config.picture_weight * seen
+        )
 
     def _heard(self, batch: Batch) -> Tensor:
         """The part of it that is the listener's, on equalised pairs."""
@@ -227,10 +231,7 @@ class _Run:
         prompt, true = equalised(batch.prompt.to(self.device), batch.picture.to(self.device))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
             _, picture = self.forward(prompt, None, drum)
-        return self._weigh(picture_loss(picture, loudness(true)))
-
-    def _weigh(self, seen: Tensor) -> Tensor:
-        return self.config.picture_weight * seen
+        return self.config.picture_weight * picture_loss(picture, loudness(true))
 
     def _sync_only_if(self, last: bool) -> contextlib.AbstractContextManager[Any]:
         if self.world == 1 or last:

@@ -5,7 +5,7 @@ import pytest
 
 from dose.audio import RATE
 from dose.extract.blending import blended, excerpts
-from dose.extract.candidates import seen
+from dose.extract.shaping import seen
 from dose.extract.windows import WINDOW, Window
 
 DECAY = np.exp(-np.arange(RATE) / (0.06 * RATE))

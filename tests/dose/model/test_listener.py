@@ -19,6 +19,10 @@ MODEL = ModelConfig(
     layers=1, width=32, heads=2, codebooks=3, entries=20, frames=8, excerpts=2, aligned="levels",
     positions="rotary",
 )  # fmt: skip
+CONFIG = FitConfig(
+    model=MODEL, prompt="levels", steps=60, batch=16, lr=3e-3, warmup=5, evaluate_every=60,
+    evaluate_items=32, picture_weight=4.0, precision="fp32",
+)  # fmt: skip
 PROMPT = (levels.FEATURES, 2 * (levels.LEAD + 6))
 
 
@@ -30,6 +34,13 @@ def pairs(n: int, seed: int) -> Pairs:
     prompts[np.arange(n), band] = pictures[np.arange(n), band] = levels.TOP
     shots = np.broadcast_to((band % 20)[:, None, None], (n, 3, 8)).astype(np.uint16)
     return Pairs([Codes([prompts])], [Codes([shots])], [Codes([pictures])])
+
+
+def data() -> FitData:
+    return FitData(
+        train=pairs(256, 0), val=pairs(32, 1), codec_id="c", data_id="d",
+        prompt={"kind": "levels", "hits": 2, "seconds": 0.07},
+    )  # fmt: skip
 
 
 def test_excerpts_may_come_in_any_order():
@@ -56,29 +67,14 @@ def test_generating_says_what_teacher_forcing_finds_most_likely():
 
 
 def test_it_learns_what_the_one_shot_looks_like(tmp_path):
-    data = FitData(
-        train=pairs(256, 0), val=pairs(32, 1), codec_id="c", data_id="d",
-        prompt={"kind": "levels", "hits": 2, "seconds": 0.07},
-    )  # fmt: skip
-    config = FitConfig(
-        model=MODEL, prompt="levels", steps=60, batch=16, lr=3e-3, warmup=5, evaluate_every=60,
-        evaluate_items=32, picture_weight=4.0, precision="fp32",
-    )  # fmt: skip
-    learnt = fit(config, data, tmp_path / "with").metrics
-    without = fit(dataclasses.replace(config, picture_weight=0.0), data, tmp_path / "without").metrics
+    learnt = fit(CONFIG, data(), tmp_path / "with").metrics
+    without = fit(dataclasses.replace(CONFIG, picture_weight=0.0), data(), tmp_path / "without").metrics
     assert learnt["val/picture_loss"] < 0.5 < without["val/picture_loss"]
 
 
 def test_the_listener_may_learn_first(tmp_path):
-    data = FitData(
-        train=pairs(256, 0), val=pairs(32, 1), codec_id="c", data_id="d",
-        prompt={"kind": "levels", "hits": 2, "seconds": 0.07},
-    )  # fmt: skip
-    config = FitConfig(
-        model=MODEL, prompt="levels", steps=60, listen_steps=40, batch=16, lr=3e-3, warmup=5,
-        evaluate_every=20, evaluate_items=32, picture_weight=4.0, precision="fp32",
-    )  # fmt: skip
-    history = fit(config, data, tmp_path / "whole").history
+    config = dataclasses.replace(CONFIG, listen_steps=40, evaluate_every=20)
+    history = fit(config, data(), tmp_path / "whole").history
     codes, seen = ([h[name] for h in history] for name in ("val/loss", "val/picture_loss"))
     assert seen[1] < 0.6 < seen[0]
     assert abs(codes[0] - codes[1]) < 0.05 < codes[1] - codes[2]  # until then nothing that says codes learns
@@ -91,8 +87,8 @@ def test_the_listener_may_learn_first(tmp_path):
             raise Killed
 
     with pytest.raises(Killed):
-        fit(config, data, tmp_path / "killed", stop)
-    again = fit(config, data, tmp_path / "killed").history
+        fit(config, data(), tmp_path / "killed", stop)
+    again = fit(config, data(), tmp_path / "killed").history
     for one, other in zip(history, again, strict=True):
         assert all(one[name] == other[name] for name in one if name != "train/pairs_per_s")
 
