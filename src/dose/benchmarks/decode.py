@@ -18,7 +18,9 @@ from torch import Tensor
 
 from dose.model import reference
 from dose.model.decode import generate
-from dose.model.engine import Engine, Precision
+from dose import compute
+from dose.compute import DecodingPrecision
+from dose.model.engine import Engine
 from dose.model.transformer import Dose, ModelConfig, parameter_count
 from dose.tokens import layout
 
@@ -55,8 +57,8 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
         "rows": model.config.rows,
     }
     figures["authors_s"] = authors_seconds(model, prompt)
-    precisions: tuple[Precision, ...] = (
-        ("fp32", "bf16") if args.device == "cuda" else ("fp32", "bf16", "int8")
+    precisions: tuple[DecodingPrecision, ...] = (
+        ("fp32", "bf16") if args.device == "cuda" else ("fp32", "bf16", "fp16", "int8")
     )
     engines = {p: Engine(model, p) for p in precisions}
     rows = generate(engines["fp32"], prompt)

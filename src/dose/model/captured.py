@@ -20,11 +20,11 @@ def static_step(engine: Engine, x: Tensor, cache: Cache, place: Tensor) -> Tenso
 
     Leaves `cache.length` alone.
     """
-    seen = (torch.arange(cache.keys.shape[3], device=x.device) <= place)[None]  # [1, rows]
+    seen = (torch.arange(cache.kv.shape[4], device=x.device) <= place)[None]  # [1, rows]
     rotation = None if cache.rotation is None else cache.rotation.index_select(1, place)
     for i, layer in enumerate(engine.few):
-        q, k, v = engine.qkv(layer, x, rotation)
-        keys, values = cache.keys[i].index_copy_(2, place, k), cache.values[i].index_copy_(2, place, v)
+        q, kv = engine.qkv(layer, x, rotation)
+        keys, values = cache.layers[i].index_copy_(3, place, kv)
         x = engine.finish(layer, x, F.scaled_dot_product_attention(q, keys, values, attn_mask=seen))
     return engine.logits(x)
 
@@ -35,8 +35,8 @@ class CapturedStep:
     @torch.inference_mode()
     def __init__(self, engine: Engine, cache: Cache) -> None:
         self.cache = cache
-        device = cache.keys.device
-        self.x = torch.zeros(cache.keys.shape[1], 1, engine.config.width, device=device)
+        device = cache.kv.device
+        self.x = torch.zeros(cache.kv.shape[2], 1, engine.config.width, device=device)
         self.place = torch.full((1,), cache.length, device=device)
         beside = torch.cuda.Stream()
         beside.wait_stream(torch.cuda.current_stream())

@@ -108,7 +108,7 @@ class _Run:
 
     def _stepper(self, cache: Cache) -> Callable[[Tensor], Tensor]:
         """One embedded row per lane [lanes, 1, d] to its logits [lanes, K, V]."""
-        if cache.keys.is_cuda:
+        if cache.kv.is_cuda:
             return CapturedStep(self.engine, cache)
         return lambda x: self.engine.step(x, cache)
 
