@@ -29,12 +29,10 @@ def find_bundle() -> Path:
 
 
 def load_extractor(folder: Path) -> Any:
-    """The extractor that the lab scores, on a GPU where there is one."""
-    import torch
-
+    """The extractor that the stage `evaluate` scores, on a GPU where there is one."""
     from dose.extract.extractor import Extractor
 
-    return Extractor.load(folder, device="cuda" if torch.cuda.is_available() else "cpu")
+    return Extractor.load(folder)
 
 
 def stamp(folder: Path) -> tuple[Any, ...]:

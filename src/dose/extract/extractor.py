@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dose import audio
+from dose import audio, compute
 from dose.audio import RATE
 from dose.codec import Codec, load_codec
 from dose.codec.codec import check_same
@@ -87,13 +87,31 @@ class Extractor:
 
     @classmethod
     def load(
-        cls, folder: Path | str | None = None, *, device: str = "cpu", search: Search | None = None
+        cls,
+        folder: Path | str | None = None,
+        *,
+        device: str = "auto",
+        precision: compute.DecodingPrecision = "auto",
+        search: Search | None = None,
     ) -> "Extractor":
-        """Opens a bundle (the default one if none is named). Raises as `open_bundle` does."""
+        """Opens a bundle (the default one if none is named).
+
+        `device` and `precision` as in `dose.compute`: auto takes a GPU where there is one, and the number format
+        that decodes fastest here. Raises as `open_bundle` does, and ConfigError for what this machine lacks.
+        """
+        search = search or Search()
         bundle = open_bundle(folder or default_bundle())
         codec = load_codec(bundle.codec)
-        voices = {drum: _voice(bundle, codec, drum, device) for drum in bundle.drums}
-        return cls(bundle, codec, voices, search or Search())
+        on = str(compute.device(device))
+        voices = {
+            drum: _voice(bundle, codec, drum, on, precision, search.pool) for drum in bundle.drums
+        }
+        return cls(bundle, codec, voices, search)
+
+    @property
+    def threads(self) -> int:
+        """Torch's threads while an extraction is at work, as measured for these models; 0 leaves them."""
+        return max((voice.engine.choice.threads for voice in self.voices.values()), default=0)
 
     @property
     def drums(self) -> tuple[str, ...]:
@@ -160,14 +178,15 @@ class Extractor:
         for drum in drums:
             self.voice(drum)
         tell = progress or (lambda fraction, stage: None)
-        tell(0.0, "listen")
-        heard = windows.scan(blocks, drums)
-        _check_heard(heard, name)
-        hits = {}
-        for i, drum in enumerate(drums):
-            tell(LISTENING + (1 - LISTENING) * i / len(drums), drum)
-            hits[drum] = self._search(heard.windows[drum], drum, candidates, seed)
-        tell(1.0, "done")
+        with compute.limited_threads(self.threads):
+            tell(0.0, "listen")
+            heard = windows.scan(blocks, drums)
+            _check_heard(heard, name)
+            hits = {}
+            for i, drum in enumerate(drums):
+                tell(LISTENING + (1 - LISTENING) * i / len(drums), drum)
+                hits[drum] = self._search(heard.windows[drum], drum, candidates, seed)
+            tell(1.0, "done")
         return Kit(
             hits=hits,
             seconds=heard.samples / RATE,
@@ -201,9 +220,9 @@ class Extractor:
         heard = [windows.scan([mix], (drum,)).windows[drum] if self.search.blend else [] for mix in whole]
         return np.stack([ranking.answer(*one) for one in zip(each, seen, heard, strict=True)])
 
-    def prompt(self, mono: np.ndarray, drum: str) -> Tensor:
-        """What the drum's model is shown of a window [N]: codes [1, K, P]."""
-        codes = prompt_codes(self.codec, mono, drum, self.voice(drum).prompt)
+    def prompt(self, mono: np.ndarray, drum: str, chances: np.ndarray | None = None) -> Tensor:
+        """What the drum's model is shown of a window [N]: codes [1, K, P]. `chances` as for `find_hits`."""
+        codes = prompt_codes(self.codec, mono, drum, self.voice(drum).prompt, chances)
         return torch.as_tensor(codes, dtype=torch.long)[None]
 
     def expected(self, drum: str, prompts: Tensor) -> np.ndarray | None:
@@ -236,7 +255,8 @@ class Extractor:
         For calibration: the confidence is fitted to these features.
         """
         heard = windows.scan([np.atleast_2d(mix)], (drum,))
-        return self._tries(windows.choose(heard.windows[drum], self.search.windows), drum, candidates, seed)
+        chosen = windows.choose(heard.windows[drum], self.search.windows)
+        return self._tries(chosen, drum, self.search.tries(candidates), seed, finished=None)
 
     def presence(self, mix: np.ndarray, drums: Sequence[str]) -> dict[str, np.ndarray]:
         """What is known of whether drums are in a mix [C, N] at 44.1 kHz, without a try: see `of_windows`."""
@@ -245,7 +265,8 @@ class Extractor:
 
     def _search(self, heard: Sequence[Window], drum: str, candidates: int, seed: int) -> tuple[Hit, ...]:
         """The best `candidates` hits of one drum."""
-        tries = self._tries(windows.choose(heard, self.search.windows), drum, candidates, seed)
+        chosen = windows.choose(heard, self.search.windows)
+        tries = self._tries(chosen, drum, self.search.tries(candidates), seed, finished=candidates)
         if not tries:
             return ()
         parts = self.calibration.get(drum, confidence.UNCALIBRATED)
@@ -268,10 +289,15 @@ class Extractor:
             for i, one in enumerate(tries[:candidates])
         )
 
-    def _tries(self, chosen: Sequence[Window], drum: str, candidates: int, seed: int) -> list[Try]:
-        """Windows and draws in one batch of the model, ranked; those that made no sound are left out."""
-        count = self.search.tries(candidates)
-        prompts = torch.cat([self.prompt(window.mono, drum) for window in chosen])
+    def _tries(
+        self, chosen: Sequence[Window], drum: str, count: int, seed: int, *, finished: int | None
+    ) -> list[Try]:
+        """`count` samples from the windows in one batch of the model, ranked; silent ones are left out.
+
+        Only the `finished` best ones (None: all) are spectrally matched and blended: the others are there for
+        what they say about the best.
+        """
+        prompts = torch.cat([self.prompt(window.mono, drum, window.likelihoods) for window in chosen])
         turn = [i % len(chosen) for i in range(count)]
         rules = [self._rule(seed, i) for i in range(count)]
         shots = self.sample(drum, prompts[turn], rules)
@@ -284,13 +310,12 @@ class Extractor:
         features = confidence.features(scores, chosen)
         borrowed = np.zeros(count)
         if expected is not None:
-            for i in sounding:
+            ranked = [sounding[int(i)] for i in scores.order[:finished]]
+            for i in ranked:
                 shots[i] = shaped(shots[i], expected)
-            best = shots[sounding[int(scores.order[0])]]
-            free = excerpts(best, expected, chosen) if self.search.blend else []
-            for rank, i in enumerate(scores.order) if free else ():  # other candidates borrow from other hits
-                which = sounding[int(i)]
-                shots[which], borrowed[which] = blended(shots[which], expected, free[rank % len(free)])
+            free = excerpts(shots[ranked[0]], expected, chosen) if self.search.blend else []
+            for rank, i in enumerate(ranked) if free else ():  # other candidates borrow from other hits
+                shots[i], borrowed[i] = blended(shots[i], expected, free[rank % len(free)])
         return [
             Try(
                 shot=shots[sounding[i]],
@@ -320,13 +345,15 @@ class Extractor:
         return out
 
 
-def _voice(bundle: Bundle, codec: Codec, drum: str, device: str) -> Voice:
+def _voice(
+    bundle: Bundle, codec: Codec, drum: str, device: str, precision: compute.DecodingPrecision, batch: int
+) -> Voice:
     loaded = checkpoint.load(bundle.checkpoint(drum), device)
     check_same(codec.id, loaded.meta["codec_id"], f"The {drum} model's codes")
     where = f"{bundle.checkpoint(drum) / 'model.json'}: prompt"
     shared = loaded.model.config.drums
     return Voice(
-        engine=Engine(loaded.model),
+        engine=Engine(loaded.model, precision, batch=batch),
         prompt=parse(PromptConfig, loaded.meta["prompt"], where),
         drum=shared.index(drum) if shared else None,
     )

@@ -29,6 +29,7 @@ class Window:
     hits: tuple[int, ...]  # samples into the window, best first
     likelihood: tuple[float, ...]  # of each hit to be this drum's, 0..1
     clarity: tuple[float, ...]  # of each hit, see `clarity`
+    likelihoods: np.ndarray | None = None  # [drums, T] of the whole window, as `find_hits` takes them
     period: int = WINDOW  # samples after which a loop that is shorter than a window begins again
 
     @property
@@ -125,6 +126,7 @@ def _judge(
         hits=tuple(hit.start for hit in hits),
         likelihood=tuple(hit.likelihood for hit in hits),
         clarity=tuple(clarity(picture, hit.start, drum) for hit in hits),
+        likelihoods=chances,
         period=length,
     )
 

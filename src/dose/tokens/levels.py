@@ -82,7 +82,9 @@ def _spectrum(x: Tensor, size: int) -> Tensor:
     window = torch.hann_window(size)
     padded = torch.nn.functional.pad(x, (side, side))
     spectrum = torch.stft(padded, size, HOP, window=window, center=False, return_complex=True)
-    return spectrum.abs().square()[:, :, : x.shape[1] // HOP] / window.square().sum()
+    spectrum = spectrum[:, :, : x.shape[1] // HOP]
+    power = spectrum.real.square() + spectrum.imag.square()  # `abs` would take a root, to be squared again
+    return power / window.square().sum()
 
 
 @functools.cache

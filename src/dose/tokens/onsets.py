@@ -79,7 +79,8 @@ def band_levels(mix: Tensor) -> Tensor:
             pad_mode="constant",
             return_complex=True,
         )
-        parts.append(_band_matrix(window, edges) @ spectrum.abs().square())
+        power = spectrum.real.square() + spectrum.imag.square()  # `abs` would take a root
+        parts.append(_band_matrix(window, edges) @ power)
     energy = torch.cat(parts, dim=1)
     floor = 1e-4 * energy.mean(dim=2, keepdim=True) + 1e-9
     level = torch.log(energy + floor)

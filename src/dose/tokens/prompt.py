@@ -47,12 +47,14 @@ class PromptConfig:
         return -(-self.samples // levels.HOP)
 
 
-def prompt_codes(codec: Codec, mix: np.ndarray, drum: str, config: PromptConfig) -> np.ndarray:
+def prompt_codes(
+    codec: Codec, mix: np.ndarray, drum: str, config: PromptConfig, chances: np.ndarray | None = None
+) -> np.ndarray:
     """What a model of `drum` is shown of mix [N] (mono, 44.1 kHz, 4 s or less): codes int64 [K, P], or levels
-    [FEATURES, P]."""
+    [FEATURES, P]. `chances` are the mix's `likelihoods`, for callers that have them."""
     if config.kind == "mix":
         return _encode(codec, audio.fit_length(mix, MIX)[None])[0]
-    hits = find_hits(mix, drum, config.hits)
+    hits = find_hits(mix, drum, config.hits, chances)
     if config.kind == "levels":
         return _levels(mix, hits, config, np.zeros(config.hits, np.int64))
     return join(_encode(codec, excerpts(mix, [h.start for h in hits], config)))

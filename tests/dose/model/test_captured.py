@@ -37,7 +37,7 @@ def test_the_static_step_is_the_step(name, precision):
         expected = engine.step(x, growing)
         tolerance = 1e-4 if precision == "fp32" else 0.03 * expected.abs().max()
         torch.testing.assert_close(said, expected, rtol=1e-4, atol=float(tolerance))
-    assert torch.equal(static.keys[..., :14, :] != 0, growing.keys[..., :14, :] != 0)
+    assert torch.equal(static.kv[..., :14, :] != 0, growing.kv[..., :14, :] != 0)
 
 
 @pytest.mark.gpu

@@ -7,7 +7,7 @@ import torch
 
 from dose.model.decode import generate
 from dose.model.engine import Engine
-from dose.model.sampling import Chooser, Sampling
+from dose.model.sampling import Sampling, draw
 from dose.model.transformer import Dose, ModelConfig
 from dose.tokens import layout
 
@@ -206,24 +206,39 @@ def test_a_shared_model_wants_to_know_the_drum() -> None:
 
 
 @pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
-def test_what_top_k_and_top_p_leave_equals_a_slow_cut(scale: float) -> None:
-    rules = [
+@pytest.mark.parametrize(
+    "rule",
+    [
         Sampling(temperature=1.0, top_p=0.95),
-        Sampling(temperature=1.0, top_k=5),
+        Sampling(temperature=0.7, top_k=5),
         Sampling(temperature=1.0, top_k=50, top_p=0.5),
-        Sampling(temperature=1.0, top_p=0.99),
-    ]
-    logits = scale * torch.randn(4, 3, 200, generator=torch.Generator().manual_seed(0))
-    cut = Chooser(rules)._cut(logits)
-    for request, rule in enumerate(rules):
-        for book in range(3):
-            values = logits[request, book]
-            likely = values.sort(descending=True).indices[: rule.top_k or None]
-            chances = values[likely].softmax(dim=0)
-            kept, total = set(), 0.0
-            for index, chance in zip(likely.tolist(), chances.tolist(), strict=True):
-                if total >= rule.top_p:
-                    break
-                kept.add(index)
-                total += chance
-            assert set(cut[request, book].isfinite().nonzero()[:, 0].tolist()) == kept
+        Sampling(temperature=2.0),
+    ],
+    ids=str,
+)
+def test_codes_are_drawn_as_often_as_a_slow_cut_leaves_them_probability(scale: float, rule: Sampling) -> None:
+    """Evenly spaced numbers in place of random ones: each code comes as often as its probability says, +-1."""
+    numbers, v = 4000, 60
+    logits = scale * torch.randn(v, generator=torch.Generator().manual_seed(0))
+    uniform = (torch.arange(numbers) + 0.5)[:, None, None] / numbers
+    tokens = draw(logits.expand(numbers, 1, v), [rule] * numbers, uniform)[:, 0]
+
+    chances = (logits.double() / rule.temperature).softmax(dim=0)
+    likely = chances.sort(descending=True).indices[: rule.top_k or None].tolist()
+    among = chances[likely].sum()
+    kept, total = [], 0.0
+    for index in likely:
+        if total >= rule.top_p:
+            break
+        kept.append(index)
+        total += float(chances[index] / among)
+    expected = torch.zeros(v).double()
+    expected[kept] = numbers * chances[kept] / chances[kept].sum()
+    assert (tokens.bincount(minlength=v) - expected).abs().max() <= 1
+
+
+def test_a_code_of_no_probability_is_never_drawn() -> None:
+    logits = torch.full((2, 1, 4), -torch.inf)
+    logits[:, 0, 2] = 0.0
+    tokens = draw(logits, [Sampling(temperature=1.0)] * 2, torch.tensor([0.0, 0.99999994])[:, None, None])
+    assert tokens.tolist() == [[2], [2]]
