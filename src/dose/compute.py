@@ -237,36 +237,52 @@ def _read_cache() -> dict[str, Any]:
 
 # Threads
 
-_lock = threading.Lock()
-_limits: list[int] = []  # of the blocks of `limited_threads` that are at work
-_before = 0
+
+class _Limit:
+    """One number of threads for the whole process, as torch and BLAS have it, and who asked for it."""
+
+    def __init__(self) -> None:
+        self.lock, self.users, self.before = threading.Lock(), 0, 0
+        self.blas: Any = None
+
+    def enter(self, count: int) -> None:
+        import threadpoolctl
+        import torch
+
+        with self.lock:
+            if not self.users:
+                self.before = torch.get_num_threads()
+                self.blas = threadpoolctl.threadpool_limits(limits=count, user_api="blas")
+            self.users += 1
+            torch.set_num_threads(count)
+
+    def leave(self) -> None:
+        import torch
+
+        with self.lock:
+            self.users -= 1
+            if not self.users:
+                torch.set_num_threads(self.before)
+                self.blas.restore_original_limits()
+
+
+_limit = _Limit()
 
 
 @contextlib.contextmanager
 def limited_threads(count: int) -> Iterator[None]:
-    """Torch's threads within the block; 0 leaves them as they are, and so does a set OMP_NUM_THREADS.
+    """Threads of torch and of numpy's BLAS within the block; 0 leaves them, and so does a set OMP_NUM_THREADS.
 
-    Torch has one number for the whole process. So the first block to begin sets it, and the last one to end
-    gives back what was there before.
+    The first of several blocks at once sets them, the last one to end gives back what was there before.
     """
-    global _before
     if count < 1 or "OMP_NUM_THREADS" in os.environ:
         yield
         return
-    import torch
-
-    with _lock:
-        if not _limits:
-            _before = torch.get_num_threads()
-        _limits.append(count)
-        torch.set_num_threads(count)
+    _limit.enter(count)
     try:
         yield
     finally:
-        with _lock:
-            _limits.remove(count)
-            if not _limits:
-                torch.set_num_threads(_before)
+        _limit.leave()
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ reported, and one outbox keeps the order.
 
 import json
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from dose import files
 from dose.sweep.config import SweepConfig
+from dose.sweep.progress import SweepBar
 from dose.sweep.table import Trial, best_row, draw_curves, trial_name
 from dose.sweep.trial import EXAMPLES
 from dose.tracking import Outbox
@@ -39,9 +41,9 @@ class Recorder:
         self.folder, self.outbox, self.tags = folder, outbox, tags
         self.began = time.monotonic()
         self.continues: str | None = None  # while a twin runs: the trial that it goes on with
-        self.bar = tqdm(
-            total=config.most_trials * config.fit.steps, desc=f"sweep {drum}", unit="step", mininterval=1
-        )
+        total = config.most_trials * config.fit.steps
+        # Where there is no terminal (CI, a log file) a line every ten seconds is enough.
+        self.bar = SweepBar(f"sweep {drum}", total, 0.5 if sys.stderr.isatty() else 10.0)
         _open[sweep_id] = self
 
     def close(self) -> None:
@@ -52,6 +54,7 @@ class Recorder:
 
     def start(self, trial: Any) -> None:
         name, hyper = self._id(trial), dict(trial.config)
+        self.bar.started(trial.trial_id)
         if self._card(name).get("status") != "RUNNING":
             self._write(name, hyper=hyper, status="RUNNING", stopped="", error="")
         self.outbox.open(
@@ -67,10 +70,9 @@ class Recorder:
             return
         name, step = self._id(trial), int(result["step"])
         row = {k: float(v) for k, v in result.items() if "/" in k and not k.startswith("config/")}
-        before = self.rows(name)
         _append(self.folder / name / "rows.jsonl", json.dumps({"step": step, **row}))
         self.outbox.metrics(self._key(name), step, row)
-        self.bar.update(max(0, step - max((r["step"] for r in before), default=0)))
+        self.bar.reached(trial.trial_id, step)
 
     def checkpoint(self, trial: Any, checkpoint: Any) -> None:
         """Takes the new listening examples out of it before Tune replaces it by the next."""
@@ -87,6 +89,7 @@ class Recorder:
             self.start(trial)
         rows, place = self.rows(name), self.folder / name
         steps = max((int(r["step"]) for r in rows), default=0)
+        self.bar.ended(trial.trial_id, self.config.fit.steps)
         stopped = why_stopped(self.config, steps, time.monotonic() - self.began, error)
         self._write(name, status="FAILED" if error else "FINISHED", stopped=stopped, error=error)
         key = self._key(name)
@@ -115,6 +118,7 @@ class Recorder:
         if _type(checkpoint, "config.json") == pyarrow.fs.FileType.File:
             _fetch(checkpoint, "config.json", place / "config.json")
             self.outbox.artifacts(key, place / "config.json")
+        self.outbox.tags(key, _compute_tags(place / "best"))
         digest = files.hash_json({p.name: files.sha256(p) for p in (place / "best").iterdir()})
         self.outbox.model(
             key, f"dose-{self.drum}", place / "best", {"dose.hash": digest, "dose.drum": self.drum}
@@ -216,6 +220,12 @@ def why_stopped(config: SweepConfig, steps: int, seconds: float, error: str) -> 
     if steps >= config.fit.steps:
         return "done"
     return "time" if 0 < 60 * config.minutes <= seconds else config.scheduler
+
+
+def _compute_tags(best: Path) -> dict[str, str]:
+    """On what, and in which number format, the trial trained: see `dose.compute`."""
+    made = files.read_json(best / "model.json")["meta"].get("compute", {})
+    return {f"dose.{name}": str(value) for name, value in made.items()}
 
 
 def _last_failure(trial: Any) -> str:

@@ -175,6 +175,7 @@ class _Sweep:
         same = [t for t in recorder.trials() if t.hyper == hyper and t.score is not None]
         if same and same[0].steps >= best.steps:
             return same[0]
+        recorder.bar.expect(best.steps - (same[0].steps if same else 0))
         self._search(recorder, "twin", hyper, best.steps, same[0].id if same else None)
         return next(t for t in recorder.trials() if t.hyper == hyper and t.score is not None)
 

@@ -33,6 +33,7 @@ class DrumTask:
         import torch.distributed as dist
 
         from dose.sweep.listen import Listener
+        from dose.sweep.progress import step_writer
         from dose.train.data import open_data
         from dose.train.fit import fit
 
@@ -49,7 +50,7 @@ class DrumTask:
             dist.barrier()  # the others read what the first one prepared
         device = f"cuda:{rank}" if torch.cuda.is_available() else "cpu"
         meta = {**self.meta, "drum": self.drum, "hyper": hyper}
-        fit(config, data, out, report, listener, device=device, meta=meta)
+        fit(config, data, out, report, listener, device=device, meta=meta, tick=step_writer())
 
     def _prepare(self, hyper: dict[str, Any], out: Path, config: Any, data: Any) -> None:
         files.write_json(out / "config.json", {"hyper": hyper, "fit": config})

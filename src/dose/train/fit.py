@@ -7,18 +7,20 @@ torch.distributed initialised by the caller the same function trains on all proc
 
 import contextlib
 import dataclasses
+import logging
 import shutil
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from dose import files
+from dose import compute, files
+from dose.errors import ConfigError
 from dose.model import checkpoint
 from dose.model.listener import picture_loss
 from dose.model.loss import Losses, Region, losses, onset_mask, training_loss
@@ -29,6 +31,8 @@ from dose.tokens.shards import PromptKind
 from dose.train import optim, state
 from dose.train.data import Batch, FitData, Pairs, batches
 from dose.train.equalise import equalised
+
+log = logging.getLogger(__name__)
 
 Metrics = dict[str, float]
 Report = Callable[[int, Metrics], None]
@@ -56,7 +60,7 @@ class FitConfig:
     picture_weight: float = 0.0  # of the error in what the one-shot is taken to look like, for `levels`
     prompt_dropout: float = 0.0  # part of the pairs trained with an empty prompt, for guidance
     from_vectors: bool = False  # start embeddings and head from what the codec's codes sound like
-    precision: Literal["fp32", "bf16"] = "bf16"
+    precision: compute.Precision = "auto"  # number format: auto takes what is faster on this machine
     compile: bool = False
     evaluate_every: int = 250  # steps; also the distance between saved states
     evaluate_items: int = 128  # validation pairs per evaluation
@@ -100,15 +104,43 @@ def fit(
     *,
     device: str | None = None,
     meta: dict[str, Any] | None = None,
+    tick: Callable[[int], None] | None = None,
 ) -> FitResult:
     """Trains to `config.steps`, going on from `out` if it holds a run of the same params and data.
 
     `report(step, metrics)` is called after each evaluation, when the state is on disk. `evaluate(model,
-    step)` adds the caller's own validation metrics. `meta` goes into the checkpoints. What a run of other
+    step)` adds the caller's own validation metrics, `tick(step)` hears of every step. `meta` goes into the
+    checkpoints. What a run of other
     params left in `out` is removed first. Raises ValueError when the model and the data do not fit together.
     """
     with torch.random.fork_rng(devices=[]):
-        return _Run(config, data, Path(out), report, evaluate, device, meta or {}).finish()
+        run = _Run(config, data, Path(out), report, evaluate, device, meta or {}, tick or (lambda step: None))
+        return run.finish()
+
+
+def choose_format(wanted: compute.Precision, device: torch.device, config: FitConfig) -> compute.Choice:
+    """fp32 or bf16 for training steps of this size, by a feed-forward layer's forward and backward pass."""
+    rows = min(512, config.batch * config.model.rows)  # beyond, the rate no longer changes
+    width = config.model.width
+    up, down = (torch.full(s, 0.01, requires_grad=True) for s in ((4 * width, width), (width, 4 * width)))
+
+    def prepare(number_format: compute.Format) -> compute.Work:
+        x = torch.ones(rows, width)
+
+        def step() -> None:
+            with torch.autocast("cpu", torch.bfloat16, enabled=number_format == "bf16"):
+                y = nn.functional.linear(nn.functional.gelu(nn.functional.linear(x, up)), down)
+            y.sum().backward()
+
+        return step
+
+    return compute.choose(
+        wanted,
+        device,
+        f"training, rows {rows}, width {width}",
+        {f: lambda f=f: prepare(f) for f in ("fp32", "bf16")},  # type: ignore[misc]
+        flop=3 * 2 * rows * 8 * width * width,  # 3: forward, and backward twice
+    )
 
 
 def params_hash(config: FitConfig, data: FitData) -> str:
@@ -126,11 +158,12 @@ class _Run:
         evaluate: Evaluate | None,
         device: str | None,
         meta: dict[str, Any],
+        tick: Callable[[int], None],
     ) -> None:
         _check_fit(config, data)
         self.config, self.data, self.out, self.report, self.evaluate = config, data, out, report, evaluate
-        self.meta = meta
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.meta, self.tick = meta, tick
+        self.device = compute.device(device or "auto")
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         torch.manual_seed(config.seed)
         self.model = Dose(config.model)
@@ -146,10 +179,32 @@ class _Run:
             for name in (state.FOLDER, "best", "last"):
                 shutil.rmtree(out / name, ignore_errors=True)
         self.progress = progress or state.Progress()
+        self.compute = self._choose_format()
         self.mask = onset_mask(
             config.model.rows, config.model.codebooks, config.onset_region, config.model.pattern
         ).to(self.device)
         self.forward: Callable[..., Tensor] = self._wrapped()
+
+    def _choose_format(self) -> compute.Choice:
+        """The number format of the whole run: chosen at its first start, by its first process."""
+        wanted = self.progress.precision or self.config.precision
+        try:
+            choice = choose_format(wanted, self.device, self.config)  # type: ignore[arg-type]
+        except ConfigError:  # it began on another kind of machine
+            if wanted == self.config.precision:
+                raise
+            choice = choose_format(self.config.precision, self.device, self.config)
+        if self.world > 1:
+            shared = [choice]
+            dist.broadcast_object_list(shared, src=0)
+            choice = shared[0]
+        if self.progress.precision != choice.format:
+            log.info("training in %s", choice.sentence)
+        self.progress.precision = choice.format
+        return choice
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute.format == "bf16")
 
     def _wrapped(self) -> nn.Module:
         model: nn.Module = _Answer(self.model)
@@ -182,6 +237,7 @@ class _Run:
         while self.progress.step < self.config.steps and not self.progress.stopped:
             loss += self._step(stream)
             step = self.progress.step = self.progress.step + 1
+            self.tick(step)
             if step % self.config.evaluate_every == 0 or step == self.config.steps:
                 seconds = time.monotonic() - began
                 pairs = (step - since) * self.config.batch * self.config.accumulate * self.world
@@ -229,7 +285,7 @@ class _Run:
         assert batch.picture is not None  # pairs of levels have one
         drum = None if batch.drum is None else batch.drum.to(self.device)
         prompt, true = equalised(batch.prompt.to(self.device), batch.picture.to(self.device))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+        with self._autocast():
             _, picture = self.forward(prompt, None, drum)
         return self.config.picture_weight * picture_loss(picture, loudness(true))
 
@@ -248,7 +304,7 @@ class _Run:
             dropped = torch.rand(len(prompt)) < self.config.prompt_dropout
             prompt = torch.where(dropped[:, None, None].to(self.device), -1, prompt)
         forward = self.forward if self.model.training else self.model.answer
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+        with self._autocast():
             logits, picture = forward(prompt, rows[:, :-1], drum)
         if picture is None or batch.picture is None:
             return logits, rows, None
@@ -328,6 +384,11 @@ class _Run:
             "steps": self.progress.step,
             "pairs_seen": self.progress.step * self.config.batch * self.config.accumulate * self.world,
             "fit": dataclasses.asdict(self.config),
+            "compute": {
+                "precision": self.compute.format,
+                "chosen": self.compute.sentence,
+                "device": compute.machine() if self.device.type == "cpu" else torch.cuda.get_device_name(),
+            },
             "metrics": metrics,
         }
 

@@ -22,6 +22,7 @@ class Progress:
     best: float | None = None  # lowest validation loss so far
     best_step: int = 0
     stopped: bool = False  # ended early, for want of progress
+    precision: str = ""  # the number format that the run began with and keeps; "": not begun
     history: list[dict[str, float]] = dataclasses.field(default_factory=list)
 
 

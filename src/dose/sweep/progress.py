@@ -1,0 +1,93 @@
+"""Steps of running trials on their way from the workers to the driver's progress bar.
+
+Tune hears of a trial only when it reports an evaluation, which may take minutes. In between, each trial leaves
+its step in the cluster's key-value store, from which the driver's bar reads it every second.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+from tqdm import tqdm
+
+SECONDS = 1.0  # between two updates
+
+
+def step_writer() -> Callable[[int], None]:
+    """For a trial's process: call it with each step. Does nothing outside of a Ray Tune trial."""
+    from ray import tune
+    from ray.experimental import internal_kv
+
+    trial = tune.get_context().get_trial_id() if internal_kv._internal_kv_initialized() else None
+    last = 0.0
+
+    def write(step: int) -> None:
+        nonlocal last
+        if trial is not None and (now := time.monotonic()) - last >= SECONDS:
+            last = now
+            internal_kv._internal_kv_put(_key(trial), str(step).encode(), overwrite=True)
+
+    return write
+
+
+class SweepBar:
+    """One bar for all trials of a sweep, in training steps, with the time that is left."""
+
+    def __init__(self, describe: str, total: int, wait: float) -> None:
+        self.bar = tqdm(total=total, desc=describe, unit="step", mininterval=wait)
+        self._steps: dict[str, int] = {}
+        self._running: set[str] = set()
+        self._lock, self._closed = threading.Lock(), threading.Event()
+        threading.Thread(target=self._follow, name="sweep progress", daemon=True).start()
+
+    def expect(self, steps: int) -> None:
+        """More steps than the search's, as those of the winner's trial without onset loss."""
+        with self._lock:
+            self.bar.total += steps
+
+    def started(self, trial: str) -> None:
+        with self._lock:
+            self._running.add(trial)
+
+    def reached(self, trial: str, step: int) -> None:
+        """Books a step; a trial that goes on from an earlier state never moves the bar back."""
+        with self._lock:
+            self._steps[trial] = max(step, self._steps.get(trial, 0))
+            self.bar.update(sum(self._steps.values()) - self.bar.n)
+
+    def ended(self, trial: str, planned: int) -> None:
+        """A trial that was stopped early takes its remaining steps off the total."""
+        with self._lock:
+            self._running.discard(trial)
+            self.bar.total = max(self.bar.n, self.bar.total - max(0, planned - self._steps.get(trial, 0)))
+            self.bar.refresh()
+
+    def close(self) -> None:
+        self._closed.set()
+        with self._lock:
+            self.bar.close()
+
+    def _follow(self) -> None:
+        while not self._closed.wait(SECONDS):
+            for trial in sorted(self._running):
+                step = read_step(trial)
+                if step is not None and not self._closed.is_set():
+                    self.reached(trial, step)
+            with self._lock:
+                if not self._closed.is_set():
+                    self.bar.set_postfix_str(f"{len(self._running)} running", refresh=True)
+
+
+def read_step(trial: str) -> int | None:
+    """The last step that a trial has told; None where it told nothing, or no Ray is running."""
+    from ray.experimental import internal_kv
+
+    try:
+        told = internal_kv._internal_kv_get(_key(trial)) if internal_kv._internal_kv_initialized() else None
+    except Exception:  # Ray shuts down while we ask, in an exception of no public type; a bar is not worth more
+        return None
+    return int(told) if told else None
+
+
+def _key(trial: str) -> bytes:
+    return f"dose/step/{trial}".encode()
