@@ -22,6 +22,7 @@ COMMANDS = (
     "registry",
     "retrain",
     "bundle",
+    "info",
     "extract",
 )
 

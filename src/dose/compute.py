@@ -1,8 +1,8 @@
 """Device, threads and number format: chosen once, by measuring, and asked by training, decoding and codecs.
 
-Which format is fastest cannot be read off flags: a CPU without bf16 instructions reports bf16 as supported and
-emulates it, 6 to 13 times slower than fp32. So whoever computes gives its own operations in each format as
-candidates, and these run for some milliseconds on the shapes at hand. The rates are kept per machine in a
+Which format is fastest cannot be read off flags: a CPU without bf16 instructions reports bf16 as supported
+and emulates it, 6 to 13 times slower than fp32. So whoever computes gives its own operations in each format
+as candidates, and these run for some milliseconds on the shapes at hand. The rates are kept per machine in a
 cache file: they are measured once, and runs on one machine agree. An explicit format is taken as it is, or
 refused with a list of what the device has.
 """
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Weights and activations in float32; both in bfloat16; weights in half precision with float32 activations;
-# weights of 8 bits with one scale per output. The last two are for decoding on a CPU, where reading the weights
-# takes the time.
+# weights of 8 bits with one scale per output. The last two are for decoding on a CPU, where reading the
+# weights takes the time.
 Format = Literal["fp32", "bf16", "fp16", "int8"]
 Precision = Literal["auto", "fp32", "bf16"]  # of training and of convolutions
 DecodingPrecision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
@@ -193,7 +193,8 @@ def _measure(candidates: Mapping[Format, Prepare], flop: float, threads: bool) -
 
 
 def _seconds(work: Work) -> float:
-    """The fastest of the runs that fit into PROBE_SECONDS after one to warm up; that one, if it is far too slow."""
+    """The fastest of the runs that fit into PROBE_SECONDS after one to warm up; that one, if it is far too
+    slow."""
     began = since = time.perf_counter()
     work()
     best = time.perf_counter() - began
@@ -271,7 +272,8 @@ _limit = _Limit()
 
 @contextlib.contextmanager
 def limited_threads(count: int) -> Iterator[None]:
-    """Threads of torch and of numpy's BLAS within the block; 0 leaves them, and so does a set OMP_NUM_THREADS.
+    """Threads of torch and of numpy's BLAS within the block; 0 leaves them, and so does a set
+    OMP_NUM_THREADS.
 
     The first of several blocks at once sets them, the last one to end gives back what was there before.
     """

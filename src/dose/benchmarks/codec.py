@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dose import audio
+from dose import audio, compute
 from dose.audio import RATE
 from dose.codec import Codec, load_codec
 from dose.codec.store import BUNDLED
@@ -304,16 +304,16 @@ def use(codec: Codec, kits: dict[str, list[np.ndarray]]) -> list[dict[str, float
     return out
 
 
-def time_dac(seconds: float) -> dict[str, float]:
+def time_dac(seconds: float) -> dict[str, Any]:
     """A DAC of the official size with random weights: upstream's way, ours, and ours with a bf16 decoder."""
     from dose.codec.dac import dac_random, with_path
 
     plain = dac_random(0, path="plain")
     x = 0.1 * torch.randn(1, 1, int(seconds * RATE), generator=torch.Generator().manual_seed(0))
     codes = plain.encode(x)
-    ours, half = with_path(plain, "fast"), with_path(plain, "bf16")
+    ours, half = with_path(plain, "fast", "fp32"), with_path(plain, "fast", "bf16")
     agree = float((ours.encode(x) == codes).double().mean())
-    took = {
+    took: dict[str, Any] = {
         "encode_plain_s": _best(lambda: plain.encode(x), 2),
         "encode_fast_s": _best(lambda: ours.encode(x), 2),
         "decode_plain_s": _best(lambda: plain.decode(codes), 2),
@@ -326,6 +326,8 @@ def time_dac(seconds: float) -> dict[str, float]:
         "encode_ratio": took["encode_plain_s"] / took["encode_fast_s"],
         "decode_ratio": took["decode_plain_s"] / took["decode_fast_s"],
         "decode_bf16_ratio": took["decode_plain_s"] / took["decode_bf16_s"],
+        "decode_auto": with_path(plain, "fast").choice.format,
+        "machine": compute.machine(),
     }
 
 
@@ -366,6 +368,7 @@ def table(figures: dict[str, Any]) -> str:
             f"{t['encode_plain_s']:.2f} s upstream's way, {t['encode_fast_s']:.2f} s ours "
             f"({t['encode_ratio']:.2f} x, {t['codes_equal']:.1%} of codes equal); decode "
             f"{t['decode_plain_s']:.2f} s, {t['decode_fast_s']:.2f} s ({t['decode_ratio']:.2f} x), "
-            f"bf16 {t['decode_bf16_s']:.2f} s ({t['decode_bf16_ratio']:.2f} x).",
+            f"bf16 {t['decode_bf16_s']:.2f} s ({t['decode_bf16_ratio']:.2f} x); "
+            f"auto takes {t['decode_auto']} on {t['machine']}.",
         ]
     return "\n".join(lines)

@@ -124,8 +124,9 @@ class _Job:
     def extractor(self) -> "Extractor":
         """Loaded when the first readable mix asks for it: a mistyped name is answered at once."""
         if self._extractor is None:
-            # The collector walks torch's hundred thousand objects some ten times while they are loaded and once
-            # more at the exit, for nothing: 0.5 s of 1.5 s. They stay for good, so they are left out of it.
+            # The collector walks torch's hundred thousand objects some ten times while they are loaded and
+            # once more at the exit, for nothing: 0.5 s of 1.5 s. They stay for good, so they are left out of
+            # it.
             gc.disable()
             from dose.extract.extractor import Extractor, Search
 

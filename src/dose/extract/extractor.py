@@ -96,16 +96,15 @@ class Extractor:
     ) -> "Extractor":
         """Opens a bundle (the default one if none is named).
 
-        `device` and `precision` as in `dose.compute`: auto takes a GPU where there is one, and the number format
-        that decodes fastest here. Raises as `open_bundle` does, and ConfigError for what this machine lacks.
+        `device` and `precision` as in `dose.compute`: auto takes a GPU where there is one, and the number
+        format that decodes fastest here. Raises as `open_bundle` does, and ConfigError for what this machine
+        lacks.
         """
         search = search or Search()
         bundle = open_bundle(folder or default_bundle())
         codec = load_codec(bundle.codec)
         on = str(compute.device(device))
-        voices = {
-            drum: _voice(bundle, codec, drum, on, precision, search.pool) for drum in bundle.drums
-        }
+        voices = {drum: _voice(bundle, codec, drum, on, precision, search.pool) for drum in bundle.drums}
         return cls(bundle, codec, voices, search)
 
     @property

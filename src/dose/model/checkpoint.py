@@ -55,8 +55,7 @@ def load(folder: Path | str, device: str = "cpu") -> Checkpoint:
         raise MissingInputError(f"{path} is missing; fetch or make the model again.")
     if files.sha256(path) != card["weights"]["sha256"]:
         raise IntegrityError(f"{path} is not the file that {CARD} was written for; fetch or make it again.")
-    config = strict.parse(ModelConfig, card["config"], f"{folder / CARD}: config")
-    model = Dose(config)
+    model = Dose(read_config(folder))
     state = safetensors.torch.load_file(path)
     _check_names(model, state, path)
     try:
@@ -77,6 +76,11 @@ def read_card(folder: Path | str) -> dict[str, Any]:
     if set(card["weights"]) != {"sha256", "format"}:
         raise ConfigError(f"{path}: weights must hold exactly sha256 and format.")
     return card
+
+
+def read_config(folder: Path | str) -> ModelConfig:
+    """A model's sizes and switches, without loading its weights. Raises as `load` does."""
+    return strict.parse(ModelConfig, read_card(folder)["config"], f"{Path(folder) / CARD}: config")
 
 
 def _check_names(model: Dose, state: dict[str, torch.Tensor], path: Path) -> None:

@@ -1,8 +1,9 @@
 """The transformer once more, for decoding: a static key-value cache and weights packed for small batches.
 
-`Dose.trunk` is the definition; this repeats it in two pieces, `prefill` for the prompt and `step` for one time
-step per request. A step reads every weight once and multiplies little, so the bytes of the weights decide on a
-CPU: formats with smaller weights (see `dose.compute`) are faster there although their products are not.
+`Dose.trunk` is the definition; this repeats it in two pieces, `prefill` for the prompt and `step` for one
+time step per request. A step reads every weight once and multiplies little, so the bytes of the weights
+decide on a CPU: formats with smaller weights (see `dose.compute`) are faster there although their products
+are not.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ from dose.compute import DecodingPrecision, Format
 from dose.model.transformer import Block, Dose, ModelConfig, rotations
 
 Linear = Callable[[Tensor], Tensor]
-PROBE_WEIGHTS = 32 << 20  # in a probe at most: 128 MB in fp32, so that a large model's weights miss the caches
+PROBE_WEIGHTS = 32 << 20  # in a probe at most: 128 MB in fp32, so that a large model's miss the caches
 PROBE_ROWS = 256  # of a prompt
 
 
@@ -65,7 +66,8 @@ class Engine:
         self.device = model.head.weight.device
         self.choice = choose(precision, self.device, c, batch)
         self.precision = self.choice.format
-        # What fp16 and int8 weights leave open, attention and the prompt, runs in what is fastest for products.
+        # What fp16 and int8 weights leave open, attention and the prompt, runs in what is fastest for
+        # products.
         self.dtype = _dtype(
             self.precision
             if self.precision in ("fp32", "bf16")
@@ -184,7 +186,8 @@ def attend(q: Tensor, kv: Tensor, length: int) -> Tensor:
 
 
 def linear(weight: Tensor, bias: Tensor, number_format: Format, activations: torch.dtype) -> Linear:
-    """The layer as a function of `activations` [.., in], giving the same type; weight [out, in], bias [out]."""
+    """The layer as a function of `activations` [.., in], giving the same type; weight [out, in], bias
+    [out]."""
     weight, bias = weight.detach(), bias.detach()
     if number_format in ("fp32", "bf16"):
         weight, bias = weight.to(activations), bias.to(activations)
@@ -206,7 +209,8 @@ def linear(weight: Tensor, bias: Tensor, number_format: Format, activations: tor
 
 
 def _fp16(weight: Tensor, bias: Tensor) -> Any:
-    """Weights in half precision, packed for FBGEMM. RuntimeError where the CPU or torch has no such kernels."""
+    """Weights in half precision, packed for FBGEMM. RuntimeError where the CPU or torch has no such
+    kernels."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch moves its quantised operators elsewhere; they are still there
         return torch.ops.quantized.linear_prepack_fp16(weight.float().contiguous(), bias.float())

@@ -58,7 +58,9 @@ class Chooser:
     def _uniform(self, codebooks: int) -> Tensor:
         """The next random numbers, [B, K, 1]."""
         if not self.drawn.shape[1]:
-            self.drawn = torch.stack([torch.rand(self.AHEAD, codebooks, generator=g) for g in self.generators])
+            self.drawn = torch.stack(
+                [torch.rand(self.AHEAD, codebooks, generator=g) for g in self.generators]
+            )
         now, self.drawn = self.drawn[:, 0], self.drawn[:, 1:]
         return now[..., None]
 
@@ -66,8 +68,8 @@ class Chooser:
 def draw(logits: Tensor, samplings: Sequence[Sampling], uniform: Tensor) -> Tensor:
     """Inverse transform sampling among the codes that top-k and then top-p keep.
 
-    Logits [B, K, V] and numbers in 0..1 [B, K, 1] to tokens [B, K]: a code is drawn for a share of the numbers
-    that equals its probability.
+    Logits [B, K, V] and numbers in 0..1 [B, K, 1] to tokens [B, K]: a code is drawn for a share of the
+    numbers that equals its probability.
     """
 
     def each(name: str) -> Tensor:

@@ -1,7 +1,7 @@
 """Steps of running trials on their way from the workers to the driver's progress bar.
 
-Tune hears of a trial only when it reports an evaluation, which may take minutes. In between, each trial leaves
-its step in the cluster's key-value store, from which the driver's bar reads it every second.
+Tune hears of a trial only when it reports an evaluation, which may take minutes. In between, each trial
+leaves its step in the cluster's key-value store, from which the driver's bar reads it every second.
 """
 
 import threading
@@ -84,7 +84,7 @@ def read_step(trial: str) -> int | None:
 
     try:
         told = internal_kv._internal_kv_get(_key(trial)) if internal_kv._internal_kv_initialized() else None
-    except Exception:  # Ray shuts down while we ask, in an exception of no public type; a bar is not worth more
+    except Exception:  # of no public type: Ray is shutting down, which the bar need not survive
         return None
     return int(told) if told else None
 

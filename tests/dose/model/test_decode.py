@@ -217,7 +217,8 @@ def test_a_shared_model_wants_to_know_the_drum() -> None:
     ids=str,
 )
 def test_codes_are_drawn_as_often_as_a_slow_cut_leaves_them_probability(scale: float, rule: Sampling) -> None:
-    """Evenly spaced numbers in place of random ones: each code comes as often as its probability says, +-1."""
+    """Evenly spaced numbers in place of random ones: each code comes as often as its probability says,
+    +-1."""
     numbers, v = 4000, 60
     logits = scale * torch.randn(v, generator=torch.Generator().manual_seed(0))
     uniform = (torch.arange(numbers) + 0.5)[:, None, None] / numbers
