@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 
 import pytest
 from servers import postgres  # noqa: F401 - a fixture
@@ -10,6 +11,16 @@ from dose.tracking import Tracker
 
 
 def pytest_configure(config):
+    """Rates that one run measured on a busy machine must not decide for the user, nor for the next run."""
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="dose-tests-")
+    _own_numba_cache(config)
+
+
+def pytest_unconfigure(config):
+    shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+
+
+def _own_numba_cache(config):
     """Each worker of xdist compiles for itself: numba keeps librosa's functions on disk, and in a fresh
     environment two workers that compiled the same one at once have crashed in what was half written."""
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):

@@ -239,52 +239,48 @@ def _read_cache() -> dict[str, Any]:
 # Threads
 
 
-class _Limit:
-    """One number of threads for the whole process, as torch and BLAS have it, and who asked for it."""
+class _BlasLimit:
+    """numpy's BLAS has one number of threads for the whole process: who asked first sets it, who leaves last
+    gives back what was there before. (OpenBLAS takes a larger number from the main thread only: elsewhere it
+    stays at the smaller one.)"""
 
     def __init__(self) -> None:
-        self.lock, self.users, self.before = threading.Lock(), 0, 0
-        self.blas: Any = None
+        self.lock, self.users = threading.Lock(), 0
+        self.limits: Any = None
 
     def enter(self, count: int) -> None:
         import threadpoolctl
-        import torch
 
         with self.lock:
             if not self.users:
-                self.before = torch.get_num_threads()
-                self.blas = threadpoolctl.threadpool_limits(limits=count, user_api="blas")
+                self.limits = threadpoolctl.threadpool_limits(limits=count, user_api="blas")
             self.users += 1
-            torch.set_num_threads(count)
 
     def leave(self) -> None:
-        import torch
-
         with self.lock:
             self.users -= 1
             if not self.users:
-                torch.set_num_threads(self.before)
-                self.blas.restore_original_limits()
+                self.limits.restore_original_limits()
 
 
-_limit = _Limit()
+_blas = _BlasLimit()
 
 
 @contextlib.contextmanager
 def limited_threads(count: int) -> Iterator[None]:
-    """Threads of torch and of numpy's BLAS within the block; 0 leaves them, and so does a set
-    OMP_NUM_THREADS.
+    """Threads that torch (for the calling thread) and numpy's BLAS use within the block.
 
-    The first of several blocks at once sets them, the last one to end gives back what was there before.
+    0 leaves them as they are, and so does a number that OMP_NUM_THREADS sets from outside.
     """
     if count < 1 or "OMP_NUM_THREADS" in os.environ:
         yield
         return
-    _limit.enter(count)
+    _blas.enter(count)
     try:
-        yield
+        with _torch_threads(count):
+            yield
     finally:
-        _limit.leave()
+        _blas.leave()
 
 
 @contextlib.contextmanager

@@ -36,7 +36,7 @@ class SweepBar:
     def __init__(self, describe: str, total: int, wait: float) -> None:
         self.bar = tqdm(total=total, desc=describe, unit="step", mininterval=wait)
         self._steps: dict[str, int] = {}
-        self._running: set[str] = set()
+        self._running: dict[str, str] = {}  # Tune's id of a trial -> its name here
         self._lock, self._closed = threading.Lock(), threading.Event()
         threading.Thread(target=self._follow, name="sweep progress", daemon=True).start()
 
@@ -45,21 +45,21 @@ class SweepBar:
         with self._lock:
             self.bar.total += steps
 
-    def started(self, trial: str) -> None:
+    def started(self, tune_id: str, name: str) -> None:
         with self._lock:
-            self._running.add(trial)
+            self._running[tune_id] = name
 
-    def reached(self, trial: str, step: int) -> None:
+    def reached(self, name: str, step: int) -> None:
         """Books a step; a trial that goes on from an earlier state never moves the bar back."""
         with self._lock:
-            self._steps[trial] = max(step, self._steps.get(trial, 0))
+            self._steps[name] = max(step, self._steps.get(name, 0))
             self.bar.update(sum(self._steps.values()) - self.bar.n)
 
-    def ended(self, trial: str, planned: int) -> None:
+    def ended(self, tune_id: str, planned: int) -> None:
         """A trial that was stopped early takes its remaining steps off the total."""
         with self._lock:
-            self._running.discard(trial)
-            self.bar.total = max(self.bar.n, self.bar.total - max(0, planned - self._steps.get(trial, 0)))
+            done = self._steps.get(self._running.pop(tune_id, ""), 0)
+            self.bar.total = max(self.bar.n, self.bar.total - max(0, planned - done))
             self.bar.refresh()
 
     def close(self) -> None:
@@ -69,10 +69,10 @@ class SweepBar:
 
     def _follow(self) -> None:
         while not self._closed.wait(SECONDS):
-            for trial in sorted(self._running):
-                step = read_step(trial)
+            for tune_id, name in list(self._running.items()):
+                step = read_step(tune_id)
                 if step is not None and not self._closed.is_set():
-                    self.reached(trial, step)
+                    self.reached(name, step)
             with self._lock:
                 if not self._closed.is_set():
                     self.bar.set_postfix_str(f"{len(self._running)} running", refresh=True)

@@ -54,7 +54,7 @@ class Recorder:
 
     def start(self, trial: Any) -> None:
         name, hyper = self._id(trial), dict(trial.config)
-        self.bar.started(trial.trial_id)
+        self.bar.started(trial.trial_id, name)
         if self._card(name).get("status") != "RUNNING":
             self._write(name, hyper=hyper, status="RUNNING", stopped="", error="")
         self.outbox.open(
@@ -72,7 +72,7 @@ class Recorder:
         row = {k: float(v) for k, v in result.items() if "/" in k and not k.startswith("config/")}
         _append(self.folder / name / "rows.jsonl", json.dumps({"step": step, **row}))
         self.outbox.metrics(self._key(name), step, row)
-        self.bar.reached(trial.trial_id, step)
+        self.bar.reached(name, step)
 
     def checkpoint(self, trial: Any, checkpoint: Any) -> None:
         """Takes the new listening examples out of it before Tune replaces it by the next."""

@@ -10,6 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from dose import compute
 from dose.model import checkpoint
 from dose.model.transformer import ModelConfig
 from dose.tokens.shards import Codes
@@ -263,3 +264,43 @@ def test_the_average_is_the_recursion_and_swaps_back():
     torch.testing.assert_close(model.weight.detach(), wanted)
     average.swap(model)
     assert torch.equal(model.weight.detach(), own)
+
+
+def test_bf16_learns_what_fp32_learns(tmp_path):
+    """Both formats that `auto` may take: their losses stay together, and are not the same numbers."""
+    curves = {}
+    for precision in ("fp32", "bf16"):
+        config = dataclasses.replace(FIT, precision=precision, steps=40, evaluate_every=10)
+        curves[precision] = np.array(
+            [h["val/loss"] for h in fit(config, data(), tmp_path / precision).history]
+        )
+    assert (curves["fp32"] != curves["bf16"]).all()
+    np.testing.assert_allclose(curves["bf16"], curves["fp32"], rtol=0.02)
+
+
+@pytest.mark.parametrize("faster", ["fp32", "bf16"])
+def test_auto_trains_in_the_measured_format_and_a_resumed_run_keeps_it(tmp_path, monkeypatch, faster):
+    def measure(candidates, flop, threads):
+        return {"fp32": 1.0, "bf16": 0.1} | {faster: 10.0}
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(compute, "_measure", measure)
+    auto = dataclasses.replace(FIT, precision="auto")
+    explicit = fit(dataclasses.replace(FIT, precision=faster), data(), tmp_path / "explicit")
+
+    def kill(step: int, metrics: dict[str, float]) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        fit(auto, data(), tmp_path / "auto", kill)
+    monkeypatch.setattr(compute, "_cached", lambda what, measure: {"fp32": 1.0, "bf16": 1.0})
+    resumed = fit(auto, data(), tmp_path / "auto")
+    assert curve(resumed.history) == curve(explicit.history)
+    made = checkpoint.read_card(resumed.best)["meta"]["compute"]
+    assert made["precision"] == faster
+
+
+def test_every_step_is_told(tmp_path):
+    steps = []
+    fit(FIT, data(), tmp_path, tick=steps.append)
+    assert steps == list(range(1, FIT.steps + 1))
