@@ -21,7 +21,7 @@ from torch import Tensor
 
 from dose import compute
 from dose.model import reference
-from dose.model.decode import generate
+from dose.model.decode import generate, teacher_forced
 from dose.model.engine import Engine
 from dose.model.transformer import Dose, ModelConfig, parameter_count
 from dose.tokens import layout
@@ -130,18 +130,10 @@ def measure(engines: dict[int, Engine], args: argparse.Namespace, authors: float
     return out
 
 
-@torch.inference_mode()
 def agreement(engine: Engine, prompt: Tensor, rows: Tensor) -> float:
-    """Led along `rows` (fp32's): the part of the cells where this engine's first choice is the same."""
-    seen = engine.model.read_prompt(prompt.to(engine.device))
-    cache = engine.cache(1, seen.rows.shape[1], rows.shape[1])
-    logits = engine.prefill(seen.rows, cache, slice(None))
-    same = []
-    for s in range(rows.shape[1]):
-        same.append((logits.argmax(-1).cpu() == rows[:, s]).float().mean())
-        if s + 1 < rows.shape[1]:
-            logits = engine.step(engine.model.embed_rows(rows[:, s : s + 1].to(engine.device)), cache)
-    return float(torch.stack(same).mean())
+    """Led along `rows` (fp32's): the part of the tokens where this engine's first choice is the same."""
+    logits = teacher_forced(engine, prompt, rows)
+    return float((logits.argmax(-1).cpu() == rows).float().mean())
 
 
 def kit(authors: float, say: float) -> dict[str, Any]:

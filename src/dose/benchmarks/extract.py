@@ -1,11 +1,17 @@
-"""Time and memory of extraction: a 4 s loop cold and warm, a long song, and what further candidates cost."""
+"""Time and memory of extraction: a 4 s loop cold, warm and beside other work, a song, more candidates."""
 
 import argparse
+import contextlib
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+BUSY = "while True: sum(i * i for i in range(100000))"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,13 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, default=3, help="the best counts (default: %(default)s)")
 
 
-def run(args: argparse.Namespace) -> dict[str, float]:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """Seconds unless a name says otherwise. The song is a bundled loop, repeated."""
-    import resource
-
     import numpy as np
 
-    from dose import audio
+    from dose import audio, compute
     from dose.extract import Extractor
     from dose.extract.bundle import default_bundle
 
@@ -29,10 +33,20 @@ def run(args: argparse.Namespace) -> dict[str, float]:
     four = loop[:, : 4 * audio.RATE]
     song = np.tile(loop, (1, 1 + int(args.song_seconds * audio.RATE / loop.shape[1])))
     song = song[:, : int(args.song_seconds * audio.RATE)]
-    figures = {"cold_command": _cold(four, bundle)}
+    figures: dict[str, Any] = {"machine": compute.machine()}
+    _python("import torch")  # its files are in the system's cache from here on
+    figures["start_import_torch"] = min(_python("import torch") for _ in range(args.repeats))
+    cold = [_command(four, bundle) for _ in range(args.repeats)]
+    figures["command"], figures["command_processor"] = min(cold)
+    with _busy_process():
+        beside, _ = min(_command(four, bundle) for _ in range(args.repeats))
+    figures["command_beside_busy"] = beside
+    figures["ratio_busy_to_idle"] = beside / figures["command"]
     start = time.perf_counter()
     extractor = Extractor.load(bundle)
     figures["load"] = time.perf_counter() - start
+    figures["threads"] = extractor.threads
+    figures["format"] = next(iter(extractor.voices.values())).engine.choice.sentence
     extractor.extract(four, audio.RATE)
     for name, sound, candidates in (
         ("loop_1_candidate", four, 1),
@@ -49,19 +63,40 @@ def run(args: argparse.Namespace) -> dict[str, float]:
     figures["song_seconds"] = args.song_seconds
     figures["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     for name, value in figures.items():
-        print(f"{name:20s} {value:10.2f}")
-    return {name: round(value, 3) for name, value in figures.items()}
+        print(f"{name:20s} {value:10.2f}" if isinstance(value, float) else f"{name:20s} {value}")
+    return {k: round(v, 3) if isinstance(v, float) else v for k, v in figures.items()}
 
 
-def _cold(sound, bundle: Path) -> float:
-    """`dose extract` on a file, in a process of its own, start-up included."""
+def _command(sound: Any, bundle: Path) -> tuple[float, float]:
+    """`dose extract` on a file, in a process of its own, start-up included: wall time and processor time."""
     from dose import audio
 
     with tempfile.TemporaryDirectory() as folder:
         audio.write(Path(folder) / "mix.wav", sound)
         command = [sys.executable, "-m", "dose.cli", "extract", "mix.wav", "--out", "kit", "--absent"]
-        start = time.perf_counter()
-        subprocess.run(
-            [*command, "--bundle", str(bundle.resolve())], cwd=folder, check=True, capture_output=True
-        )
-        return time.perf_counter() - start
+        command += ["--bundle", str(bundle.resolve())]
+        before, start = _children_seconds(), time.perf_counter()
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        return time.perf_counter() - start, _children_seconds() - before
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _python(code: str) -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return time.perf_counter() - start
+
+
+@contextlib.contextmanager
+def _busy_process() -> Iterator[None]:
+    """One process that takes a whole core, as a producer's audio workstation does."""
+    process = subprocess.Popen([sys.executable, "-c", BUSY])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()

@@ -36,6 +36,19 @@ def generate(
     return _Run(engine, prompt.to(engine.device), rules, max_rows or engine.config.rows, drum).rows()
 
 
+@torch.inference_mode()
+def teacher_forced(engine: Engine, prompt: Tensor, rows: Tensor) -> Tensor:
+    """The logits [B, S, K, V] with which the engine predicts each of the given token rows [B, S, K]."""
+    seen = engine.model.read_prompt(prompt.to(engine.device))
+    rows = rows.to(engine.device)
+    cache = engine.cache(len(prompt), seen.rows.shape[1], rows.shape[1])
+    logits = [engine.prefill(seen.rows, cache, slice(None))]
+    for s in range(rows.shape[1] - 1):
+        x = engine.model.embed_rows(rows[:, s : s + 1])
+        logits.append(engine.step(x if seen.added is None else x + seen.added[:, s + 1 : s + 2], cache))
+    return torch.stack(logits, dim=1)
+
+
 def _each(sampling: Sampling | Sequence[Sampling], n: int) -> list[Sampling]:
     if isinstance(sampling, Sampling):
         return [dataclasses.replace(sampling, seed=sampling.seed + i) for i in range(n)]

@@ -7,7 +7,7 @@ import torch
 
 from dose import compute
 from dose.model import engine
-from dose.model.decode import generate
+from dose.model.decode import generate, teacher_forced
 from dose.model.engine import Engine
 from dose.model.sampling import Sampling, draw
 from dose.model.transformer import Dose, ModelConfig
@@ -178,19 +178,6 @@ def test_lower_precisions_agree_with_full_precision_row_by_row(
     agree = (got.argmax(-1) == wanted.argmax(-1)).float().mean()
     assert agree > 0.95
     assert torch.nn.functional.cosine_similarity(got.flatten(), wanted.flatten(), dim=0) > 0.999
-
-
-@torch.inference_mode()
-def teacher_forced(engine: Engine, prompt: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    model = engine.model
-    seen = model.read_prompt(prompt)
-    x, added = seen.rows, seen.added
-    cache = engine.cache(len(x), x.shape[1], rows.shape[1])
-    logits = [engine.prefill(x, cache, slice(None))]
-    for s in range(rows.shape[1] - 1):
-        row = model.embed_rows(rows[:, s : s + 1])
-        logits.append(engine.step(row if added is None else row + added[:, s + 1 : s + 2], cache))
-    return torch.stack(logits, dim=1)
 
 
 @pytest.mark.parametrize(
