@@ -3,7 +3,8 @@
 One-shots are made as the table's rows past the paper are: of several samples one is chosen, matched and
 blended with the input mix. Differences to fp32 are paired by mix, with 95 % bootstrap intervals. The row
 "fp32, other seed" shows how much another draw alone changes: a format whose difference is no larger costs
-nothing. The agreement is teacher-forced: the share of tokens whose likeliest code is fp32's, along fp32's own tokens.
+nothing. The agreement is teacher-forced: the share of tokens whose likeliest code is fp32's, along fp32's own
+tokens.
 """
 
 import argparse
