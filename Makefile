@@ -16,11 +16,12 @@ help: ## show this list
 install: $(VENV)/.installed ## make .venv from requirements.lock
 
 # torch by pip, which honours the machine's own wheel folders (a CPU build beside the CUDA one); the rest by
-# uv, ten times faster. --no-deps: the lock is complete, and two packages' own pins are too narrow.
+# uv, ten times faster. --no-deps: the lock is complete, and two packages' own pins are too narrow. Compiling
+# all modules now takes half a minute once; every stage and every worker would else begin with its share of it.
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --disable-pip-version-check --quiet torch==2.13.0 uv==0.13.9
-	$(BIN)/uv pip install --python $(BIN)/python --no-deps -r requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --compile-bytecode -r requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
 	touch $@
 
