@@ -20,7 +20,7 @@ from dose.model.loss import onset_mask, training_loss
 from dose.model.transformer import Dose, ModelConfig, parameter_count
 from dose.tokens import layout
 from dose.train import optim
-from dose.train.fit import FitConfig, choose_format
+from dose.train.fit import choose_format
 
 # Dense bf16 peaks, FLOP/s, from the vendor's data sheets; for the MFU.
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
@@ -57,7 +57,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
     model = Dose(config).to(args.device).train()
     mix = torch.randint(1024, (args.batch, 9, 345), device=args.device)
     shot = torch.randint(1024, (args.batch, 9, 173), device=args.device)
-    choice = choose_format("auto", model.head.weight.device, FitConfig(model=config, batch=args.batch))
+    choice = choose_format("auto", model.head.weight.device, args.batch * config.rows, args.width)
     with FlopCounterMode(display=False) as counter:
         our_step(model, mix, shot, "fp32", False)()
     flops = counter.get_total_flops()

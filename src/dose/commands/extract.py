@@ -62,6 +62,13 @@ def register(subparsers) -> None:
     sound.add_argument(
         "--channels", choices=("mono", "mix"), default="mono", help="mix: panned as in the mix (stereo)"
     )
+    speed = parser.add_argument_group("speed", "measured and chosen by default: `dose info` shows how")
+    speed.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    speed.add_argument(
+        "--precision",
+        default="auto",
+        help="number format: auto, fp32, bf16, fp16 or int8, if this machine has it (default: %(default)s)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -133,7 +140,9 @@ class _Job:
             gc.freeze()
             gc.enable()
             search = Search(blend=not self.args.generated)
-            self._extractor = Extractor.load(self.args.bundle, search=search)
+            self._extractor = Extractor.load(
+                self.args.bundle, device=self.args.device, precision=self.args.precision, search=search
+            )
         return self._extractor
 
     def extract(self, path: Path, out: Path, total: int) -> None:

@@ -13,6 +13,7 @@ EXAMPLE = """example:
   dose info --measure      # measure the number formats anew, on an idle machine
   dose info --json > report.json
 """
+BATCH = 16  # pairs in a training step, as params.yaml has it
 PACKAGES = (
     "numpy",
     "torch",
@@ -87,13 +88,13 @@ def _formats(bundle: Any) -> dict[str, dict[str, Any]]:
     from dose.codec import dac
     from dose.extract.extractor import Search
     from dose.model import checkpoint, engine
-    from dose.train.fit import FitConfig, choose_format
+    from dose.train.fit import choose_format
 
     config = checkpoint.read_config(bundle.checkpoint(bundle.drums[0]))
     on = compute.device()
     found: dict[str, Choice] = {
         f"decoding, width {config.width}": engine.choose("auto", on, config, Search().pool),
-        f"training, width {config.width}": choose_format("auto", on, FitConfig(model=config)),
+        f"training, width {config.width}": choose_format("auto", on, BATCH * config.rows, config.width),
         "convolutions (DAC)": dac.choose_format("auto"),
     }
     return {

@@ -15,8 +15,10 @@ from dose.evaluate.results import Results
 from dose.evaluate.scoring import Judge
 from dose.evaluate.systems import Dose, Reconstruction, System, hpss, larsnet
 from dose.extract import bundle
+from dose.model import checkpoint
 
 SEVERAL = "DOSE, of several draws"  # the same models, past the paper
+SMOKE_TEST = 20_000  # training pairs, below which scores say nothing of the method; the shipped saw 64,000
 SWEPT = {"DOSE without onset loss": "ablation", "DOSE": "best"}  # row -> folder in each drum's sweep
 
 
@@ -45,10 +47,32 @@ def evaluate_project(
     of_recordings = entries.pop("recordings", [])
     results = session.score_all(
         config, datasets, entries, codec, judges(folders.sources), out,
-        cache=folders.cache, lacking=lacking, recordings=(shown, of_recordings), progress=progress,
+        cache=folders.cache, lacking=lacking, about=about(config, folders),
+        recordings=(shown, of_recordings), progress=progress,
     )  # fmt: skip
     record(results, {row.name: row.key for row in rows if isinstance(row, Dose)}, config, out)
     return results
+
+
+def about(config: EvaluateConfig, folders: Folders) -> str:
+    """How much the project's own models have learned from, and plainly so where that is little."""
+    cards = [
+        checkpoint.read_card(folders.sweep / d / "best")["meta"] for d in DRUMS if _has(folders, d, "best")
+    ]
+    if not cards:
+        return ""
+    steps, pairs = max(card["steps"] for card in cards), max(card["pairs_seen"] for card in cards)
+    told = f"The DOSE models of this project saw {pairs:,} pairs in at most {steps:,} steps a drum."
+    if pairs >= SMOKE_TEST:
+        return told
+    told += " That is a smoke test: it shows that every stage works, not what the method can do."
+    if "shipped" in config.bundles:
+        told += " The row DOSE (shipped) has the models that extraction uses as installed."
+    return told
+
+
+def _has(folders: Folders, drum: str, kind: str) -> bool:
+    return (folders.sweep / drum / kind / "model.json").is_file()
 
 
 def systems(config: EvaluateConfig, codec, folders: Folders) -> tuple[list[System], dict[str, str]]:
@@ -64,8 +88,7 @@ def systems(config: EvaluateConfig, codec, folders: Folders) -> tuple[list[Syste
     except MissingInputError as e:
         lacking["LarsNet"] = str(e)
     for name, kind in SWEPT.items():
-        found = {d: folders.sweep / d / kind for d in DRUMS}
-        found = {d: folder for d, folder in found.items() if (folder / "model.json").is_file()}
+        found = {d: folders.sweep / d / kind for d in DRUMS if _has(folders, d, kind)}
         if found:
             rows.append(Dose.load(name, swept_bundle(kind, found, folders)))
             if kind == "best" and config.draws > 1:

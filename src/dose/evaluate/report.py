@@ -100,7 +100,7 @@ def write_page(
             _dataset(page, results, dataset, items, entries[dataset], leading)
         else:
             _recordings(page, dataset, items, entries[dataset])
-    text = page.render(title, LEAD.format(row=leading))
+    text = page.render(title, f"{results.about} {LEAD.format(row=leading)}".strip())
     with files.atomic(path) as beside:
         beside.write_text(text)
 

@@ -50,6 +50,7 @@ class Results:
     excluded: list[Exclusion] = dataclasses.field(default_factory=list)
     lacking: dict[str, str] = dataclasses.field(default_factory=dict)  # embedding -> why it has no column
     warnings: list[str] = dataclasses.field(default_factory=list)
+    about: str = ""  # a sentence on the models that are scored, for the head of table and page
 
 
 def put(tree: Tree, dataset: str, row: str, drum: str, estimates: dict[str, Estimate]) -> None:

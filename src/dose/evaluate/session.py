@@ -51,18 +51,20 @@ def score_all(
     cache: Path | None,
     title: str = "Scores",
     lacking: Mapping[str, str] | None = None,
+    about: str = "",
     recordings: tuple[Sequence[Item], Sequence[Entry]] | None = None,
     progress: Progress = lambda *_: None,
 ) -> Results:
     """Scores, and fills the folder `out` (whole or not at all).
 
-    `lacking`: rows that could not be had and why, for the notes.
+    `lacking`: rows that could not be had and why, for the notes. `about`: see `Results.about`.
     """
     embedders, missing = load_embedders(config.embeddings, Path(config.weights), codec)
     results = evaluate(
         config, datasets, entries, embedders, judges,
         cache=None if cache is None else cache / "embeddings", say=lambda what: progress(what, 0, 0),
     )  # fmt: skip
+    results.about = about
     results.lacking |= missing | dict(lacking or {})
     shown, rows = dict(datasets), dict(entries)
     if recordings is not None and recordings[0]:

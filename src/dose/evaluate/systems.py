@@ -102,7 +102,14 @@ class Dose:
 
         extractor = Extractor.load(bundle, search=Search(blend=blend))  # checks the bundle first
         key = files.hash_json(
-            ["dose", draws, blend, files.sha256(bundle / files.MANIFEST), code_hash(GENERATING)]
+            [
+                "dose",
+                draws,
+                blend,
+                [voice.engine.precision for voice in extractor.voices.values()],
+                files.sha256(bundle / files.MANIFEST),
+                code_hash(GENERATING),
+            ]
         )
         return cls(name=name, extractor=extractor, key=key, draws=draws)
 

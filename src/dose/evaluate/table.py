@@ -50,6 +50,8 @@ def columns(results: Results) -> dict[str, tuple[str, int]]:
 def summary(results: Results, title: str = "Scores") -> str:
     """The two figures of the paper's table that a fresh clone has, in columns that a terminal shows whole."""
     lines = [f"# {title}", "", "Lower is better. Brackets: 95 % bootstrap interval over items.", ""]
+    if results.about:
+        lines += [results.about, ""]
     heads = columns(results)
     for dataset, rows in results.cells.items():
         for metric in (m for m in SUMMARY if m in heads):

@@ -203,16 +203,20 @@ class Extractor:
         One pass of the model per mix, greedy by default: no search, no finishing. An empty answer is silence.
         """
         mono = [np.atleast_2d(mix).mean(axis=0) for mix in mixes]
-        return self.sample(drum, torch.cat([self.prompt(mix, drum) for mix in mono]), sampling)
+        with compute.limited_threads(self.threads):
+            return self.sample(drum, torch.cat([self.prompt(mix, drum) for mix in mono]), sampling)
 
     def extract_consensus(
         self, mixes: Sequence[np.ndarray], drum: str, *, draws: int, seed: int = 0
     ) -> np.ndarray:
         """As `extract_batch`, but several free draws for each mix, made one by `candidates.answer`."""
-        whole = [np.atleast_2d(mix) for mix in mixes]
+        with compute.limited_threads(self.threads):
+            return self._consensus([np.atleast_2d(mix) for mix in mixes], drum, draws, seed)
+
+    def _consensus(self, whole: Sequence[np.ndarray], drum: str, draws: int, seed: int) -> np.ndarray:
         prompts = torch.cat([self.prompt(mix.mean(axis=0), drum) for mix in whole])
         free = [Sampling(temperature=1.0, seed=seed + i) for i in range(draws)]
-        shots = self.sample(drum, prompts.repeat_interleave(draws, dim=0), free * len(mixes))
+        shots = self.sample(drum, prompts.repeat_interleave(draws, dim=0), free * len(whole))
         each, seen = shots.reshape(len(whole), draws, SHOT), self.expected(drum, prompts)
         if seen is None:
             return np.stack([ranking.answer(own, None) for own in each])

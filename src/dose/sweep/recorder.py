@@ -224,7 +224,7 @@ def why_stopped(config: SweepConfig, steps: int, seconds: float, error: str) -> 
 
 def _compute_tags(best: Path) -> dict[str, str]:
     """On what, and in which number format, the trial trained: see `dose.compute`."""
-    made = files.read_json(best / "model.json")["meta"].get("compute", {})
+    made = files.read_json(best / "model.json").get("meta", {}).get("compute", {})
     return {f"dose.{name}": str(value) for name, value in made.items()}
 
 

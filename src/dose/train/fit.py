@@ -118,10 +118,10 @@ def fit(
         return run.finish()
 
 
-def choose_format(wanted: compute.Precision, device: torch.device, config: FitConfig) -> compute.Choice:
-    """fp32 or bf16 for training steps of this size, by a feed-forward layer's forward and backward pass."""
-    rows = min(512, config.batch * config.model.rows)  # beyond, the rate no longer changes
-    width = config.model.width
+def choose_format(wanted: compute.Precision, device: torch.device, rows: int, width: int) -> compute.Choice:
+    """fp32 or bf16 for training steps over so many time steps in all (batch times length) at this width, by a
+    feed-forward layer's forward and backward pass."""
+    rows = min(512, rows)  # beyond, the rate no longer changes
     up, down = (torch.full(s, 0.01, requires_grad=True) for s in ((4 * width, width), (width, 4 * width)))
 
     def prepare(number_format: compute.Format) -> compute.Work:
@@ -188,12 +188,13 @@ class _Run:
     def _choose_format(self) -> compute.Choice:
         """The number format of the whole run: chosen at its first start, by its first process."""
         wanted = self.progress.precision or self.config.precision
+        rows, width = self.config.batch * self.config.model.rows, self.config.model.width
         try:
-            choice = choose_format(wanted, self.device, self.config)  # type: ignore[arg-type]
+            choice = choose_format(wanted, self.device, rows, width)  # type: ignore[arg-type]
         except ConfigError:  # it began on another kind of machine
             if wanted == self.config.precision:
                 raise
-            choice = choose_format(self.config.precision, self.device, self.config)
+            choice = choose_format(self.config.precision, self.device, rows, width)
         if self.world > 1:
             shared = [choice]
             dist.broadcast_object_list(shared, src=0)

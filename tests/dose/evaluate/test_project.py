@@ -59,7 +59,7 @@ class FakeExtractor:
     drums = ("kick",)
 
     def __init__(self):
-        self.asked = []
+        self.asked, self.voices = [], {}
 
     def extract_batch(self, mixes, drum):
         self.asked.append([m.shape for m in mixes])

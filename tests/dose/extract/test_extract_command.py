@@ -16,6 +16,7 @@ from extract_beat import RATE, drum_loop
 
 from dose import audio, cli
 from dose.extract import confidence
+from dose.extract.extractor import Extractor
 
 LOOP = drum_loop(4.0)
 
@@ -261,3 +262,25 @@ def test_twenty_minutes_in_bounded_memory(bundle, tmp_path):
     assert done.returncode == 0, done.stderr
     assert float(done.stdout.split()[-1]) < 1200  # MB, torch included
     assert _names(tmp_path / "kit") == ["hihat.wav", "kick.wav", "snare.wav"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--precision", "fp64", "no precision 'fp64'.*it has fp32"),
+        ("--device", "cuda:7", "cuda:7 is not here"),
+        ("--device", "warp", "warp"),
+    ],
+)
+def test_a_device_or_precision_that_is_not_here_is_named(run, mix, option, value, words):
+    code, _, err = run(str(mix), "--out", "kit", option, value)
+    assert code == 1
+    assert re.search(words, err)
+    assert "Traceback" not in err
+    assert not Path("kit").exists()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_an_explicit_precision_is_what_decodes(bundle, precision):
+    extractor = Extractor.load(bundle, precision=precision)
+    assert {voice.engine.precision for voice in extractor.voices.values()} == {precision}
