@@ -67,7 +67,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def bench(argv: Sequence[str]) -> int:
-    """Runs `dose.benchmarks.NAME`, which prints its table; the figures follow as one line of JSON."""
+    """Runs `dose.benchmarks.NAME`, which prints its table; the figures follow as one line of JSON.
+
+    Both begin with the machine: CPU, instruction set, cores, torch, threads.
+    """
     names = benchmark_names()
     parser = argparse.ArgumentParser(
         prog="dose bench",
@@ -84,8 +87,15 @@ def bench(argv: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(chosen)
-    figures = module.run(chosen.parse_args(argv[1:]))
-    print(json.dumps(figures), flush=True)
+    arguments = chosen.parse_args(argv[1:])
+    import torch
+
+    from dose import compute
+
+    # A figure means nothing without the machine that it was measured on.
+    on = f"{compute.machine()}, {getattr(arguments, 'threads', None) or torch.get_num_threads()} threads"
+    print(f"on {on}", flush=True)
+    print(json.dumps({"on": on, **module.run(arguments)}), flush=True)
     return 0
 
 

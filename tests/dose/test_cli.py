@@ -10,7 +10,7 @@ import pytest
 
 import dose.benchmarks
 import dose.commands
-from dose import cli
+from dose import cli, compute
 from dose.errors import DoseError
 
 
@@ -96,9 +96,10 @@ def test_bench_prints_the_figures_as_its_last_line(monkeypatch, tmp_path, capsys
     )
     monkeypatch.setattr(dose.benchmarks, "__path__", [str(tmp_path)])
     assert cli.main(["bench", "tiny", "--n", "5"]) == 0
-    table, figures = capsys.readouterr().out.splitlines()
+    on, table, figures = capsys.readouterr().out.splitlines()
     assert table == "a table"
-    assert json.loads(figures) == {"n": 5}
+    assert json.loads(figures) == {"on": on.removeprefix("on "), "n": 5}
+    assert compute.instructions() in on
 
 
 def test_bench_names_what_there_is(monkeypatch, tmp_path, capsys):

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dose import audio, compute
+from dose import audio
 from dose.audio import RATE
 from dose.codec import Codec, load_codec
 from dose.codec.store import BUNDLED
@@ -327,7 +327,6 @@ def time_dac(seconds: float) -> dict[str, Any]:
         "decode_ratio": took["decode_plain_s"] / took["decode_fast_s"],
         "decode_bf16_ratio": took["decode_plain_s"] / took["decode_bf16_s"],
         "decode_auto": with_path(plain, "fast").choice.format,
-        "machine": compute.machine(),
     }
 
 
@@ -369,6 +368,6 @@ def table(figures: dict[str, Any]) -> str:
             f"({t['encode_ratio']:.2f} x, {t['codes_equal']:.1%} of codes equal); decode "
             f"{t['decode_plain_s']:.2f} s, {t['decode_fast_s']:.2f} s ({t['decode_ratio']:.2f} x), "
             f"bf16 {t['decode_bf16_s']:.2f} s ({t['decode_bf16_ratio']:.2f} x); "
-            f"auto takes {t['decode_auto']} on {t['machine']}.",
+            f"auto takes {t['decode_auto']}.",
         ]
     return "\n".join(lines)

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dose import compute
 from dose.model import reference
 from dose.model.decode import generate, teacher_forced
 from dose.model.engine import Engine
@@ -55,7 +54,6 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
     model = random_model(args.layers, args.width).to(args.device)
     prompt = random_prompt(model, 1)
     figures: dict[str, Any] = {
-        "machine": f"{compute.machine()}, {args.threads} threads used",
         "device": torch.cuda.get_device_name() if args.device == "cuda" else "cpu",
         "parameters": parameter_count(model),
         "rows": model.config.rows,
@@ -172,7 +170,7 @@ def best(work: Callable[[], Any], times: int) -> float:
 
 
 def table(figures: dict[str, Any]) -> str:
-    lines = [f"{figures['parameters'] / 1e6:.1f} M parameters, {figures['rows']} rows, {figures['machine']}"]
+    lines = [f"{figures['parameters'] / 1e6:.1f} M parameters, {figures['rows']} rows"]
     lines.append(f"{'authors, no cache':20s} {figures['authors_s']:8.2f} s (from timed rows)")
     lines += [f"{'cached ' + p:20s} {_row(figures[p])}" for p in ("auto", *FORMATS) if p in figures]
     lines += [f"auto, {k[:-7]}: {v}" for k, v in figures["auto"].items() if k.endswith("_format")]

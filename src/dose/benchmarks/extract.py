@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Seconds unless a name says otherwise. The song is a bundled loop, repeated."""
     import numpy as np
 
-    from dose import audio, compute
+    from dose import audio
     from dose.extract import Extractor
     from dose.extract.bundle import default_bundle
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     four = loop[:, : 4 * audio.RATE]
     song = np.tile(loop, (1, 1 + int(args.song_seconds * audio.RATE / loop.shape[1])))
     song = song[:, : int(args.song_seconds * audio.RATE)]
-    figures: dict[str, Any] = {"machine": compute.machine()}
+    figures: dict[str, Any] = {}
     _python("import torch")  # its files are in the system's cache from here on
     figures["start_import_torch"] = min(_python("import torch") for _ in range(args.repeats))
     cold = [_command(four, bundle) for _ in range(args.repeats)]

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     from tqdm import tqdm
 
-    from dose import compute, config
+    from dose import config
     from dose.extract import Extractor
     from dose.rmod.config import RmodConfig
     from dose.rmod.dataset import stream
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             for name in formats:
                 found = _agreement(extractors["fp32"], extractors[name], item.mix, drum)
                 alike[name][drum].append(found)
-    figures: dict[str, Any] = {"machine": compute.machine(), "mixes": args.mixes, "rows": {}}
+    figures: dict[str, Any] = {"mixes": args.mixes, "rows": {}}
     for name, by_drum in scores.items():
         row = figures["rows"][name] = {}
         for drum, values in by_drum.items():
@@ -103,7 +103,7 @@ def _agreement(base: Any, other: Any, mix: Any, drum: str) -> float:
 
 
 def table(figures: dict[str, Any]) -> str:
-    lines = [f"{figures['mixes']} mixes, {figures['machine']}"]
+    lines = [f"{figures['mixes']} mixes"]
     for name, row in figures["rows"].items():
         for drum, f in row.items():
             told = f"{name:18s} {drum:6s} MSS {f['mss']:.3f}"

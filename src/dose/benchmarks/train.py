@@ -66,7 +66,6 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
     seconds = took[choice.format]
     rows = args.batch * (353 + config.rows - 1)
     figures: dict[str, Any] = {
-        "machine": f"{compute.machine()}, {args.threads} threads used",
         "device": torch.cuda.get_device_name() if args.device == "cuda" else "cpu",
         "precision": choice.format,
         "chosen": choice.sentence,
@@ -135,7 +134,7 @@ def fastest(step: Callable[[], None], times: int) -> float:
 
 def table(figures: dict[str, Any]) -> str:
     lines = [
-        f"{figures['parameters'] / 1e6:.1f} M parameters, batch {figures['batch']}, {figures['machine']}",
+        f"{figures['parameters'] / 1e6:.1f} M parameters, batch {figures['batch']}",
         f"ours     {figures['ours_s']:8.3f} s a step in {figures['chosen']}",
         f"         {figures['pairs_per_s']:.1f} pairs/s, {figures['tokens_per_s']:.0f} tokens/s",
         f"counted  {figures['gflop_per_step']:8.1f} GFLOP a step, {figures['gflop_per_s']:.0f} GFLOP/s"
