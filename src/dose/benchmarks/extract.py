@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     figures["start_import_torch"] = min(_python("import torch") for _ in range(args.repeats))
     cold = [_command(four, bundle) for _ in range(args.repeats)]
     figures["command"], figures["command_processor"] = min(cold)
-    with _busy_process():
+    with busy_process():
         beside, _ = min(_command(four, bundle) for _ in range(args.repeats))
     figures["command_beside_busy"] = beside
     figures["ratio_busy_to_idle"] = beside / figures["command"]
@@ -92,7 +92,7 @@ def _python(code: str) -> float:
 
 
 @contextlib.contextmanager
-def _busy_process() -> Iterator[None]:
+def busy_process() -> Iterator[None]:
     """One process that takes a whole core, as a producer's audio workstation does."""
     process = subprocess.Popen([sys.executable, "-c", BUSY])
     try:

@@ -1,4 +1,4 @@
-"""The service under a stopwatch: one loop, one song, many clients, memory over time, time to ready.
+"""The service under a stopwatch: one loop, idle and beside a busy process, one song, many clients, memory.
 
 Without --url it starts `bentoml serve` in the current folder on a free port, with a state folder and a
 BENTOML_HOME of its own, and ends it afterwards.
@@ -23,6 +23,7 @@ import numpy as np
 
 from dose import files
 from dose.audio import encoded
+from dose.benchmarks.extract import busy_process
 
 RATE = 44100
 
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """The figures of issue 8's service, each under its own key; times in seconds, memory in MB."""
+    """Each figure under its own key; times in seconds, memory in MB."""
     figures: dict[str, Any] = {}
 
     def note(**told: Any) -> None:
@@ -53,6 +54,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         loop = sound(4.0)
         if args.loops:
             note(**one_by_one(url, loop, args.loops))
+            with busy_process():
+                beside = one_by_one(url, loop, args.loops)["loop_p50_s"]
+            note(loop_p50_beside_busy_s=beside, ratio_busy_to_idle=beside / figures["loop_p50_s"])
         if args.song > 0:
             note(**whole_song(url, sound(args.song), args.song))
             if pid is not None:
