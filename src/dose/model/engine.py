@@ -66,13 +66,10 @@ class Engine:
         self.device = model.head.weight.device
         self.choice = choose(precision, self.device, c, batch)
         self.precision = self.choice.format
-        # What fp16 and int8 weights leave open, attention and the prompt, runs in what is fastest for
-        # products.
-        self.dtype = _dtype(
-            self.precision
-            if self.precision in ("fp32", "bf16")
-            else choose_activations(self.device, c.width).format
-        )
+        # Activations, attention and the prompt: those of int8, whose products are in bf16 anyway, in what is
+        # fastest for products; those of half-precision weights in fp32, which keeps their tokens fp32's.
+        around = choose_activations(self.device, c.width).format if self.precision == "int8" else "fp32"
+        self.dtype = _dtype("bf16" if self.precision == "bf16" else around)
         prompt: Format = "fp32" if self.dtype == torch.float32 else "bf16"
         self.many = [self._layer(b, prompt) for b in model.blocks]  # type: ignore[arg-type]
         self.few = self.many
