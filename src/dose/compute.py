@@ -8,6 +8,7 @@ refused with a list of what the device has.
 """
 
 import contextlib
+import ctypes
 import dataclasses
 import logging
 import os
@@ -109,6 +110,19 @@ def machine() -> str:
     import torch
 
     return f"{cpu_name()}, {instructions()}, {cores()} cores, torch {torch.__version__}"
+
+
+def keep_memory() -> None:
+    """Lets this process keep the memory of large tensors for the next ones, where the C library is glibc's.
+
+    By default each tensor above some MB is fresh memory from the system, given back when it is freed, and the
+    system clears every page of it first: a training step at width 256 spends 5 % of its time on that, the
+    authors' way a quarter.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD: below 1 GiB from the heap
+        mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD: and the heap does not shrink
 
 
 # Formats

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dose.model import attention
+from dose.model.linear import Linear
 from dose.model.listener import Listener
 from dose.tokens import layout, levels
 
@@ -90,11 +91,11 @@ class Block(nn.Module):
         self.heads = config.heads
         self.dropout = config.dropout
         self.ln1 = nn.LayerNorm(d)
-        self.qkv = nn.Linear(d, 3 * d)
-        self.proj = nn.Linear(d, d)
+        self.qkv = Linear(d, 3 * d)
+        self.proj = Linear(d, d)
         self.ln2 = nn.LayerNorm(d)
-        self.up = nn.Linear(d, 4 * d)
-        self.down = nn.Linear(4 * d, d)
+        self.up = Linear(d, 4 * d)
+        self.down = Linear(4 * d, d)
 
     def forward(self, x: Tensor, rotation: Tensor | None, mask: Tensor | None, last: int) -> Tensor:
         """x [B, S, d] to [B, last, d]: all rows are attended to, only the `last` ones computed further."""
@@ -285,11 +286,18 @@ class Dose(nn.Module):
         self, prompt: Tensor, shot: Tensor, drum: Tensor | None = None, last: int | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """The same and, where there is a listener, its picture of the one-shot [B, BANDS, frames]."""
+        hidden, picture = self.hidden(prompt, shot, drum, last)
+        return self.logits(hidden), picture
+
+    def hidden(
+        self, prompt: Tensor, shot: Tensor, drum: Tensor | None = None, last: int | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """As `answer`, up to the head: final states [B, last, d] in the place of logits."""
         seen, n = self.read_prompt(prompt, drum), shot.shape[1] + 1
         x = torch.cat([seen.rows, self.embed_rows(shot)], dim=1)
         if seen.added is not None:
             x = torch.cat([x[:, :-n], x[:, -n:] + seen.added[:, :n]], dim=1)
-        return self.logits(self.trunk(x, seen.rows.shape[1], last or n)), seen.picture
+        return self.trunk(x, seen.rows.shape[1], last or n), seen.picture
 
     def trunk(self, x: Tensor, prefix: int, last: int) -> Tensor:
         """Embedded rows [B, S, d], of which the first `prefix` are prompt, to the `last` final states."""

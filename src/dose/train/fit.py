@@ -180,6 +180,8 @@ class _Run:
                 shutil.rmtree(out / name, ignore_errors=True)
         self.progress = progress or state.Progress()
         self.compute = self._choose_format()
+        if self.device.type == "cpu":
+            compute.keep_memory()
         self.mask = onset_mask(
             config.model.rows, config.model.codebooks, config.onset_region, config.model.pattern
         ).to(self.device)
@@ -208,9 +210,7 @@ class _Run:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute.format == "bf16")
 
     def _wrapped(self) -> nn.Module:
-        model: nn.Module = _Answer(self.model)
-        if self.config.compile:
-            model = torch.compile(model)  # type: ignore[assignment]
+        model: nn.Module = _Loss(self.model, self.mask, self.config.onset_weight, self.config.compile)
         if self.world > 1:
             ids = [self.device.index] if self.device.type == "cuda" else None
             unused = self.config.listen_steps > 0  # the rest of the model, until then
@@ -273,13 +273,16 @@ class _Run:
 
     def _said(self, batch: Batch) -> Tensor:
         """The training loss of a batch."""
-        logits, rows, seen = self._logits(batch)
-        loss = training_loss(logits, rows, self.mask, self.config.onset_weight)
-        return (
-            loss
-            if seen is None or not self.config.picture_weight
-            else loss + self.config.picture_weight * seen
-        )
+        prompt, rows, drum = self._inputs(batch)
+        if self.config.prompt_dropout:
+            dropped = torch.rand(len(prompt)) < self.config.prompt_dropout
+            prompt = torch.where(dropped[:, None, None].to(self.device), -1, prompt)
+        with self._autocast():
+            loss, picture = self.forward(prompt, rows, drum)
+        if picture is None or batch.picture is None or not self.config.picture_weight:
+            return loss
+        true = loudness(batch.picture.to(self.device))
+        return loss + self.config.picture_weight * picture_loss(picture, true)
 
     def _heard(self, batch: Batch) -> Tensor:
         """The part of it that is the listener's, on equalised pairs."""
@@ -295,21 +298,11 @@ class _Run:
             return contextlib.nullcontext()
         return self.forward.no_sync()  # type: ignore[attr-defined]
 
-    def _logits(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The logits [B, S, K, V] of a batch's one-shots, their true token rows [B, S, K], and how wrong the
-        picture of them is."""
+    def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
+        """A batch's prompts, its one-shots' token rows [B, S, K] and drums, on the device."""
         prompt = batch.prompt.to(self.device, non_blocking=True)
         rows = layout.shot_rows(batch.shot.to(self.device, non_blocking=True), self.config.model.pattern)
-        drum = None if batch.drum is None else batch.drum.to(self.device)
-        if self.config.prompt_dropout and self.model.training:
-            dropped = torch.rand(len(prompt)) < self.config.prompt_dropout
-            prompt = torch.where(dropped[:, None, None].to(self.device), -1, prompt)
-        forward = self.forward if self.model.training else self.model.answer
-        with self._autocast():
-            logits, picture = forward(prompt, rows[:, :-1], drum)
-        if picture is None or batch.picture is None:
-            return logits, rows, None
-        return logits, rows, picture_loss(picture, loudness(batch.picture.to(self.device)))
+        return prompt, rows, None if batch.drum is None else batch.drum.to(self.device)
 
     def _measure(self, metrics: Metrics) -> None:
         """Validates, keeps what is best, writes the state, tells the caller."""
@@ -372,8 +365,13 @@ class _Run:
         return Losses(**means), sum(pictures) / len(items) if pictures else None
 
     def _losses(self, batch: Batch) -> tuple[Losses, Tensor | None]:
-        logits, rows, seen = self._logits(batch)
-        return losses(logits, rows, self.mask, self.config.onset_weight), seen
+        prompt, rows, drum = self._inputs(batch)
+        with self._autocast():
+            logits, picture = self.model.answer(prompt, rows[:, :-1], drum)
+        found = losses(logits, rows, self.mask, self.config.onset_weight)
+        if picture is None or batch.picture is None:
+            return found, None
+        return found, picture_loss(picture, loudness(batch.picture.to(self.device)))
 
     def _card(self, metrics: Metrics) -> dict[str, Any]:
         return {
@@ -405,19 +403,22 @@ class _Run:
         )
 
 
-class _Answer(nn.Module):
-    """A model whose call also gives the listener's picture: what DDP and torch.compile wrap."""
+class _Loss(nn.Module):
+    """A model whose call gives its training loss and the listener's picture: what DDP wraps."""
 
-    def __init__(self, model: Dose) -> None:
+    def __init__(self, model: Dose, mask: Tensor, onset_weight: float, compiled: bool) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.mask, self.onset_weight = model, mask, onset_weight
+        self.hidden = torch.compile(model.hidden) if compiled else model.hidden
 
     def forward(
-        self, prompt: Tensor, shot: Tensor | None, drum: Tensor | None
+        self, prompt: Tensor, rows: Tensor | None, drum: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None]:
-        if shot is None:
+        """Without token rows [B, S, K] the picture alone."""
+        if rows is None:
             return None, self.model.read_prompt(prompt, drum).picture
-        return self.model.answer(prompt, shot, drum)
+        hidden, picture = self.hidden(prompt, rows[:, :-1], drum)
+        return training_loss(hidden, self.model.head, rows, self.mask, self.onset_weight), picture
 
 
 def _check_fit(config: FitConfig, data: FitData) -> None:
