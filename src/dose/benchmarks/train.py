@@ -66,6 +66,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
     unknown = {
         torch.ops.mkldnn._linear_pointwise: _product_flop,
         torch.ops.aten.addmm_: lambda to, a, b, **more: 2 * math.prod(a) * b[1],
+        torch.ops.aten.baddbmm_: lambda to, a, b, **more: 2 * math.prod(a) * b[2],
     }
     with FlopCounterMode(display=False, custom_mapping=unknown) as counter:
         our_step(model, mix, shot, "fp32", False)()

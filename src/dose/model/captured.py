@@ -23,9 +23,11 @@ def static_step(engine: Engine, x: Tensor, cache: Cache, place: Tensor) -> Tenso
     seen = (torch.arange(cache.kv.shape[4], device=x.device) <= place)[None]  # [1, rows]
     rotation = None if cache.rotation is None else cache.rotation.index_select(1, place)
     for i, layer in enumerate(engine.few):
-        q, kv = engine.qkv(layer, x, rotation)
+        q, kv = engine.qkv(layer, x, rotation, engine.dtype)
         keys, values = cache.layers[i].index_copy_(3, place, kv)
-        x = engine.finish(layer, x, F.scaled_dot_product_attention(q, keys, values, attn_mask=seen))
+        x = engine.finish(
+            layer, x, F.scaled_dot_product_attention(q, keys, values, attn_mask=seen), engine.dtype
+        )
     return engine.logits(x)
 
 

@@ -66,20 +66,27 @@ class Engine:
         self.device = model.head.weight.device
         self.choice = choose(precision, self.device, c, batch)
         self.precision = self.choice.format
-        # Activations, attention and the prompt: those of int8, whose products are in bf16 anyway, in what is
-        # fastest for products; those of half-precision weights in fp32, which keeps their tokens fp32's.
-        around = choose_activations(self.device, c.width).format if self.precision == "int8" else "fp32"
-        self.dtype = _dtype("bf16" if self.precision == "bf16" else around)
-        prompt: Format = "fp32" if self.dtype == torch.float32 else "bf16"
-        self.many = [self._layer(b, prompt) for b in model.blocks]  # type: ignore[arg-type]
-        self.few = self.many
-        if self.precision != prompt:
-            self.few = [self._layer(b, self.precision) for b in model.blocks]  # type: ignore[arg-type]
+        products = choose_products(self.device, c.width).format if self._packed else self.precision
+        # Activations and attention of int8, whose products are in bf16 anyway, are in what is fastest for
+        # products; those of half-precision weights in fp32, which keeps their tokens fp32's.
+        around = {"fp16": "fp32", "int8": products}.get(self.precision, self.precision)
+        self.dtype = _dtype(around)
+        self.few = [self._layer(b, self.precision, self.dtype) for b in model.blocks]  # type: ignore[arg-type]
+        # The many rows of a mix's codes are bound by arithmetic and not by the weights' bytes.
+        self.many, self.prompt_dtype = self.few, self.dtype
+        long = c.aligned in ("no", "also")
+        if self._packed and long and (self.precision == "int8" or products == "bf16"):
+            self.prompt_dtype = _dtype(products)
+            self.many = [self._layer(b, products, self.prompt_dtype) for b in model.blocks]  # type: ignore[arg-type]
         self.head = linear(model.head.weight, model.head.bias, self.precision, self.dtype)
 
-    def _layer(self, block: Block, number_format: Format) -> Layer:
+    @property
+    def _packed(self) -> bool:
+        return self.precision in ("fp16", "int8")
+
+    def _layer(self, block: Block, number_format: Format, dtype: torch.dtype) -> Layer:
         def packed(module: torch.nn.Linear) -> Linear:
-            return linear(module.weight, module.bias, number_format, self.dtype)
+            return linear(module.weight, module.bias, number_format, dtype)
 
         return Layer(
             block=block,
@@ -107,15 +114,15 @@ class Engine:
     def prefill(self, x: Tensor, cache: Cache, request: slice) -> Tensor:
         """Embedded rows [B, S, d] into the cache at `request`; the last row's logits [B, K, V] (fp32)."""
         s = x.shape[1]
-        rotation = None if cache.rotation is None else cache.rotation[:, :s]
+        rotation = None if cache.rotation is None else cache.rotation[:, :s].to(self.prompt_dtype)
         mask = self.model.mask(s, cache.prefix, x.device)
         for i, layer in enumerate(self.many):
-            q, kv = self.qkv(layer, x, rotation)
+            q, kv = self.qkv(layer, x, rotation, self.prompt_dtype)
             cache.layers[i][:, request, :, :s] = kv
             y = F.scaled_dot_product_attention(q, kv[0], kv[1], attn_mask=mask, is_causal=mask is None)
             if i == len(self.many) - 1:
                 x, y = x[:, -1:], y[:, :, -1:]
-            x = self.finish(layer, x, y)
+            x = self.finish(layer, x, y, self.prompt_dtype)
         cache.length = s
         return self.logits(x)
 
@@ -124,28 +131,30 @@ class Engine:
         n = cache.length
         rotation = None if cache.rotation is None else cache.rotation[:, n : n + 1]
         for layer, held in zip(self.few, cache.layers, strict=True):
-            q, kv = self.qkv(layer, x, rotation)
+            q, kv = self.qkv(layer, x, rotation, self.dtype)
             held[:, :, :, n : n + 1] = kv
-            x = self.finish(layer, x, attend(q, held, n + 1))
+            x = self.finish(layer, x, attend(q, held, n + 1), self.dtype)
         cache.length = n + 1
         return self.logits(x)
 
     # The three parts of a step that `captured` shares.
 
-    def qkv(self, layer: Layer, x: Tensor, rotation: Tensor | None) -> tuple[Tensor, Tensor]:
+    def qkv(
+        self, layer: Layer, x: Tensor, rotation: Tensor | None, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
         """x [B, S, d] to queries [B, H, S, head size], and keys and values [2, B, H, S, head size]."""
         b, s, _ = x.shape
-        qkv = layer.qkv(_norm(layer.block.ln1, x).to(self.dtype))
+        qkv = layer.qkv(_norm(layer.block.ln1, x).to(dtype))
         qkv = qkv.view(b, s, 3, self.config.heads, self.config.head_size).permute(2, 0, 3, 1, 4)
         if rotation is None:
             return qkv[0], qkv[1:]
         turned = rotated(qkv[:2], rotation)  # queries and keys in one go
         return turned[0], torch.stack([turned[1], qkv[2]])
 
-    def finish(self, layer: Layer, x: Tensor, y: Tensor) -> Tensor:
+    def finish(self, layer: Layer, x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
         b, s, d = x.shape
         x = x + layer.proj(y.transpose(1, 2).reshape(b, s, d))
-        return x + layer.down(F.gelu(layer.up(_norm(layer.block.ln2, x).to(self.dtype))))
+        return x + layer.down(F.gelu(layer.up(_norm(layer.block.ln2, x).to(dtype))))
 
     def logits(self, x: Tensor) -> Tensor:
         logits = self.head(_norm(self.model.ln, x[:, -1]).to(self.dtype))
@@ -247,7 +256,7 @@ def choose(wanted: DecodingPrecision, device: torch.device, c: ModelConfig, batc
     )
 
 
-def choose_activations(device: torch.device, width: int) -> compute.Choice:
+def choose_products(device: torch.device, width: int) -> compute.Choice:
     """fp32 or bf16 for products of many rows."""
 
     def prepare(number_format: Format) -> compute.Work:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dose.model.dropout import dropout
 from dose.tokens.levels import BANDS, FEATURES, LEAD, TOP
 
 
@@ -60,7 +61,7 @@ class Listener(nn.Module):
         summary = self.whole(pooled.mean(dim=1, keepdim=True))
         heard = pooled[:, LEAD : LEAD + self.frames]
         heard = F.pad(heard, (0, 0, 0, self.frames - heard.shape[1]))
-        z = self.together(F.dropout(heard + summary + self.time, self.dropout, self.training))
+        z = self.together(dropout(heard + summary + self.time, self.dropout, self.training))
         return self.out(z), summary, self.look(z).transpose(1, 2).float()
 
 

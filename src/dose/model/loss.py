@@ -89,7 +89,7 @@ class HeadLoss(torch.autograd.Function):
     row they would else be the largest tensor of a step by far, written and read five times.
     """
 
-    PIECE = 128  # rows at a time on a CPU, 4.7 MB of float32 logits (best of 64 to 512 on two CPUs)
+    PIECE = 128  # rows at a time on a CPU: 4.7 MB of float32 logits
 
     @staticmethod
     def forward(

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dose.model import attention
+from dose.model.dropout import dropout
 from dose.model.linear import Linear
 from dose.model.listener import Listener
 from dose.tokens import layout, levels
@@ -109,9 +110,9 @@ class Block(nn.Module):
         else:
             y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)[:, :, s - last :]
         y = y.transpose(1, 2).reshape(b, last, d)
-        x = x[:, s - last :] + F.dropout(self.proj(y), self.dropout, self.training)
+        x = x[:, s - last :] + dropout(self.proj(y), self.dropout, self.training)
         ff = self.down(F.gelu(self.up(self.ln2(x))))
-        return x + F.dropout(ff, self.dropout, self.training)
+        return x + dropout(ff, self.dropout, self.training)
 
 
 class Aligned(nn.Module):
@@ -302,7 +303,7 @@ class Dose(nn.Module):
     def trunk(self, x: Tensor, prefix: int, last: int) -> Tensor:
         """Embedded rows [B, S, d], of which the first `prefix` are prompt, to the `last` final states."""
         s = x.shape[1]
-        x = F.dropout(x, self.config.dropout, self.training)
+        x = dropout(x, self.config.dropout, self.training)
         rotation = rotations(self.positions(prefix, s - prefix), self.config) if self.rotary else None
         mask = self.mask(s, prefix, x.device)
         for i, block in enumerate(self.blocks):

@@ -159,11 +159,9 @@ def test_lower_precisions_agree_with_full_precision_row_by_row(
 ) -> None:
     """Teacher-forced: the engine steps along the fp32 rows, so that one slip does not count many times.
 
-    `around` is what the measurement says of products, in which fp16 and int8 leave prompt and attention.
+    `around` is what the measurement says of products, which the prompt of fp16 and all else of int8 follow.
     """
-    monkeypatch.setattr(
-        engine, "choose_activations", lambda *_: compute.Choice(format=around, why="measured")
-    )
+    monkeypatch.setattr(engine, "choose_products", lambda *_: compute.Choice(format=around, why="measured"))
     torch.manual_seed(3)
     model = Dose(
         ModelConfig(layers=2, width=64, heads=4, codebooks=4, entries=30, frames=40, **SWITCHES[name])
