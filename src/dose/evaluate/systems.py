@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from dose.extract import Extractor
 
 Kit = dict[str, np.ndarray]
-SEPARATING, GENERATING = ("evaluate",), ("codec", "evaluate", "extract", "model", "tokens")  # rooms
+SEPARATING = ("evaluate",)  # packages
+GENERATING = ("bundle", "codec", "evaluate", "extract", "model", "tokens")
 LARSNETS = {
     "authors": "LarsNet",
     "trained": "LarsNet (trained here)",

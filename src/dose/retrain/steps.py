@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from dose import config, files
-from dose.extract.bundle import PACKAGED, Bundle, open_bundle
+from dose.bundle import PACKAGED, Bundle, open_bundle
 from dose.gate import GateConfig, Scores, judge
 from dose.registry import CHAMPION, Registry, model_name
 from dose.retrain import intake, reference, scoring

@@ -105,7 +105,7 @@ def test_rows_that_cannot_be_had_say_why_and_the_others_keep_their_order(tmp_pat
         (out / "manifest.json").write_text("{}")
         made.append(checkpoints)
 
-    monkeypatch.setattr("dose.extract.bundle.assemble", assemble)
+    monkeypatch.setattr("dose.bundle.assemble", assemble)
     monkeypatch.setattr("dose.extract.extractor.Extractor.load", lambda folder, search: FakeExtractor())
     for _ in range(2):
         rows, _ = project.systems(settings, CoarseCodec(), folders)
