@@ -112,11 +112,11 @@ def swept_bundle(kind: str, checkpoints: dict[str, Path], folders: Folders) -> P
 
 def judges(sources: Path) -> Sequence[Judge]:
     """The class check and the copy check, fitted to the catalogue in `sources`."""
-    from dose.evaluate.judges import ClassCheck, CopyCheck
+    from dose.evaluate.judges import class_check, copy_check
     from dose.sources.catalogue import Bank
 
     bank = Bank.load(sources)
-    return [ClassCheck.from_bank(bank), CopyCheck.from_bank(bank)]
+    return [class_check(bank), copy_check(bank)]
 
 
 def recordings() -> list[Item]:

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from dose import audio, files
+from dose.baselines.stem_to_one_shot import cut_shot
 from dose.drums import DRUMS, MIX_SECONDS
 from dose.errors import AudioError
-from dose.evaluate.hits import cut_shot
 from dose.evaluate.items import Item
-from dose.evaluate.shots import SAMPLES, prepare
+from dose.metrics.shots import SAMPLES, prepare
 
 if TYPE_CHECKING:
     from dose.codec.codec import Codec
     from dose.extract import Extractor
 
 Kit = dict[str, np.ndarray]
-SEPARATING = ("evaluate",)  # packages
-GENERATING = ("bundle", "codec", "evaluate", "extract", "model", "tokens")
+SEPARATING = ("baselines", "evaluate", "metrics")  # packages
+GENERATING = ("bundle", "codec", "evaluate", "extract", "metrics", "model", "tokens")
 LARSNETS = {
     "authors": "LarsNet",
     "trained": "LarsNet (trained here)",
@@ -136,7 +136,7 @@ class Dose:
 
 
 def hpss() -> Separation:
-    from dose.evaluate.separation import hpss_stems
+    from dose.baselines.hpss import hpss_stems
 
     return Separation(
         name="Separation (HPSS)", separate=hpss_stems, key=files.hash_json(["hpss", code_hash(SEPARATING)])
@@ -148,7 +148,7 @@ def larsnet(folder: Path | None = None) -> Separation:
 
     Raises MissingInputError when `folder` holds no networks.
     """
-    from dose.evaluate.larsnet import SHIPPED, load
+    from dose.baselines.larsnet import SHIPPED, load
 
     bank = load(folder or SHIPPED)
     origin = "authors" if bank.authors else "shipped" if folder is None else "trained"

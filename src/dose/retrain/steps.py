@@ -201,8 +201,8 @@ def measure_bundle(
     What it makes of the first few of them is written to the folder `examples`.
     """
     from dose.codec import bundled_codec
-    from dose.evaluate.embeddings import CodecEmbedder
     from dose.extract import Extractor
+    from dose.metrics.embeddings import CodecEmbedder
     from dose.rmod import RmodConfig
     from dose.sources.catalogue import Bank
 

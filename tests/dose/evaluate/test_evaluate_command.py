@@ -4,7 +4,7 @@ import json
 
 import pytest
 import tiny_bundle
-from evaluate_sounds import write_items
+from drum_sounds import write_items
 
 from dose import cli, files
 from dose.bundle import open_bundle

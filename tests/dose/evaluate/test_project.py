@@ -5,18 +5,19 @@ import json
 
 import numpy as np
 import pytest
-from evaluate_sounds import CoarseCodec, write_items
+from drum_sounds import CoarseCodec, write_items
 
 from dose import audio, cli, config
+from dose.baselines import larsnet
 from dose.drums import DRUMS
 from dose.errors import ConfigError
-from dose.evaluate import larsnet, project, systems
+from dose.evaluate import project, systems
 from dose.evaluate.compare import BASELINES
 from dose.evaluate.config import EvaluateConfig
 from dose.evaluate.record import metrics_of, record
 from dose.evaluate.results import Results
-from dose.evaluate.statistics import mean_estimate, resamples
 from dose.evaluate.systems import Dose
+from dose.metrics.statistics import mean_estimate, resamples
 
 
 def _results(row: str = "DOSE") -> Results:

@@ -15,7 +15,7 @@ import numpy as np
 
 from dose import files
 from dose.errors import DoseError
-from dose.evaluate.latents import CodecEmbedder
+from dose.metrics.latents import CodecEmbedder
 
 
 class Embedder(Protocol):
@@ -49,7 +49,7 @@ def embed_cached(embedder: Embedder, shots: np.ndarray, cache: Path | None, *, b
 def load_embedders(names: Sequence[str], weights: Path, codec) -> tuple[list[Embedder], dict[str, str]]:
     """The embedders that can be had, and for each of the others the sentence that says what is missing."""
     from dose.errors import MissingInputError
-    from dose.evaluate import pretrained
+    from dose.metrics import pretrained
 
     found: list[Embedder] = []
     lacking: dict[str, str] = {}

@@ -15,7 +15,7 @@ import numpy as np
 
 from dose import audio, files
 from dose.errors import IntegrityError, MissingInputError
-from dose.evaluate.embeddings import Embedder
+from dose.metrics.embeddings import Embedder
 
 VGGISH_FILE, CLAP_FOLDER, ENCODEC_FILE = "vggish-10086976.pth", "clap", "encodec_24khz-d7cc33bc.th"
 
@@ -28,7 +28,7 @@ def load(name: str, weights: Path) -> Embedder:
 def _vggish(weights: Path) -> Embedder:
     import torch
 
-    from dose.evaluate.vggish import VGGish, VGGishEmbedder
+    from dose.metrics.vggish import VGGish, VGGishEmbedder
 
     path = _present(weights / VGGISH_FILE)
     net = VGGish()
@@ -94,7 +94,7 @@ def _encodec(weights: Path) -> Embedder:
     path = _present(weights / ENCODEC_FILE)
     import torch
 
-    from dose.evaluate.fad_package import absent
+    from dose.metrics.fad_package import absent
 
     with absent("torchaudio"):
         from encodec import EncodecModel
