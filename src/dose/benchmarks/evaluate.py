@@ -49,7 +49,7 @@ def _scoring(count: int, rows: int) -> dict[str, float]:
     from dose.evaluate.items import Item
     from dose.evaluate.results import Entry
     from dose.evaluate.run import evaluate
-    from dose.metrics.embeddings import CodecEmbedder
+    from dose.metrics.latents import CodecEmbedder
 
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as name:

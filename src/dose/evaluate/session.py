@@ -11,7 +11,7 @@ from dose.evaluate.results import Entry, Results
 from dose.evaluate.run import evaluate
 from dose.evaluate.scoring import Judge
 from dose.evaluate.systems import System, generate
-from dose.metrics.embeddings import load_embedders
+from dose.metrics.pretrained import load_embedders
 
 Progress = Callable[[str, int, int], None]  # what, done, of how many
 

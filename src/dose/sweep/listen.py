@@ -15,7 +15,7 @@ from dose.metrics.shots import prepare
 from dose.model import decode
 from dose.model.sampling import Sampling
 from dose.model.transformer import Dose
-from dose.sweep.trial import EXAMPLES
+from dose.sweep.config import EXAMPLES
 from dose.tokens import layout
 from dose.train.data import FitData
 
