@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,23 @@ def _sources() -> list[str]:
     )
 
 
+def _packages() -> set[str]:
+    inside = {f"dose.{p.stem}" for p in (ROOT / "src/dose").iterdir() if p.stem.isidentifier()}
+    return inside - {"dose.__init__", "dose.__pycache__"} | {"pipelines", "serving"}
+
+
+def test_the_layers_name_every_package():
+    """A package that no layer names could import whatever it likes."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = [c["layers"] for c in contracts if c["type"] == "layers"]
+    named = [package for layer in layers for package in layer.split(" | ")]
+    assert sorted(named) == sorted(_packages())
+
+
 def test_the_readmes_tour_names_every_package():
     tour = (ROOT / "README.md").read_text().partition("## A tour of the packages")[2]
     named = set(re.findall(r"`((?:dose\.|pipelines|serving)[\w.]*)`", tour))
-    packages = {f"dose.{p.stem}" for p in (ROOT / "src/dose").iterdir() if p.stem.isidentifier()}
-    packages -= {"dose.__init__", "dose.__pycache__"}
-    assert packages | {"pipelines", "serving"} == named
+    assert _packages() == named
     for path in re.findall(r"`([\w/]+\.py)`", tour):
         assert (ROOT / path).is_file(), path
 
