@@ -24,8 +24,15 @@ if TYPE_CHECKING:
     from dose.extract import Extractor
 
 Kit = dict[str, np.ndarray]
-SEPARATING = ("baselines", "evaluate", "metrics")  # packages
-GENERATING = ("bundle", "codec", "evaluate", "extract", "metrics", "model", "tokens")
+PACKAGE = Path(__file__).parent.parent
+# What makes a system's sound, relative to PACKAGE: packages (their Python files) and single files. What these
+# import besides (config, errors, files) reads and refuses, and makes no sound.
+COMMON = ("audio.py", "drums.py", "evaluate/items.py", "evaluate/systems.py", "metrics/shots.py")
+RECONSTRUCTING = (*COMMON, "codec", "compute.py")
+SEPARATING = (*COMMON, "baselines")
+GENERATING = (
+    *COMMON, "bundle", "codec", "compute.py", "extract", "model", "tokens", "tokens/onsets.safetensors",
+)  # fmt: skip
 LARSNETS = {
     "authors": "LarsNet",
     "trained": "LarsNet (trained here)",
@@ -52,7 +59,7 @@ class Reconstruction:
 
     @property
     def key(self) -> str:
-        return files.hash_json(["reconstruction", self.codec.id])
+        return files.hash_json(["reconstruction", self.codec.id, code_hash(RECONSTRUCTING)])
 
     def kits(self, items: Sequence[Item]) -> list[Kit]:
         out: list[Kit] = [{} for _ in items]
@@ -156,11 +163,11 @@ def larsnet(folder: Path | None = None) -> Separation:
     return Separation(name=LARSNETS[origin], separate=bank.separate, key=key)
 
 
-def code_hash(rooms: Sequence[str]) -> str:
-    """A digest of the code that turns models and mixes into sound: no cache outlives a change of it."""
-    root = Path(__file__).parent.parent
-    sources = sorted(p for room in rooms for p in (root / room).rglob("*.py"))
-    return files.hash_json([[str(p.relative_to(root)), files.sha256(p)] for p in sources])
+def code_hash(names: Sequence[str]) -> str:
+    """A digest of the code and data that make a system's sound: no cached output outlives a change."""
+    paths = [PACKAGE / name for name in names]
+    sources = sorted(p for path in paths for p in (path.rglob("*.py") if path.is_dir() else [path]))
+    return files.hash_json([[str(p.relative_to(PACKAGE)), files.sha256(p)] for p in sources])
 
 
 def generate(system: System, items: Sequence[Item], folder: Path, *, batch: int = 8) -> Iterator[int]:
