@@ -43,10 +43,11 @@ def test_the_readmes_tour_names_every_package():
         assert (ROOT / path).is_file(), path
 
 
-@pytest.mark.parametrize("path", _sources())
-def test_no_file_grows_past_500_lines_or_hides_behind_a_vague_name(path):
-    assert len((ROOT / path).read_text().splitlines()) <= 500
-    assert Path(path).stem not in {"utils", "helpers", "common", "misc"}
+def test_no_file_grows_past_450_lines_or_hides_behind_a_vague_name():
+    lines = {path: len((ROOT / path).read_text().splitlines()) for path in _sources()}
+    assert len(lines) > 200
+    assert {path: n for path, n in lines.items() if n > 450} == {}
+    assert [path for path in lines if Path(path).stem in {"utils", "helpers", "common", "misc"}] == []
 
 
 def test_each_test_file_has_a_name_of_its_own():
