@@ -4,6 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def die_as_second(hyper, out, report):
     if dist.get_rank() == 1:
         os._exit(3)
     print("waits", flush=True)
-    dist.barrier()
+    time.sleep(300)  # as in NCCL, which does not notice
 
 
 def test_a_dead_process_ends_the_trial_instead_of_hanging(tmp_path):
@@ -73,7 +74,7 @@ def test_a_dead_process_ends_the_trial_instead_of_hanging(tmp_path):
     done = subprocess.run(
         [sys.executable, "driver.py"],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
         capture_output=True,
         timeout=120,
     )
