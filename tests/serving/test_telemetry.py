@@ -40,7 +40,7 @@ def test_a_request_leaves_one_line_with_its_id_and_its_figures(served, loop, cap
     assert mine[0]["seconds"] > 0
     assert "secret-name" not in json.dumps(lines)
     assert value("dose_audio_seconds_total", route="/extract") == taken + 1.0
-    assert value("dose_stage_seconds_count", stage="generate") > 0
+    assert value("dose_stage_seconds_count", stage="hihat") > 0
     assert value("dose_request_seconds_count", route="/extract", status="400") > 0
 
 
