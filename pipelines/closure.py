@@ -21,9 +21,10 @@ PACKAGES = {"dose": ROOT / "src", "pipelines": ROOT, "serving": ROOT}
 def closure(stage: str) -> list[str]:
     """Project files, relative and sorted, that `python -m pipelines.<stage>` can import.
 
-    Imports inside functions count too. A package in the closure brings those of its sub-folders that hold no
-    Python: they are its data (shipped clips, weights); the folders beside the scripts are nobody's data. A
-    room of which at least half is needed stands as its folder: dvc and people read short lists faster.
+    Imports inside functions count too. With a module comes the data beside it that it names (`/ "weights"`:
+    shipped clips, weights, templates), and with a package the data that none of its modules names; what lies
+    beside the scripts is nobody's data. A package of which at least half is needed stands as its folder: dvc
+    and people read short lists faster.
     """
     seen: set[Path] = set()
     todo = [ROOT / "pipelines" / f"{stage}.py"]
@@ -34,25 +35,40 @@ def closure(stage: str) -> list[str]:
         seen.add(path)
         for module in _imports(path):
             todo.extend(_files(module))
-    packages = [p.parent for p in seen if p.name == "__init__.py" and p.parent != ROOT / "pipelines"]
-    data = {d for package in packages for d in _data_folders(package)}
-    return sorted(p.relative_to(ROOT).as_posix() for p in _rooms(seen | data))
+    packages = {p.parent for p in seen if p.name == "__init__.py" and p.parent != ROOT / "pipelines"}
+    data = {d for package in packages for d in _data(package, seen)}
+    return sorted(p.relative_to(ROOT).as_posix() for p in _folded(seen | data))
 
 
-def _rooms(paths: set[Path]) -> set[Path]:
-    """The same with each room that is there to at least a half named as one folder."""
-    not_rooms = {PACKAGES["dose"] / "dose", PACKAGES["pipelines"] / "pipelines"}
-    for room in {p.parent for p in paths if p.name == "__init__.py"} - not_rooms:
-        inside = {p for p in room.iterdir() if p.name != "__pycache__"}
+def _folded(paths: set[Path]) -> set[Path]:
+    """The same with each package that is there to at least a half named as one folder."""
+    roots = {PACKAGES["dose"] / "dose", PACKAGES["pipelines"] / "pipelines"}
+    for package in {p.parent for p in paths if p.name == "__init__.py"} - roots:
+        inside = {p for p in package.iterdir() if p.name != "__pycache__"}
         if len(inside & paths) * 2 >= len(inside):
-            paths = (paths - inside) | {room}
+            paths = (paths - inside) | {package}
     return paths
 
 
-def _data_folders(package: Path) -> Iterator[Path]:
-    for d in package.iterdir():
-        if d.is_dir() and d.name != "__pycache__" and not any(d.rglob("*.py")):
-            yield d
+def _data(package: Path, modules: set[Path]) -> Iterator[Path]:
+    """Files and folders of the package that hold no Python and that one of `modules`, or no module, names."""
+    named = {p: _named(p) for p in package.glob("*.py")}
+    for path in package.iterdir():
+        if path.suffix == ".py" or path.name == "__pycache__" or any(path.rglob("*.py")):
+            continue
+        users = {p for p, names in named.items() if path.name in names}
+        if not users or users & modules:
+            yield path
+
+
+def _named(path: Path) -> set[str]:
+    """The names that a module puts at the end of a path, as `parent / "weights"` does."""
+    return {
+        node.right.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
+        if isinstance(node.right, ast.Constant) and isinstance(node.right.value, str)
+    }
 
 
 def _imports(path: Path) -> Iterator[str]:

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from dose import config, files
-from dose.evaluate.larsnet_train import LarsNetConfig, train
+from dose.baselines.larsnet_train import LarsNetConfig, train
 from dose.rmod import RmodConfig, stream
 from dose.sources.catalogue import Bank
 from pipelines.stage import run_stage

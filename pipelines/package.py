@@ -14,9 +14,9 @@ import yaml
 from tqdm import tqdm
 
 from dose import config, files
+from dose.bundle import SHIPPED, Bundle, assemble, open_bundle
 from dose.drums import DRUMS
 from dose.errors import ConfigError, DoseError
-from dose.extract.bundle import SHIPPED, Bundle, assemble, open_bundle
 from dose.extract.calibrate import calibrate_bundle
 from dose.model import checkpoint
 from dose.registry import DATA_TAG, Registry, model_name

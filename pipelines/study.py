@@ -21,12 +21,12 @@ from dose import config, files
 from dose.codec import Codec, load_codec
 from dose.drums import DRUMS
 from dose.errors import ConfigError
-from dose.evaluate.attack import attack_error
 from dose.evaluate.items import rmod_items
-from dose.evaluate.mss import mss
-from dose.evaluate.shots import prepare
-from dose.evaluate.statistics import mean_difference, mean_estimate, resamples
 from dose.extract import candidates, windows
+from dose.metrics.attack import attack_error
+from dose.metrics.mss import mss
+from dose.metrics.shots import prepare
+from dose.metrics.statistics import mean_difference, mean_estimate, resamples
 from dose.model import checkpoint
 from dose.model.decode import generate
 from dose.model.sampling import Sampling

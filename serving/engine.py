@@ -22,7 +22,7 @@ Load = Callable[[Path], Any]
 
 def find_bundle() -> Path:
     """DOSE_BUNDLE if set, else the models in use in the project that the service stands in."""
-    from dose.extract.bundle import in_use
+    from dose.bundle import in_use
 
     named = os.environ.get("DOSE_BUNDLE")
     return Path(named) if named else in_use(ROOT)

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from dose import files
+from dose.bundle import LIVE
 from dose.drums import DRUMS
-from dose.extract.bundle import LIVE
 from serving import telemetry
 from serving.settings import ROOT
 

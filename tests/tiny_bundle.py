@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
+from dose.bundle import assemble
 from dose.codec import bundled_codec
 from dose.drums import DRUMS
-from dose.extract.bundle import assemble
 from dose.model import checkpoint
 from dose.model.transformer import Dose, ModelConfig
 

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from dose import files
+from dose.bundle import LIVE, Bundle, assemble, open_bundle
 from dose.drums import DRUMS
 from dose.errors import DoseError, MissingInputError
-from dose.extract.bundle import LIVE, Bundle, assemble, open_bundle
 from dose.tracking import ModelVersion, Tracker
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"

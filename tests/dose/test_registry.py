@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from dose import files
+from dose.bundle import assemble, open_bundle
 from dose.errors import DoseError, IntegrityError, MissingInputError
-from dose.extract.bundle import assemble, open_bundle
 from dose.registry import Move, Registry, model_name
 from dose.tracking import Tracker
 

@@ -11,8 +11,11 @@ def test_each_stages_deps_are_its_import_closure():
         assert listed == closure.closure(name), f"{name}: run `make deps`"
 
 
-def test_the_closure_follows_inner_imports_and_names_rooms_mostly_needed(tmp_path, monkeypatch):
-    (tmp_path / "src/dose/room/clips").mkdir(parents=True)
+def test_the_closure_follows_inner_imports_and_named_data_and_folds_packages_mostly_needed(
+    tmp_path, monkeypatch
+):
+    for folder in ("clips", "weights", "pictures"):
+        (tmp_path / "src/dose/room" / folder).mkdir(parents=True)
     (tmp_path / "src/dose/most").mkdir()
     (tmp_path / "pipelines").mkdir()
     for name, text in {
@@ -20,13 +23,17 @@ def test_the_closure_follows_inner_imports_and_names_rooms_mostly_needed(tmp_pat
         "pipelines/two.py": "import numpy\n",
         "src/dose/__init__.py": "",
         "src/dose/room/__init__.py": "",
-        "src/dose/room/deep.py": "from dose.base import x\n",
-        **{f"src/dose/room/unused{i}.py": "" for i in range(4)},
+        "src/dose/room/deep.py": "from dose.base import x\nfiles = (D / 'weights' / 'a', D / 'table.csv')\n",
+        "src/dose/room/unused.py": "PICTURES = D / 'pictures'\n",
+        **{f"src/dose/room/unused{i}.py": "" for i in range(5)},
         "src/dose/most/__init__.py": "",
         "src/dose/most/used.py": "",
         "src/dose/most/unused.py": "",
         "src/dose/base.py": "x = 1\n",
         "src/dose/room/clips/a.flac": "",
+        "src/dose/room/weights/a": "",
+        "src/dose/room/pictures/b.png": "",
+        "src/dose/room/table.csv": "",
     }.items():
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(closure, "ROOT", tmp_path)
@@ -39,5 +46,7 @@ def test_the_closure_follows_inner_imports_and_names_rooms_mostly_needed(tmp_pat
         "src/dose/room/__init__.py",
         "src/dose/room/clips",
         "src/dose/room/deep.py",
+        "src/dose/room/table.csv",
+        "src/dose/room/weights",
     ]
     assert closure.closure("two") == ["pipelines/two.py"]

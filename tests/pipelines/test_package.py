@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from dose import files
-from dose.extract.bundle import LIVE, SHIPPED, default_bundle
+from dose.bundle import LIVE, SHIPPED, default_bundle
 from dose.registry import Registry
 from dose.sweep.table import Trial, write_tables
 from pipelines import package

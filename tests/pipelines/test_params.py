@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from dose import config
+from dose.baselines.larsnet_train import LarsNetConfig
 from dose.codec.config import CodecConfig
 from dose.errors import ConfigError
 from dose.evaluate.config import EvaluateConfig
-from dose.evaluate.larsnet_train import LarsNetConfig
 from dose.retrain.config import RetrainConfig
 from dose.rmod import RmodConfig
 from dose.sources.build import SourcesConfig

@@ -20,8 +20,8 @@ import pytest
 from dag import Project, wait_for
 
 from dose import audio
+from dose.bundle import open_bundle
 from dose.drums import DRUMS
-from dose.extract.bundle import open_bundle
 from dose.registry import Registry
 from dose.tracking import Tracker
 

@@ -54,7 +54,7 @@ class FakeExtractor:
         for step in range(10):
             time.sleep(self.seconds / 10)
             if progress:
-                progress(step / 10, "windows" if step < 3 else "generate")
+                progress(step / 10, "listen" if step < 3 else drums[(step - 3) * len(drums) // 7])
         hits = {
             drum: tuple(_hit(drum, 100 + 200 * i, rank, seed) for rank in range(candidates))
             for i, drum in enumerate(drums)

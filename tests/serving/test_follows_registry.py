@@ -10,8 +10,7 @@ from fake_extractor import SETTINGS
 from starlette.testclient import TestClient
 
 import serving.engine
-from dose import registry
-from dose.extract import bundle
+from dose import bundle, registry
 from dose.registry import Registry
 from serving.app import create_app
 from serving.engine import Engine, find_bundle

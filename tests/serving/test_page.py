@@ -36,7 +36,7 @@ IMAGES = ROOT / "docs" / "images"
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> Path:
     """DOSE_BUNDLE, else what a user would get, else, where none was made, one that has learnt nothing."""
-    from dose.extract.bundle import default_bundle
+    from dose.bundle import default_bundle
 
     if named := os.environ.get("DOSE_BUNDLE"):
         return Path(named).resolve()

@@ -13,9 +13,9 @@ from starlette.testclient import TestClient
 
 import serving.engine
 import serving.ledger
+from dose import bundle
 from dose.config import parse
 from dose.errors import ConfigError
-from dose.extract import bundle
 from dose.registry import Registry
 from serving.app import create_app
 from serving.engine import Engine

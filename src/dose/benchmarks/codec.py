@@ -2,9 +2,9 @@
 
 Sounds: the test split of the bundled bank (recorded kits) and of the procedural drums; with `--catalogue`,
 that of any folder that the stage `sources` made, such as one with all packages' kits. Metrics, per class:
-MSS (evaluate.mss) and log-mel distance (80 bands, dB) between one-shots of peak 1; SI-SDR in dB; level error
+MSS (metrics.mss) and log-mel distance (80 bands, dB) between one-shots of peak 1; SI-SDR in dB; level error
 of 24 mel bands in frames of 10 ms, in dB: signed mean, and mean magnitude weighted by energy; attack error
-(evaluate.attack, ms, 95th percentile) and pre-echo (loudest sample more than 1 ms before the onset, dB under
+(metrics.attack, ms, 95th percentile) and pre-echo (loudest sample more than 1 ms before the onset, dB under
 the peak, 95th percentile), both with the hit at random places of the codec's frame grid after silence.
 """
 
@@ -179,8 +179,8 @@ def _encodec(folder: Path) -> System:
 
 def measure(system: System, kits: dict[str, list[np.ndarray]]) -> dict[str, Any]:
     """Quality per class, and speed over a minute of drums."""
-    from dose.evaluate.attack import attack_error
-    from dose.evaluate.mss import mss
+    from dose.metrics.attack import attack_error
+    from dose.metrics.mss import mss
 
     out: dict[str, Any] = {"bitrate": system.bitrate, "classes": {}}
     for name, shots in kits.items():

@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> dict:
 
 
 def _distances(count: int, size: int) -> dict[str, float]:
-    from dose.evaluate.frechet import frechet
-    from dose.evaluate.kernel import kad
+    from dose.metrics.frechet import frechet
+    from dose.metrics.kernel import kad
 
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((2, count, size), dtype=np.float32)
@@ -46,10 +46,10 @@ def _scoring(count: int, rows: int) -> dict[str, float]:
     from dose.codec import bundled_codec
     from dose.drums import DRUMS
     from dose.evaluate.config import EvaluateConfig
-    from dose.evaluate.embeddings import CodecEmbedder
     from dose.evaluate.items import Item
     from dose.evaluate.results import Entry
     from dose.evaluate.run import evaluate
+    from dose.metrics.latents import CodecEmbedder
 
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as name:

@@ -25,8 +25,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     import numpy as np
 
     from dose import audio
+    from dose.bundle import default_bundle
     from dose.extract import Extractor
-    from dose.extract.bundle import default_bundle
 
     bundle = args.bundle or default_bundle()
     loop = audio.read(Path(__file__).parents[1] / "sources" / "demo" / "loop_garzul.flac", mono=False)

@@ -26,13 +26,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     import numpy as np
 
     from dose.drums import DRUMS
-    from dose.evaluate.judges import ClassCheck
+    from dose.evaluate.judges import class_check
     from dose.evaluate.recordings import KitPage
-    from dose.evaluate.shots import prepare
     from dose.extract import Extractor
+    from dose.metrics.shots import prepare
     from dose.sources.catalogue import Bank
 
-    extractor, judge = Extractor.load(args.bundle), ClassCheck.from_bank(Bank.load(args.sources))
+    extractor, judge = Extractor.load(args.bundle), class_check(Bank.load(args.sources))
     page, heard, complete = KitPage(), {}, set()
     for path in found(args.recordings):
         kit = extractor.extract_file(path)

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from dose import compute, files
 from dose.codec.codec import Codec, check_same
 from dose.codec.fastconv import fast
+from dose.codec.tables import read_tables
 from dose.errors import DoseError, IntegrityError, MissingInputError
 
 if TYPE_CHECKING:
@@ -156,8 +157,6 @@ def _context(rates: list[int]) -> int:
 
 def load_dac(folder: Path, meta: dict[str, Any]) -> DacCodec:
     """What `DacCodec.save` wrote. Raises as `load_codec` does."""
-    from dose.codec.store import read_tables
-
     path = folder / str(meta.get("weights", "weights.safetensors"))
     shape = meta.get("model")
     if not isinstance(shape, dict) or set(shape) != set(SHAPE_KEYS):

@@ -4,18 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 
 from dose import files
 from dose.codec.codec import Codec, check_same
 from dose.codec.compact import CompactCodec, CompactConfig, describe_tables
+from dose.codec.tables import read_tables
 from dose.config import parse
-from dose.errors import IntegrityError, MissingInputError
+from dose.errors import IntegrityError
 
 BUNDLED = Path(__file__).parent / "weights"
-MAX_BYTES = 64 << 20  # a compact codec is far smaller
 
 
 def bundled_codec() -> Codec:
@@ -68,23 +65,3 @@ def _load_compact(folder: Path, meta: dict[str, Any]) -> CompactCodec:
     codec.made = meta.get("made")
     check_same(meta["id"], codec.id, f"The weights in {path}")
     return codec
-
-
-def read_tables(path: Path, limit: int = MAX_BYTES) -> dict[str, Tensor]:
-    """The tensors of a safetensors file. Raises as `load_codec` does; never runs code from the file."""
-    if not path.is_file():
-        raise MissingInputError(
-            f"{path} is missing; run the codec stage (`dvc repro codec`) or fetch it again."
-        )
-    if path.stat().st_size > limit:
-        raise IntegrityError(f"{path} is larger than such a codec can be ({limit >> 20} MiB).")
-    with open(path, "rb") as f:
-        start = f.read(2)
-    if start in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
-        raise IntegrityError(
-            f"{path} is a pickle, which can run code when opened; codec weights must be safetensors."
-        )
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as e:
-        raise IntegrityError(f"{path} is truncated or not a safetensors file ({e}); fetch it again.") from e

@@ -61,7 +61,7 @@ def run_show(args: argparse.Namespace) -> None:
     import json
 
     from dose import files
-    from dose.extract.bundle import default_bundle, model_facts, named, open_bundle
+    from dose.bundle import default_bundle, model_facts, named, open_bundle
 
     bundle = open_bundle(named(args.path) if args.path else default_bundle())
     models = {drum: model_facts(bundle.checkpoint(drum)) for drum in bundle.drums}

@@ -106,9 +106,9 @@ def _check(args: argparse.Namespace, names: list[str], known: tuple[str, ...]) -
 
 def _systems(args: argparse.Namespace):
     """The codec whose latents fad_codec uses (the first bundle's) and the rows to generate."""
+    from dose.bundle import default_bundle
     from dose.codec import bundled_codec, load_codec
     from dose.evaluate.systems import Dose, Reconstruction, hpss, larsnet
-    from dose.extract.bundle import default_bundle
 
     bundles = [_folder(b) for b in args.bundle]
     if not bundles and not args.external:
@@ -124,14 +124,14 @@ def _systems(args: argparse.Namespace):
 
 def _folder(bundle: str) -> Path:
     """A bundle's folder; a name that is none is an alias in the registry, such as champion or challenger."""
-    from dose.extract.bundle import named
+    from dose.bundle import named
 
     folder = named(bundle)
     if folder.is_dir() or "/" in bundle:
         return folder
+    from dose.bundle import assemble
     from dose.drums import DRUMS
     from dose.errors import MissingInputError
-    from dose.extract.bundle import assemble
     from dose.registry import Registry
 
     registry = Registry()

@@ -57,7 +57,7 @@ def facts(folder: Path | None = None) -> dict[str, Any]:
     import platform
 
     from dose import compute
-    from dose.extract.bundle import default_bundle, open_bundle
+    from dose.bundle import default_bundle, open_bundle
 
     bundle = open_bundle(folder or default_bundle())
     return {

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dose.drums import DRUMS
 from dose.evaluate.results import Results, put
 from dose.evaluate.scoring import Resampling
-from dose.evaluate.statistics import Estimate, gap_closed, mean_difference, set_difference
 from dose.evaluate.systems import LARSNETS
+from dose.metrics.statistics import Estimate, gap_closed, mean_difference, set_difference
 
 CEILING = "Reconstruction"
 BASELINES = ("Separation (HPSS)", *LARSNETS.values())

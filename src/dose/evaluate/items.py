@@ -14,8 +14,8 @@ import numpy as np
 from dose import audio
 from dose.drums import DRUMS
 from dose.errors import AudioError, MissingInputError
-from dose.evaluate.shots import prepare
 from dose.files import Packed
+from dose.metrics.shots import prepare
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from dose import audio
-from dose.evaluate.mss import magnitudes
+from dose.metrics.mss import magnitudes
 
 WIDTH, HEIGHT = 168, 64  # pixels of a spectrogram
 _RANGE_DB = 80.0

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from dose import files
+from dose import bundle, files
 from dose.drums import DRUMS
 from dose.errors import MissingInputError
 from dose.evaluate import session
@@ -14,7 +14,6 @@ from dose.evaluate.record import record
 from dose.evaluate.results import Results
 from dose.evaluate.scoring import Judge
 from dose.evaluate.systems import Dose, Reconstruction, System, hpss, larsnet
-from dose.extract import bundle
 from dose.model import checkpoint
 
 SEVERAL = "DOSE, of several draws"  # the same models, past the paper
@@ -101,7 +100,7 @@ def systems(config: EvaluateConfig, codec, folders: Folders) -> tuple[list[Syste
 
 def swept_bundle(kind: str, checkpoints: dict[str, Path], folders: Folders) -> Path:
     """A bundle in the cache of the sweep's checkpoints; made once for the same ones."""
-    from dose.extract.bundle import assemble
+    from dose.bundle import assemble
 
     parts = [folders.codec, *checkpoints.values()]
     digests = [files.sha256(p) for part in parts for p in sorted(part.rglob("*")) if p.is_file()]
@@ -113,11 +112,11 @@ def swept_bundle(kind: str, checkpoints: dict[str, Path], folders: Folders) -> P
 
 def judges(sources: Path) -> Sequence[Judge]:
     """The class check and the copy check, fitted to the catalogue in `sources`."""
-    from dose.evaluate.judges import ClassCheck, CopyCheck
+    from dose.evaluate.judges import class_check, copy_check
     from dose.sources.catalogue import Bank
 
     bank = Bank.load(sources)
-    return [ClassCheck.from_bank(bank), CopyCheck.from_bank(bank)]
+    return [class_check(bank), copy_check(bank)]
 
 
 def recordings() -> list[Item]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from dose import audio, files
 from dose.evaluate.report import Page
-from dose.evaluate.shots import prepare
 from dose.extract.kit import Kit
+from dose.metrics.shots import prepare
 
 HEARD = 12.0  # seconds of a recording on the page
 LEAD = (

@@ -19,8 +19,8 @@ from dose.errors import AudioError
 from dose.evaluate.items import Item, read_outputs
 from dose.evaluate.pictures import spectrogram_png, waveform_svg
 from dose.evaluate.results import Entry, Results
-from dose.evaluate.shots import SAMPLES
 from dose.evaluate.table import TITLES
+from dose.metrics.shots import SAMPLES
 
 TEMPLATE = Path(__file__).parent / "page" / "listening.html"
 MAX_BYTES = 15_000_000

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dose.evaluate.statistics import Estimate
+from dose.metrics.statistics import Estimate
 
 TRUTH = (
     "Truth"  # the row of what needs no generated sound: the class check and copy check of the truth itself

@@ -10,12 +10,12 @@ from dose.drums import DRUMS
 from dose.errors import AudioError, DoseError
 from dose.evaluate.compare import compare
 from dose.evaluate.config import EvaluateConfig
-from dose.evaluate.embeddings import Embedder
 from dose.evaluate.items import Item, read_outputs
 from dose.evaluate.results import TRUTH, Entry, Exclusion, Results, put
 from dose.evaluate.scoring import Judge, Resampling, item_estimates, item_scores, set_scores
-from dose.evaluate.shots import SAMPLES, is_silent
-from dose.evaluate.statistics import resamples
+from dose.metrics.embeddings import Embedder
+from dose.metrics.shots import SAMPLES, is_silent
+from dose.metrics.statistics import resamples
 
 
 def evaluate(

@@ -13,13 +13,13 @@ from typing import Protocol
 
 import numpy as np
 
-from dose.evaluate import mss, spectral
-from dose.evaluate.attack import attack_error
-from dose.evaluate.embeddings import Embedder, embed_cached
-from dose.evaluate.frechet import MIN_SET, frechet, frechet_infinity, frechet_package
-from dose.evaluate.kernel import kad
-from dose.evaluate.shots import is_silent
-from dose.evaluate.statistics import Estimate, mean_estimate, set_estimate
+from dose.metrics import mss, spectral
+from dose.metrics.attack import attack_error
+from dose.metrics.embeddings import Embedder, embed_cached
+from dose.metrics.frechet import MIN_SET, frechet, frechet_infinity, frechet_package
+from dose.metrics.kernel import kad
+from dose.metrics.shots import is_silent
+from dose.metrics.statistics import Estimate, mean_estimate, set_estimate
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,12 @@ from pathlib import Path
 from dose import files
 from dose.evaluate import output, plots, report
 from dose.evaluate.config import EvaluateConfig
-from dose.evaluate.embeddings import load_embedders
 from dose.evaluate.items import Item, rmod_items
 from dose.evaluate.results import Entry, Results
 from dose.evaluate.run import evaluate
 from dose.evaluate.scoring import Judge
 from dose.evaluate.systems import System, generate
+from dose.metrics.pretrained import load_embedders
 
 Progress = Callable[[str, int, int], None]  # what, done, of how many
 

@@ -13,18 +13,26 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from dose import audio, files
+from dose.baselines.stem_to_one_shot import cut_shot
 from dose.drums import DRUMS, MIX_SECONDS
 from dose.errors import AudioError
-from dose.evaluate.hits import cut_shot
 from dose.evaluate.items import Item
-from dose.evaluate.shots import SAMPLES, prepare
+from dose.metrics.shots import SAMPLES, prepare
 
 if TYPE_CHECKING:
     from dose.codec.codec import Codec
     from dose.extract import Extractor
 
 Kit = dict[str, np.ndarray]
-SEPARATING, GENERATING = ("evaluate",), ("codec", "evaluate", "extract", "model", "tokens")  # rooms
+PACKAGE = Path(__file__).parent.parent
+# What makes a system's sound, relative to PACKAGE: packages (their Python files) and single files. What these
+# import besides (config, errors, files) reads and refuses, and makes no sound.
+COMMON = ("audio.py", "drums.py", "evaluate/items.py", "evaluate/systems.py", "metrics/shots.py")
+RECONSTRUCTING = (*COMMON, "codec", "compute.py")
+SEPARATING = (*COMMON, "baselines")
+GENERATING = (
+    *COMMON, "bundle", "codec", "compute.py", "extract", "model", "tokens", "tokens/onsets.safetensors",
+)  # fmt: skip
 LARSNETS = {
     "authors": "LarsNet",
     "trained": "LarsNet (trained here)",
@@ -51,7 +59,7 @@ class Reconstruction:
 
     @property
     def key(self) -> str:
-        return files.hash_json(["reconstruction", self.codec.id])
+        return files.hash_json(["reconstruction", self.codec.id, code_hash(RECONSTRUCTING)])
 
     def kits(self, items: Sequence[Item]) -> list[Kit]:
         out: list[Kit] = [{} for _ in items]
@@ -135,7 +143,7 @@ class Dose:
 
 
 def hpss() -> Separation:
-    from dose.evaluate.separation import hpss_stems
+    from dose.baselines.hpss import hpss_stems
 
     return Separation(
         name="Separation (HPSS)", separate=hpss_stems, key=files.hash_json(["hpss", code_hash(SEPARATING)])
@@ -147,7 +155,7 @@ def larsnet(folder: Path | None = None) -> Separation:
 
     Raises MissingInputError when `folder` holds no networks.
     """
-    from dose.evaluate.larsnet import SHIPPED, load
+    from dose.baselines.larsnet import SHIPPED, load
 
     bank = load(folder or SHIPPED)
     origin = "authors" if bank.authors else "shipped" if folder is None else "trained"
@@ -155,11 +163,11 @@ def larsnet(folder: Path | None = None) -> Separation:
     return Separation(name=LARSNETS[origin], separate=bank.separate, key=key)
 
 
-def code_hash(rooms: Sequence[str]) -> str:
-    """A digest of the code that turns models and mixes into sound: no cache outlives a change of it."""
-    root = Path(__file__).parent.parent
-    sources = sorted(p for room in rooms for p in (root / room).rglob("*.py"))
-    return files.hash_json([[str(p.relative_to(root)), files.sha256(p)] for p in sources])
+def code_hash(names: Sequence[str]) -> str:
+    """A digest of the code and data that make a system's sound: no cached output outlives a change."""
+    paths = [PACKAGE / name for name in names]
+    sources = sorted(p for path in paths for p in (path.rglob("*.py") if path.is_dir() else [path]))
+    return files.hash_json([[str(p.relative_to(PACKAGE)), files.sha256(p)] for p in sources])
 
 
 def generate(system: System, items: Sequence[Item], folder: Path, *, batch: int = 8) -> Iterator[int]:

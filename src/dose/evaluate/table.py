@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dose.drums import DRUMS
 from dose.evaluate import paper
 from dose.evaluate.results import TRUTH, Results
-from dose.evaluate.statistics import Estimate
+from dose.metrics.statistics import Estimate
 
 # column -> (heading, digits); those that are absent from all cells are left out, except for lacking weights
 METRICS = {

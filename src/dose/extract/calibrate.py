@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dose.audio import RATE
+from dose.bundle import Bundle, recalibrate
 from dose.drums import DRUMS
 from dose.extract import confidence
-from dose.extract.bundle import Bundle, recalibrate
 from dose.extract.confidence import Calibration
 from dose.extract.extractor import Extractor
 from dose.extract.finish import attack_start

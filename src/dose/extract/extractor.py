@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dose import audio, compute
 from dose.audio import RATE
+from dose.bundle import Bundle, default_bundle, open_bundle
 from dose.codec import Codec, load_codec
 from dose.codec.codec import check_same
 from dose.config import parse
@@ -19,7 +20,6 @@ from dose.errors import AudioError, DoseError
 from dose.extract import candidates as ranking
 from dose.extract import confidence, windows
 from dose.extract.blending import blended, excerpts
-from dose.extract.bundle import Bundle, default_bundle, open_bundle
 from dose.extract.finish import SILENT_PEAK, Finish, finish
 from dose.extract.kit import Hit, Kit
 from dose.extract.shaping import shaped

@@ -14,7 +14,7 @@ import numpy as np
 from dose import audio
 from dose.drums import DRUMS
 from dose.errors import AudioError
-from dose.evaluate.attack import starts
+from dose.metrics.attack import starts
 
 GAIN_DB = (-12.0, 6.0)
 OTHER_RATE = 48000

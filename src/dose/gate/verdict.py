@@ -21,9 +21,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dose.errors import DoseError
-from dose.evaluate.statistics import resamples
 from dose.gate.config import GateConfig
 from dose.gate.paired import kad_change
+from dose.metrics.statistics import resamples
 
 FAMILIES = ("spectral", "distributional")
 HELD = 0.05  # the one-sided risk of the bound that says "not much worse"

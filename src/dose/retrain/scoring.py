@@ -15,11 +15,11 @@ import numpy as np
 
 from dose import audio, files
 from dose.drums import DRUMS
-from dose.evaluate import mss
-from dose.evaluate.embeddings import Embedder
-from dose.evaluate.shots import SAMPLES, prepare
 from dose.gate.behaviour import check
 from dose.gate.verdict import Scores
+from dose.metrics import mss
+from dose.metrics.embeddings import Embedder
+from dose.metrics.shots import SAMPLES, prepare
 
 BATCH = 8  # mixes in memory
 EXAMPLES = 2  # mixes whose sounds a report plays

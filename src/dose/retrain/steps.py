@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from dose import config, files
-from dose.extract.bundle import PACKAGED, Bundle, open_bundle
+from dose.bundle import PACKAGED, Bundle, open_bundle
 from dose.gate import GateConfig, Scores, judge
 from dose.registry import CHAMPION, Registry, model_name
 from dose.retrain import intake, reference, scoring
@@ -201,8 +201,8 @@ def measure_bundle(
     What it makes of the first few of them is written to the folder `examples`.
     """
     from dose.codec import bundled_codec
-    from dose.evaluate.embeddings import CodecEmbedder
     from dose.extract import Extractor
+    from dose.metrics.latents import CodecEmbedder
     from dose.rmod import RmodConfig
     from dose.sources.catalogue import Bank
 

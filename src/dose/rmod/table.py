@@ -9,7 +9,6 @@ from dose.files import atomic
 from dose.rmod.columns import arrow
 from dose.rmod.config import RmodConfig
 from dose.rmod.draw import draw_block
-from dose.rmod.recipe import Recipe
 
 if TYPE_CHECKING:
     from dose.sources.catalogue import Bank
@@ -60,22 +59,6 @@ def _texts(table: Any) -> list[str]:
     for field in table.schema:
         walk(field.type, field.name)
     return found
-
-
-def read_recipe(root: Path | str, split: str, index: int) -> Recipe:
-    """The recipe as the table holds it. Raises MissingInputError when it holds no such item."""
-    import pyarrow.parquet as pq
-
-    path = part_path(Path(root), split, index // PART * PART)
-    if path.is_file():
-        row = index % PART
-        file = pq.ParquetFile(path)
-        if row < file.metadata.num_rows:
-            group = file.read_row_group(row // BLOCK)
-            return Recipe.from_dict(group.slice(row % BLOCK, 1).to_pylist()[0])
-    raise MissingInputError(
-        f"{Path(root) / 'recipes'} has no item {index} in '{split}'; run `dvc repro rmod`."
-    )
 
 
 def query(root: Path | str, where: str, *, columns: str = "split, index", limit: int = 50) -> Any:

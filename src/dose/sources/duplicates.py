@@ -53,12 +53,6 @@ def pairs(sounds: Sequence[np.ndarray], threshold: float) -> list[tuple[int, int
     return found
 
 
-def aligned_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """The largest normalised cross-correlation over all shifts; 0 where one is silent."""
-    size = _fft_size(len(first) + len(second))
-    return float(_correlation(_spectrum(first, size), _spectrum(second, size), size).max())
-
-
 def _exceeds(first: np.ndarray, second: np.ndarray, size: int, threshold: float) -> bool:
     if _two_sided(np.abs(first) * np.abs(second)).sum() <= threshold:
         return False

@@ -11,6 +11,7 @@ from dose.model.transformer import ModelConfig
 from dose.train.fit import FitConfig
 
 Metric = Literal["val/mss", "val/loss"]
+EXAMPLES = "examples"  # in a trial's folder: sounds to be heard, one sub-folder per evaluation
 
 _FIT = {f.name for f in dataclasses.fields(FitConfig)} - {"model", "steps", "evaluate_every"}
 _MODEL = {f.name for f in dataclasses.fields(ModelConfig)} - {"frames", "codebooks", "entries", "excerpts"}

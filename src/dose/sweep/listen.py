@@ -8,14 +8,14 @@ import torch
 from dose import audio
 from dose.codec import load_codec
 from dose.drums import SHOT_SECONDS
-from dose.evaluate.frechet import MIN_SET, frechet_package
-from dose.evaluate.latents import CodecEmbedder
-from dose.evaluate.mss import both, magnitudes
-from dose.evaluate.shots import prepare
+from dose.metrics.frechet import MIN_SET, frechet_package
+from dose.metrics.latents import CodecEmbedder
+from dose.metrics.mss import both, magnitudes
+from dose.metrics.shots import prepare
 from dose.model import decode
 from dose.model.sampling import Sampling
 from dose.model.transformer import Dose
-from dose.sweep.trial import EXAMPLES
+from dose.sweep.config import EXAMPLES
 from dose.tokens import layout
 from dose.train.data import FitData
 

@@ -16,10 +16,9 @@ from ray import tune
 from tqdm import tqdm
 
 from dose import files
-from dose.sweep.config import SweepConfig
+from dose.sweep.config import EXAMPLES, SweepConfig
 from dose.sweep.progress import SweepBar
 from dose.sweep.table import Trial, best_row, draw_curves, trial_name
-from dose.sweep.trial import EXAMPLES
 from dose.tracking import Outbox
 
 _open: dict[str, "Recorder"] = {}  # by sweep id: Tune pickles its callbacks and restores them from there

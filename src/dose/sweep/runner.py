@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dose import cluster, files
+from dose.bundle import SHIPPED
 from dose.errors import DoseError
-from dose.extract.bundle import SHIPPED
 from dose.sweep import space
 from dose.sweep.config import SweepConfig
 from dose.sweep.table import Trial, ranking, write_tables

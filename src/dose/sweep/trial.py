@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dose import files
-from dose.sweep.config import SweepConfig
+from dose.sweep.config import EXAMPLES, SweepConfig
 
-EXAMPLES = "examples"  # folder of sounds to be heard, one sub-folder per evaluation
 Report = Callable[[int, dict[str, float]], None]
 # (point of the space, folder that may hold an earlier state, report): trains, reports after each evaluation,
 # leaves its best model in folder/best.

@@ -4,12 +4,12 @@ import json
 
 import pytest
 import tiny_bundle
-from evaluate_sounds import write_items
+from drum_sounds import write_items
 
 from dose import cli, files
+from dose.bundle import open_bundle
 from dose.drums import DRUMS
 from dose.evaluate.systems import LARSNETS
-from dose.extract.bundle import open_bundle
 from dose.registry import Registry
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluate_sounds import shot, shots
+from drum_sounds import shot, shots
 
 from dose.drums import DRUMS
-from dose.evaluate.frechet import frechet
-from dose.evaluate.judges import features
-from dose.evaluate.kernel import kad
-from dose.evaluate.latents import WINDOWS
 from dose.evaluate.scoring import item_scores
+from dose.metrics.frechet import frechet
+from dose.metrics.judges import features
+from dose.metrics.kernel import kad
+from dose.metrics.latents import WINDOWS
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "scores.csv"
 

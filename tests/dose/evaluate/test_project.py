@@ -2,21 +2,24 @@
 
 import dataclasses
 import json
+import shutil
 
+import grimp
 import numpy as np
 import pytest
-from evaluate_sounds import CoarseCodec, write_items
+from drum_sounds import CoarseCodec, write_items
 
 from dose import audio, cli, config
+from dose.baselines import larsnet
 from dose.drums import DRUMS
 from dose.errors import ConfigError
-from dose.evaluate import larsnet, project, systems
+from dose.evaluate import project, systems
 from dose.evaluate.compare import BASELINES
 from dose.evaluate.config import EvaluateConfig
 from dose.evaluate.record import metrics_of, record
 from dose.evaluate.results import Results
-from dose.evaluate.statistics import mean_estimate, resamples
-from dose.evaluate.systems import Dose
+from dose.evaluate.systems import Dose, Reconstruction
+from dose.metrics.statistics import mean_estimate, resamples
 
 
 def _results(row: str = "DOSE") -> Results:
@@ -105,7 +108,7 @@ def test_rows_that_cannot_be_had_say_why_and_the_others_keep_their_order(tmp_pat
         (out / "manifest.json").write_text("{}")
         made.append(checkpoints)
 
-    monkeypatch.setattr("dose.extract.bundle.assemble", assemble)
+    monkeypatch.setattr("dose.bundle.assemble", assemble)
     monkeypatch.setattr("dose.extract.extractor.Extractor.load", lambda folder, search: FakeExtractor())
     for _ in range(2):
         rows, _ = project.systems(settings, CoarseCodec(), folders)
@@ -134,11 +137,64 @@ def test_the_larsnet_row_says_whose_networks_it_is(tmp_path, monkeypatch):
     assert set(systems.LARSNETS.values()) < set(BASELINES)
 
 
-def test_the_key_of_a_system_changes_with_the_code_that_makes_its_sound(monkeypatch):
-    before = systems.hpss().key
-    assert systems.hpss().key == before
-    monkeypatch.setattr(systems, "code_hash", lambda rooms: "other")
-    assert systems.hpss().key != before
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """A copy of the package whose code the keys of the systems are made from."""
+    ignored = shutil.ignore_patterns("*.flac", "models", "weights", "__pycache__")
+    copy = shutil.copytree(systems.PACKAGE, tmp_path / "dose", ignore=ignored)
+    monkeypatch.setattr(systems, "PACKAGE", copy)
+    return copy
+
+
+def _keys(tmp_path, monkeypatch) -> dict[str, str]:
+    (tmp_path / "bundle").mkdir(exist_ok=True)
+    (tmp_path / "bundle" / "manifest.json").write_text("{}")
+    monkeypatch.setattr("dose.extract.extractor.Extractor.load", lambda folder, search: FakeExtractor())
+    codec = Reconstruction(codec=CoarseCodec())
+    rows = [codec, systems.hpss(), systems.larsnet(), Dose.load("DOSE", tmp_path / "bundle")]
+    return {row.name: row.key for row in rows}
+
+
+ROWS = {
+    "codec": "Reconstruction", "hpss": "Separation (HPSS)", "larsnet": "LarsNet (small, trained here)",
+    "dose": "DOSE",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "rows"), [
+    ("audio.py", {"codec", "hpss", "larsnet", "dose"}),
+    ("metrics/shots.py", {"codec", "hpss", "larsnet", "dose"}),
+    ("compute.py", {"codec", "dose"}),
+    ("codec/quantise.py", {"codec", "dose"}),
+    ("tokens/onsets.safetensors", {"dose"}),
+    ("bundle/__init__.py", {"dose"}),
+    ("model/decode.py", {"dose"}),
+    ("baselines/stem_to_one_shot.py", {"hpss", "larsnet"}),
+    ("evaluate/report.py", set()),
+    ("metrics/mss.py", set()),
+    ("kits/write.py", set()),
+])  # fmt: skip
+def test_the_key_of_a_system_changes_with_what_makes_its_sound(tmp_path, monkeypatch, copied, path, rows):
+    before = _keys(tmp_path, monkeypatch)
+    assert before == _keys(tmp_path, monkeypatch)
+    assert set(before) == set(ROWS.values())
+    with open(copied / path, "ab") as f:
+        f.write(b"\n")
+    after = _keys(tmp_path, monkeypatch)
+    assert {name for name in before if before[name] != after[name]} == {ROWS[row] for row in rows}
+
+
+@pytest.mark.parametrize(("hashed", "makers"), [
+    (systems.GENERATING, ["dose.extract.extractor"]),
+    (systems.SEPARATING, [f"dose.baselines.{name}" for name in ("hpss", "larsnet", "stem_to_one_shot")]),
+    (systems.RECONSTRUCTING, ["dose.codec.store"]),
+])  # fmt: skip
+def test_the_keys_cover_all_that_the_makers_of_sound_import(hashed, makers):
+    graph = grimp.build_graph("dose", cache_dir=None)
+    needed = {m for maker in makers for m in {maker} | graph.find_upstream_modules(maker)}
+    covered = {"dose." + name.removesuffix(".py").replace("/", ".") for name in hashed}
+    silent = {"dose", "dose.config", "dose.errors", "dose.files", "dose.metrics"}
+    assert [m for m in needed - silent if not any(f"{m}.".startswith(f"{c}.") for c in covered)] == []
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_where_nothing_is_expected_there_is_silence():
 
 def test_the_shipped_models_borrow_unless_told_not_to():
     from dose import audio
-    from dose.extract.bundle import named
+    from dose.bundle import named
     from dose.extract.extractor import Extractor, Search
     from dose.sources.bundled import demo_recordings
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from extract_beat import RATE, drum_loop
 
-from dose.extract import Extractor, bundle, calibrate, confidence
+from dose import bundle
+from dose.extract import Extractor, calibrate, confidence
 from dose.extract.calibrate import Example
 from dose.extract.extractor import Try
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from dose.errors import DoseError
-from dose.evaluate.kernel import kad, median_distance
-from dose.evaluate.statistics import resamples
 from dose.gate import Budgets, GateConfig, Scores, judge, paired
 from dose.gate.verdict import distributional, forbidden, spectral, table
+from dose.metrics.kernel import kad, median_distance
+from dose.metrics.statistics import resamples
 
 ITEMS = 200
 CONFIG = GateConfig(items=ITEMS, resamples=300)

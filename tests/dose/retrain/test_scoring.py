@@ -7,9 +7,9 @@ import pytest
 
 from dose import audio
 from dose.drums import DRUMS
-from dose.evaluate import mss
-from dose.evaluate.shots import prepare
 from dose.gate import Scores
+from dose.metrics import mss
+from dose.metrics.shots import prepare
 from dose.retrain import scoring
 
 RATE = 44100

@@ -11,8 +11,8 @@ import pytest
 import small_project
 
 from dose import audio
+from dose.bundle import open_bundle
 from dose.drums import DRUMS
-from dose.extract.bundle import open_bundle
 from dose.registry import Registry
 from dose.retrain.journal import PHASES
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from dose import audio, files
+from dose.bundle import assemble, open_bundle
 from dose.drums import DRUMS
 from dose.errors import DoseError, MissingInputError
-from dose.extract.bundle import assemble, open_bundle
 from dose.gate import GateConfig, Scores
 from dose.registry import Registry
 from dose.retrain import journal, reference

@@ -5,8 +5,8 @@ import subprocess
 import pytest
 
 from dose import files
+from dose.bundle import assemble
 from dose.errors import DoseError, MissingInputError
-from dose.extract.bundle import assemble
 from dose.registry import Registry
 from dose.retrain.trace import resolve, trace
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from sweep_stubs import FIT
 
-from dose.evaluate.latents import CodecEmbedder
 from dose.evaluate.scoring import Resampling, item_scores, set_scores
+from dose.metrics.latents import CodecEmbedder
 from dose.model import decode
 from dose.model.transformer import Dose
 from dose.sweep.listen import FREELY, Listener

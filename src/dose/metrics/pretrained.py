@@ -8,16 +8,32 @@ A file `<name>.sha256` beside a file pins it; hex digits at the end of a publish
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from dose import audio, files
 from dose.errors import IntegrityError, MissingInputError
-from dose.evaluate.embeddings import Embedder
+from dose.metrics.embeddings import Embedder
+from dose.metrics.latents import CodecEmbedder
 
 VGGISH_FILE, CLAP_FOLDER, ENCODEC_FILE = "vggish-10086976.pth", "clap", "encodec_24khz-d7cc33bc.th"
+
+
+def load_embedders(names: Sequence[str], weights: Path, codec) -> tuple[list[Embedder], dict[str, str]]:
+    """The embedders that can be had, and for each of the others the sentence that says what is missing."""
+    found: list[Embedder] = []
+    lacking: dict[str, str] = {}
+    for name in names:
+        if name == "codec":
+            found.append(CodecEmbedder(codec))
+            continue
+        try:
+            found.append(load(name, weights))
+        except MissingInputError as e:
+            lacking[name] = str(e)
+    return found, lacking
 
 
 def load(name: str, weights: Path) -> Embedder:
@@ -28,7 +44,7 @@ def load(name: str, weights: Path) -> Embedder:
 def _vggish(weights: Path) -> Embedder:
     import torch
 
-    from dose.evaluate.vggish import VGGish, VGGishEmbedder
+    from dose.metrics.vggish import VGGish, VGGishEmbedder
 
     path = _present(weights / VGGISH_FILE)
     net = VGGish()
@@ -94,7 +110,7 @@ def _encodec(weights: Path) -> Embedder:
     path = _present(weights / ENCODEC_FILE)
     import torch
 
-    from dose.evaluate.fad_package import absent
+    from dose.metrics.fad_package import absent
 
     with absent("torchaudio"):
         from encodec import EncodecModel

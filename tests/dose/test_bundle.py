@@ -4,14 +4,14 @@ import json
 
 import pytest
 
+from dose import bundle as bundles
 from dose import cli
 from dose.errors import IntegrityError, MissingInputError
-from dose.extract import bundle as bundles
 
 
 @pytest.fixture
 def parts(tmp_path):
-    """A codec folder and two checkpoints that only bundle.py looks at: JSON and bytes."""
+    """A codec folder and two checkpoints that only dose.bundle looks at: JSON and bytes."""
     codec = tmp_path / "codec"
     codec.mkdir()
     (codec / "codec.json").write_text(json.dumps({"id": "c1"}))

@@ -7,7 +7,6 @@ the weights folder (see `pretrained.py`); without them the column says so and ho
 """
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +14,6 @@ import numpy as np
 
 from dose import files
 from dose.errors import DoseError
-from dose.evaluate.latents import CodecEmbedder
 
 
 class Embedder(Protocol):
@@ -44,21 +42,3 @@ def embed_cached(embedder: Embedder, shots: np.ndarray, cache: Path | None, *, b
         with files.atomic(path) as beside:
             np.save(beside, out.astype(np.float32))
     return out.astype(np.float32)
-
-
-def load_embedders(names: Sequence[str], weights: Path, codec) -> tuple[list[Embedder], dict[str, str]]:
-    """The embedders that can be had, and for each of the others the sentence that says what is missing."""
-    from dose.errors import MissingInputError
-    from dose.evaluate import pretrained
-
-    found: list[Embedder] = []
-    lacking: dict[str, str] = {}
-    for name in names:
-        if name == "codec":
-            found.append(CodecEmbedder(codec))
-            continue
-        try:
-            found.append(pretrained.load(name, weights))
-        except MissingInputError as e:
-            lacking[name] = str(e)
-    return found, lacking

@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from evaluate_sounds import mix
+from drum_sounds import mix
 
+from dose.baselines import larsnet
+from dose.baselines.larsnet import LarsNet, UNet, UNetConfig, masks, spectrum, waveform
+from dose.baselines.larsnet_train import LarsNetConfig, held_out_sdr, sdr, sdr_loss, si_sdr, train
 from dose.drums import DRUMS
 from dose.errors import DoseError, IntegrityError, MissingInputError
-from dose.evaluate import larsnet
-from dose.evaluate.larsnet import LarsNet, UNet, UNetConfig, masks, spectrum, waveform
-from dose.evaluate.larsnet_train import LarsNetConfig, held_out_sdr, sdr, sdr_loss, si_sdr, train
 
 SMALL = UNetConfig(bins=128, frames=64, base=2, dropout=0.0)
 

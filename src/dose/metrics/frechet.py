@@ -53,7 +53,7 @@ def frechet_package(x: np.ndarray, y: np.ndarray) -> float:
 
     About 15 times slower than `frechet`; agrees to 1e-3 where both covariances have full rank.
     """
-    from dose.evaluate.fad_package import FrechetAudioDistance
+    from dose.metrics.fad_package import FrechetAudioDistance
 
     # Its statistics methods use nothing of the instance, whose constructor would download a network.
     instance = FrechetAudioDistance.__new__(FrechetAudioDistance)

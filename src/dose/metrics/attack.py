@@ -8,7 +8,7 @@ Source: this project (the onset definition is that of sample editors; 10 ms is a
 import numpy as np
 
 from dose.audio import RATE
-from dose.evaluate.shots import SILENCE, check_pairs
+from dose.metrics.shots import SILENCE, check_pairs
 
 THRESHOLD = 0.1  # of the peak: -20 dB
 

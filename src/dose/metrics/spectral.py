@@ -10,8 +10,8 @@ Sources: Gray and Markel, IEEE TASSP 1976; the envelope distance is this project
 import numpy as np
 import torch
 
-from dose.evaluate.mss import magnitudes
-from dose.evaluate.shots import check_pairs
+from dose.metrics.mss import magnitudes
+from dose.metrics.shots import check_pairs
 
 SPECTRAL_FLOOR_DB, ENVELOPE_FLOOR_DB = -80.0, -60.0
 

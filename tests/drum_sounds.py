@@ -1,4 +1,4 @@
-"""Seeded synthetic one-shots and mixes, for every test of this room."""
+"""Seeded synthetic one-shots and mixes, for the tests of metrics, baselines and evaluation."""
 
 import numpy as np
 import torch

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from dose.evaluate.shots import check_pairs
+from dose.metrics.shots import check_pairs
 
 SIZES = (2048, 1024, 512, 256, 128, 64)
 FLOOR = 1e-2  # of an unnormalised magnitude: -94 dB of a full-scale sine at size 2048

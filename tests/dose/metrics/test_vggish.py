@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from evaluate_sounds import shots
+from drum_sounds import shots
 
 from dose import audio
 from dose.errors import IntegrityError, MissingInputError
-from dose.evaluate import pretrained
-from dose.evaluate.frechet import frechet
-from dose.evaluate.vggish import MIN_SAMPLES, VGGish, VGGishEmbedder, examples, mel_weights
+from dose.metrics import pretrained
+from dose.metrics.frechet import frechet
+from dose.metrics.vggish import MIN_SAMPLES, VGGish, VGGishEmbedder, examples, mel_weights
 
 # What torch.hub would fetch: the published repository's interface around the same network, with the front end
 # written out slowly in numpy. frechet-audio-distance loads, resamples, embeds and compares through it.
@@ -46,7 +46,7 @@ def _log_mel(x):
 class Hub(torch.nn.Module):
     def __init__(self, path):
         super().__init__()
-        from dose.evaluate.vggish import VGGish
+        from dose.metrics.vggish import VGGish
         inner = VGGish()
         inner.load_state_dict(torch.load(path, weights_only=True))
         self.features = inner.features
@@ -83,7 +83,7 @@ def _write(folder, sounds) -> None:
 
 @pytest.mark.slow
 def test_the_packages_vggish_path_and_ours_give_the_same_fad(tmp_path, random_net, monkeypatch):
-    from dose.evaluate.fad_package import FrechetAudioDistance
+    from dose.metrics.fad_package import FrechetAudioDistance
 
     hub = tmp_path / "harritaylor_torchvggish_master"
     hub.mkdir()
@@ -149,7 +149,7 @@ def test_a_published_encodec_file_is_checked_against_its_name(tmp_path):
 def test_encodec_and_clap_of_random_weights_embed(tmp_path, monkeypatch):
     from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
 
-    from dose.evaluate.fad_package import absent
+    from dose.metrics.fad_package import absent
 
     with absent("torchaudio"):
         from encodec import EncodecModel

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dose.evaluate.statistics import (
+from dose.metrics.statistics import (
     gap_closed,
     mean_difference,
     mean_estimate,

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from evaluate_sounds import shot, shots
+from drum_sounds import shot, shots
 
 from dose.errors import AudioError
-from dose.evaluate import attack, mss, spectral
+from dose.metrics import attack, mss, spectral
 
 KICKS = shots("kick", 3)
 

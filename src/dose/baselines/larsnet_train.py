@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from dose import files
+from dose.baselines.larsnet import UNet, UNetConfig, masks, round_weights, save, spectrum, waveform
 from dose.drums import DRUMS
 from dose.errors import DoseError
-from dose.evaluate.larsnet import UNet, UNetConfig, masks, round_weights, save, spectrum, waveform
 
 CLIP = 5.0  # largest norm of a network's gradient
 Examples = Callable[[str, int, int], Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]]  # split, start, stop

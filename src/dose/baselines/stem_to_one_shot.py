@@ -12,7 +12,7 @@ A stem without a detected onset is cut at its loudest sample; a silent one gives
 import numpy as np
 
 from dose import audio
-from dose.evaluate.shots import SAMPLES, is_silent
+from dose.metrics.shots import SAMPLES, is_silent
 
 _HOP = 256
 _BEFORE, _AFTER = int(0.03 * audio.RATE), int(0.05 * audio.RATE)

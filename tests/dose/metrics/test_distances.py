@@ -5,10 +5,10 @@ import pytest
 import scipy.linalg
 
 from dose.errors import DoseError
-from dose.evaluate.frechet import frechet, frechet_infinity, frechet_package
-from dose.evaluate.kernel import SCALE, kad, median_distance
 from dose.evaluate.scoring import size_curve
-from dose.evaluate.statistics import resamples
+from dose.metrics.frechet import frechet, frechet_infinity, frechet_package
+from dose.metrics.kernel import SCALE, kad, median_distance
+from dose.metrics.statistics import resamples
 
 
 def _sets(n: int, size: int, seed: int = 0, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +81,7 @@ def test_kad_equals_its_slow_definition_also_in_blocks(kernel, monkeypatch):
     x, y = (a.reshape(9, 3, 5) for a in _sets(27, 5))
     expected = _slow_kad(x, y, kernel)
     assert kad(x, y, kernel=kernel).value == pytest.approx(expected, rel=1e-3)
-    monkeypatch.setattr("dose.evaluate.kernel._BLOCK", 12)
+    monkeypatch.setattr("dose.metrics.kernel._BLOCK", 12)
     assert kad(x, y, kernel=kernel).value == pytest.approx(expected, rel=1e-3)
 
 
