@@ -8,6 +8,7 @@ from dose.evaluate.report import Page
 from dose.evaluate.shots import prepare
 from dose.extract.kit import Kit
 
+TITLE = "Kits out of"
 HEARD = 12.0  # seconds of a recording on the page
 LEAD = (
     "Press a card to hear it, press again to stop. The best hit of each drum, all at one peak level; models "
@@ -39,6 +40,13 @@ class KitPage:
         self._count, self._version = self._count + 1, kit.version
 
     def write(self, path: Path) -> None:
-        title = f"Kits out of {self._count} recording{'s' if self._count != 1 else ''}"
+        title = f"{TITLE} {self._count} recording{'s' if self._count != 1 else ''}"
         with files.atomic(path) as beside:
-            beside.write_text(self._page.render(title, LEAD.format(version=self._version)))
+            page = self._page.render(title, LEAD.format(version=self._version))
+            beside.write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+def is_page(path: Path) -> bool:
+    """Whether the file is a page that `KitPage` wrote. Raises OSError where it cannot be read."""
+    with open(path, "rb") as file:
+        return f"<title>{TITLE} ".encode() in file.read(1024)

@@ -1,12 +1,12 @@
 """One door to every format."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from dose import files
 from dose.errors import DoseError
 from dose.kits import ableton, decentsampler, hydrogen, mpc, sfz, soundfont
 from dose.kits.drumkit import DrumKit, safe_name
+from dose.kits.folder import put
 
 # Each with the suffix of its file. All but Hydrogen and SoundFont need the WAVs beside them.
 FORMATS = {
@@ -49,13 +49,15 @@ def contents(kit: DrumKit, formats: Sequence[str]) -> dict[str, bytes]:
     return made
 
 
-def write(kit: DrumKit, folder: Path | str, formats: Sequence[str] = ("wav",)) -> list[Path]:
-    """Writes the kit's WAVs and one file per further format into `folder`; each file whole or absent."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, body in contents(kit, formats).items():
-        with files.atomic(folder / name) as beside:
-            beside.write_bytes(body)
-        written.append(folder / name)
-    return written
+def write(
+    kit: DrumKit,
+    folder: Path | str,
+    formats: Sequence[str] = ("wav",),
+    *,
+    inputs: Iterable[Path] = (),
+) -> list[Path]:
+    """Makes the kit the one that `folder` holds: its WAVs and one file per further format.
+
+    Raises Occupied, as `dose.kits.folder.put` does, where that would overwrite what is no kit's or `inputs`.
+    """
+    return put(folder, contents(kit, formats), inputs)
