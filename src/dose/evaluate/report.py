@@ -53,7 +53,7 @@ class Page:
         self, name: str, sound: np.ndarray, fact: str = "", *, mix: bool = False, truth: bool = False
     ) -> str:
         """`sound` [N] or [C, N]."""
-        mono = sound if sound.ndim == 1 else sound.mean(axis=0)
+        mono = audio.downmix(sound)
         kind = " truth" if truth else ""
         return (
             f'<button class="card{kind}" aria-pressed="false" data-sound="{self._store(sound, mix)}">'

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from dose.audio import downmix
 from dose.errors import DoseError
 
 # General MIDI percussion: Bass Drum 1, Acoustic Snare, Closed Hi-hat.
@@ -94,7 +95,7 @@ def layers(pad: Pad, layering: Layering) -> list[Layer]:
 
 def brightness(audio: np.ndarray) -> float:
     """Spectral centroid as a fraction of the Nyquist frequency; [N] or [C, N]; 0 for silence."""
-    mono = audio if audio.ndim == 1 else audio.mean(axis=0)
+    mono = downmix(audio)
     power = np.abs(np.fft.rfft(mono)) ** 2
     total = power.sum()
     return float((power * np.linspace(0, 1, len(power))).sum() / total) if total > 0 else 0.0

@@ -9,6 +9,7 @@ import struct
 
 import numpy as np
 
+from dose.audio import downmix
 from dose.kits.drumkit import DrumKit, layers
 from dose.kits.riff import chunk, listing, riff
 
@@ -104,7 +105,7 @@ def _sample_headers(kit: DrumKit, names: list[str], lengths: list[int]) -> bytes
 
 
 def _pcm(audio: np.ndarray) -> np.ndarray:
-    mono = audio if audio.ndim == 1 else audio.mean(axis=0)
+    mono = downmix(audio)
     return np.clip(np.round(mono * 32767.0), -32768, 32767).astype("<i2")
 
 
