@@ -137,6 +137,7 @@ class _Job:
     def __init__(self, args: argparse.Namespace, finish: "Finish", paths: list[Path]) -> None:
         self.args, self.finish, self.paths = args, finish, paths
         self.made: list[dict[str, Any]] = []
+        self.taken: dict[Path, Path] = {}  # mix -> its kit's folder
         self.failed: list[dict[str, str]] = []
         self._extractor: Extractor | None = None
         self._page: KitPage | None = None
@@ -179,7 +180,7 @@ class _Job:
 
         out, watched = self.args.out, self.args.watch.resolve()
         others = [place for place in record.folders() if place.name != record.folder(path)]
-        others += [Path(one["out"]) for one in self.made if one["out"] and one["source"] != str(path)]
+        others += [place for song, place in self.taken.items() if song != path]
 
         def is_free(name: str, path: Path) -> bool:
             place = out / name
@@ -195,22 +196,28 @@ class _Job:
         """Whether the mix was used; if not, why has been told."""
         from dose import audio
         from dose.errors import AudioError, DoseError
+        from dose.files import printable
         from dose.kits.folder import Occupied
 
         try:
             audio.probe(path)
             kit = self._run(path)
-            files = self._write(path, kit, out)
+            files, left_out = self._write(path, kit, out)
             if self.args.page:
                 self._add(path, kit)
         except OSError as e:
             raise DoseError(f"{e.filename or out} cannot be written ({e.strerror}); choose another.") from e
         except (AudioError, Occupied) as e:
-            self.failed.append({"source": str(path), "error": str(e)})
-            print(f"dose: {e}", file=sys.stderr)
+            self.failed.append({"source": printable(path), "error": printable(e)})
+            print(f"dose: {printable(e)}", file=sys.stderr)
             return False
-        where = str(out) if files else None
-        self.made.append({"source": str(path), "out": where, **kit.facts(), "files": files})
+        where = printable(out) if files else None
+        if files:
+            self.taken[path] = out
+        told = {"files": [printable(file) for file in files], "left_out": left_out}
+        self.made.append({"source": printable(path), "out": where, **kit.facts(), **told})
+        for sentence in left_out:
+            print(f"dose: {sentence}", file=sys.stderr)
         if not self.args.json:
             print(_summary(path, kit, where), flush=True)
         elif not files:
@@ -254,11 +261,11 @@ class _Job:
                 progress=progress,
             )
 
-    def _write(self, path: Path, kit: "Kit", out: Path) -> list[str]:
-        """The kit's files; nothing at all when not one drum is in the mix."""
+    def _write(self, path: Path, kit: "Kit", out: Path) -> tuple[list[Path], list[str]]:
+        """The kit's files, none when not one drum is in the mix, and what a format could not hold."""
         from dose.extract.finish import finish, place
         from dose.kits import build
-        from dose.kits.write import parse_formats, write
+        from dose.kits.write import left_out, parse_formats, write
 
         takes = {}
         for drum, hits in kit.hits.items():
@@ -273,7 +280,7 @@ class _Job:
                     for hit in hits
                 ]
         if not takes:
-            return []
+            return [], []
         origin = build.Origin(source=path.name, version=kit.version, data_id=kit.data_id, seed=kit.seed)
         drum_kit = build.build(
             path.stem if self.args.name is None else self.args.name,
@@ -284,7 +291,7 @@ class _Job:
             layering=self.args.layers,
         )
         formats = parse_formats(self.args.kit)
-        return [str(p) for p in write(drum_kit, out, formats, inputs=[*self.paths, path])]
+        return write(drum_kit, out, formats, inputs=[*self.paths, path]), left_out(drum_kit, formats)
 
 
 def _path(text: str) -> Path:
@@ -318,6 +325,8 @@ def _check_page(page: Path, inputs: list[Path]) -> None:
 
 def _summary(path: Path, kit: "Kit", out: str | None) -> str:
     """A line per mix: each drum with its confidence, or that it is not there."""
+    from dose.files import printable
+
     parts = []
     for drum in kit.hits:
         best = kit.best(drum)
@@ -326,4 +335,5 @@ def _summary(path: Path, kit: "Kit", out: str | None) -> str:
         else:
             parts.append(f"{drum} {best.confidence:.2f} at {best.time:.2f} s")
     found = ", ".join(parts)
-    return f"{path.name} -> {out}: {found}" if out else f"{path.name}: {found}; nothing was written"
+    name = printable(path.name)
+    return f"{name} -> {out}: {found}" if out else f"{name}: {found}; nothing was written"

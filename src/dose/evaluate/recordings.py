@@ -36,14 +36,14 @@ class KitPage:
             said += [f"confidence {best.confidence:.2f}", f"borrowed {best.borrowed:.2f}"]
             said += [notes[drum]] if notes and drum in notes else []
             cards.append(self._page.card(drum, prepare(best.raw, drum), ", ".join(said)))
-        self._page.case(path.stem, cards)
+        self._page.case(files.printable(path.stem), cards)
         self._count, self._version = self._count + 1, kit.version
 
     def write(self, path: Path) -> None:
         title = f"{TITLE} {self._count} recording{'s' if self._count != 1 else ''}"
         with files.atomic(path) as beside:
             page = self._page.render(title, LEAD.format(version=self._version))
-            beside.write_text(page, encoding="utf-8", errors="backslashreplace")
+            beside.write_text(page, encoding="utf-8")
 
 
 def is_page(path: Path) -> bool:

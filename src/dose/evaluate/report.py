@@ -68,7 +68,7 @@ class Page:
         )
 
     def render(self, title: str, lead: str) -> str:
-        return string.Template(TEMPLATE.read_text()).substitute(
+        return string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
             title=html.escape(title), lead=html.escape(lead), links=" ".join(self.links),
             body="\n".join(self.body), sounds=json.dumps(self.sounds),
         )  # fmt: skip
@@ -102,7 +102,7 @@ def write_page(
             _recordings(page, dataset, items, entries[dataset])
     text = page.render(title, LEAD.format(row=leading))
     with files.atomic(path) as beside:
-        beside.write_text(text)
+        beside.write_text(text, encoding="utf-8")
 
 
 def leading_row(rows: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dose.errors import DoseError
+from dose.files import printable
 
 STAGE = ".dose-kit-"  # begins the name of the folder in which a kit waits until it is whole
 _SOUND = re.compile(r"(kick|snare|hihat)(_\d\d_\d\.\d\d)?\.wav")
@@ -130,7 +131,7 @@ def is_free(folder: Path, source: str) -> bool:
     """Whether `folder` may take a kit from the mix `source`: it is not there, or holds no other mix's kit."""
     if folder.exists() and not folder.is_dir():
         return False
-    return look(folder).sources <= {source.encode("utf-8", "replace").decode("utf-8")}  # as WAVs tell it
+    return look(folder).sources <= {printable(source)}  # as `build` writes it into the WAVs
 
 
 def _direct(folder: Path) -> Path:

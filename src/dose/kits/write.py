@@ -49,6 +49,25 @@ def contents(kit: DrumKit, formats: Sequence[str]) -> dict[str, bytes]:
     return made
 
 
+def left_out(kit: DrumKit, formats: Sequence[str]) -> list[str]:
+    """What the formats asked for cannot hold of the kit, a sentence each; the WAVs always hold all of it."""
+    said = []
+    for pad in kit.pads:
+        count = len(pad.sounds)
+        for chosen, title, most in (
+            ("ableton", "An Ableton rack", ableton.held(pad)),
+            ("mpc", "An MPC program", mpc.LAYERS),
+            ("hydrogen", "Hydrogen", hydrogen.LAYERS),
+        ):
+            if chosen in formats and count > most:
+                said.append(f"{title} holds {most} of the {count} {pad.drum} sounds; all are there as WAVs.")
+    if "sf2" in formats and kit.bits > 16:
+        said.append(f"A SoundFont holds 16 bits; the WAVs have {kit.bits}.")
+    if "sf2" in formats and any(sound.audio.ndim == 2 and len(sound.audio) > 1 for sound in kit.sounds):
+        said.append("A SoundFont of this kind is mono; the WAVs are stereo.")
+    return said
+
+
 def write(
     kit: DrumKit,
     folder: Path | str,
