@@ -11,6 +11,8 @@ import logging
 import os
 import stat
 import struct
+import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -143,6 +145,7 @@ class _Sound:
     frames: int  # counted where they can be, else as the decoder has it
     counted: bool  # there are no more than `frames`, and what lies behind them is no sound
     promised: int | None  # by a header that can be believed
+    mpeg: bool = False  # libmpg123 decodes it
     given: int = 0
 
     @property
@@ -155,7 +158,8 @@ class _Sound:
 
     def skip(self, frames: int) -> None:
         frames = min(frames, self.frames)
-        self.decoder.seek(frames)
+        with _quiet() if self.mpeg else contextlib.nullcontext():
+            self.decoder.seek(frames)
         self.given += frames
 
     def take(self, limit: int | None) -> Array:
@@ -168,7 +172,8 @@ class _Sound:
             # Small reads: libsndfile gives nothing of a read in which it meets the cut end of a FLAC.
             want = 1 << 14 if limit is None else min(1 << 14, limit - total)
             try:
-                block = self.decoder.read(want, dtype="float32", always_2d=True)
+                with _quiet() if self.mpeg else contextlib.nullcontext():
+                    block = self.decoder.read(want, dtype="float32", always_2d=True)
             except soundfile.LibsndfileError:
                 if total == 0 and self.given == 0:
                     raise
@@ -199,9 +204,14 @@ def _opened(source: Path | str | Packed | BinaryIO, name: str) -> Iterator[_Soun
             found = containers.examine(file)
             plain = _by_libsndfile(found, source, file, stack) if found.plain else None
             if plain is not None and (found.frames is None or plain.frames >= found.frames):
-                frames, counted = (plain.frames, False) if found.frames is None else (found.frames, True)
-                promised = found.promised if found.counted else plain.frames
-                sound = _Sound(decoder=plain, name=name, frames=frames, counted=counted, promised=promised)
+                sound = _Sound(
+                    decoder=plain,
+                    name=name,
+                    frames=plain.frames if found.frames is None else found.frames,
+                    counted=found.frames is not None,
+                    promised=found.promised if found.counted else plain.frames,
+                    mpeg=found.mpeg,
+                )
             else:
                 from dose.ffmpeg import Decoder
 
@@ -221,12 +231,43 @@ def _by_libsndfile(
     found: containers.Container, source: object, file: BinaryIO, stack: contextlib.ExitStack
 ) -> _Forward | None:
     """None for what libsndfile cannot open. A path goes to it as bytes: names need not be of any encoding."""
-    file.seek(0)
-    whole = os.fsencode(source) if isinstance(source, Path | str) else file
+    whole = os.fsencode(source) if isinstance(source, Path | str) else containers.whole(file)
     try:
-        return stack.enter_context(_Forward(found.view or whole))
+        with _quiet() if found.mpeg else contextlib.nullcontext():
+            return stack.enter_context(_Forward(found.view or whole))
     except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError):
         return None
+
+
+_HELD = threading.Lock()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps libmpg123's lines off standard error: it writes them from C, and libsndfile does not stop it.
+
+    What other threads write there meanwhile is held back, and follows.
+    """
+    with _HELD, tempfile.TemporaryFile() as aside:
+        try:
+            before = os.dup(2)
+        except OSError:  # there is no standard error
+            yield
+            return
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            aside.seek(0)
+            for line in aside:
+                if (
+                    b"mpg123/" not in line
+                    and not line.startswith((b"Warning: Xing", b"Note: "))
+                    and line.strip()
+                ):
+                    os.write(2, line)
 
 
 def _check_header(rate: int, channels: int, name: str) -> None:
@@ -234,8 +275,8 @@ def _check_header(rate: int, channels: int, name: str) -> None:
         raise AudioError(
             f"{name} claims a sample rate of {rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be used."
         )
-    if channels > MAX_CHANNELS:
-        raise AudioError(f"{name} has {channels} channels; at most {MAX_CHANNELS} can be used.")
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise AudioError(f"{name} has {channels} channels; 1 to at most {MAX_CHANNELS} can be used.")
 
 
 def _name(source: Path | str | Packed | BinaryIO) -> str:

@@ -46,8 +46,10 @@ class Decoder:
         if not streams.audio:
             raise AudioError(f"{name} has no sound in it, only {_kinds(streams)}.")
         self._stream: Any = streams.best("audio") or streams.audio[0]
-        self._stream.thread_type = "NONE"
         context = self._stream.codec_context
+        if context is None:
+            raise ValueError("a codec that FFmpeg does not know")
+        self._stream.thread_type = "NONE"
         self.samplerate, self.channels = int(context.sample_rate), int(context.layout.nb_channels)
         self.format = self._container.format.name
         self._resamplers: dict[tuple[int, str], av.AudioResampler] = {}

@@ -46,6 +46,12 @@ def examine(file: BinaryIO) -> Container:
     return found
 
 
+def whole(file: BinaryIO) -> BinaryIO:
+    """The file as libsndfile is to see it."""
+    data = Bytes(file)
+    return spliced(b"", data, [(0, data.size)])
+
+
 def _front(data: Bytes) -> int:
     """Where the sound file begins, behind ID3v2 tags and zeros in front; 0 where no sound follows them."""
     position, before = 0, -1

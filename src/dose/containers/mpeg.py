@@ -57,6 +57,7 @@ def mpeg(data: Bytes, start: int) -> Container:
     return Container(
         plain=plain,
         counted=True,
+        mpeg=True,
         frames=count * first.samples if told is None else None,
         promised=told * first.samples if told is not None and cut and told > count else None,
     )

@@ -3,7 +3,7 @@
 import dataclasses
 import io
 import struct
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 WINDOW = 1 << 18  # bytes held of a file while it is walked through
 
@@ -15,6 +15,7 @@ class Container:
     plain: bool = True  # libsndfile decodes all of it, as it stands or through `view`
     counted: bool = False  # what follows is known; else libsndfile is believed
     view: BinaryIO | None = None  # the same sound behind a header that is right, for libsndfile
+    mpeg: bool = False  # libmpg123 decodes it
     frames: int | None = None  # counted; None: not known without decoding
     promised: int | None = None  # by a header that can be believed; more than there are where a file is cut
 
@@ -104,31 +105,36 @@ class _Spliced(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = (
-            offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        )
+        # In a damaged file libsndfile asks for places before the start, and wants to be told where it is.
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, start + offset)
         return self._position
 
     def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
-        wanted, at = memoryview(buffer), self._position
+        wanted, filled = memoryview(buffer), 0
+        while filled < len(wanted) and (part := self._part(len(wanted) - filled)):
+            wanted[filled : filled + len(part)] = part
+            filled += len(part)
+            self._position += len(part)
+        return filled
+
+    def _part(self, most: int) -> bytes:
+        """Up to `most` bytes from here on, within one stretch."""
+        at = self._position
         if at < len(self._header):
-            part = self._header[at : at + len(wanted)]
-        else:
-            part, at = b"", at - len(self._header)
-            for start, length in self._stretches:
-                if at < length:
-                    self._file.seek(start + at)
-                    part = self._file.read(min(len(wanted), length - at))
-                    break
-                at -= length
-        wanted[: len(part)] = part
-        self._position += len(part)
-        return len(part)
+            return self._header[at : at + most]
+        at -= len(self._header)
+        for start, length in self._stretches:
+            if at < length:
+                self._file.seek(start + at)
+                return self._file.read(min(most, length - at))
+            at -= length
+        return b""
 
 
 def spliced(header: bytes, data: Bytes, stretches: list[tuple[int, int]]) -> BinaryIO:
     """A header and stretches (start, length) of a file, as one file."""
-    return io.BufferedReader(_Spliced(header, data.file, stretches))
+    return cast(BinaryIO, _Spliced(header, data.file, stretches))
 
 
 def _synchsafe(four: bytes) -> int:
