@@ -33,6 +33,7 @@ KINDS = "WAV, FLAC, OGG, MP3, AIFF, M4A, WMA, WebM and others"
 # Mean of the channels against the loudest of them. Of different sounds it lies at -3 dB, of a sound in one of
 # two channels at -6 dB; below -20 dB the channels are turned against each other.
 EMPTY_DB = -20.0
+LONGEST_SECONDS = 360_000.0  # of a file that is believed to be cut; a header that promises more is wrong
 BLOCK_SAMPLES = 1 << 22  # of all channels together, in one block of a stream
 
 Array = np.ndarray
@@ -187,7 +188,9 @@ class _Sound:
 
     def tell_if_cut(self, total: int) -> None:
         """What is there of a damaged file is used; whoever gave it should know."""
-        if self.promised and total < min(0.99 * self.promised, self.promised - 0.1 * self.rate):
+        if not self.promised or self.promised > LONGEST_SECONDS * self.rate:
+            return
+        if total < min(0.99 * self.promised, self.promised - 0.1 * self.rate):
             heard, promised = total / self.rate, self.promised / self.rate
             log.warning(
                 "%s breaks off after %.1f s of %.1f s; the part before is used.", self.name, heard, promised
@@ -215,7 +218,7 @@ def _opened(source: Path | str | Packed | BinaryIO, name: str) -> Iterator[_Soun
             else:
                 from dose.ffmpeg import Decoder
 
-                other = Decoder(file, name, stack)
+                other = Decoder(found.view or file, name, stack)
                 frames = found.frames or other.frames
                 promised = found.promised if found.counted else other.promised
                 sound = _Sound(decoder=other, name=name, frames=frames, counted=False, promised=promised)

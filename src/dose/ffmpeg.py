@@ -17,8 +17,9 @@ FORMATS = (
     "aac,ac3,adx,aiff,amr,ape,asf,au,avi,caf,dts,dtshd,eac3,flac,flv,loas,matroska,mlp,mov,mp3,mpc,mpc8,mpeg,"
     "mpegts,ogg,rm,tak,truehd,tta,voc,w64,wav,wv,webm"
 )
-# Containers that say how long they are; what others say is a guess from the bit rate.
-TRUSTED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "asf", "wv", "tta", "ape")
+# Containers that say how long they are. What others say is a guess from the bit rate; of a WMA that is cut,
+# FFmpeg guesses too.
+TRUSTED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "wv", "tta", "ape")
 SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31, "flt": 1.0, "dbl": 1.0}
 
 

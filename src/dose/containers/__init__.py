@@ -28,22 +28,23 @@ def examine(file: BinaryIO) -> Container:
     """Looks at a whole file, of whatever kind. Raises OSError as reading does."""
     data = Bytes(file)
     start = _front(data)
+    found = _look(data, start)
+    if found.view is None and start and data.at(0, 1) == b"\0":  # zeros in front, which no decoder expects
+        return dataclasses.replace(found, view=spliced(b"", data, [(start, data.size - start)]))
+    return found
+
+
+def _look(data: Bytes, start: int) -> Container:
     magic = data.at(start, 12)
     if magic[:4] in _RIFF and magic[8:] == b"WAVE":
         return riff(data, start)
     if magic[:4] == b"FORM" and magic[8:] in (b"AIFF", b"AIFC"):
         return form(data, start)
     if magic[:4] == b"fLaC":
-        found = flac(data, start)
-    elif magic[:4] == b"OggS":
-        found = ogg(data, start)
-    elif magic[:4] in _LIBSNDFILE:
-        return Container()
-    else:
-        found = mpeg(data, start)
-    if found.plain and data.at(0, 1) == b"\0":
-        found = dataclasses.replace(found, view=spliced(b"", data, [(start, data.size - start)]))
-    return found
+        return flac(data, start)
+    if magic[:4] == b"OggS":
+        return ogg(data, start)
+    return Container() if magic[:4] in _LIBSNDFILE else mpeg(data, start)
 
 
 def whole(file: BinaryIO) -> BinaryIO:

@@ -129,13 +129,13 @@ def form(data: Bytes, start: int) -> Container:
         return Container()
     offset = struct.unpack(">I", data.at(sounds[0].start, 4))[0]
     offset = offset if offset < sounds[0].size else 0
-    frames = (sounds[0].size - 8 - offset) // align
+    frames = max(0, sounds[0].size - 8 - offset) // align
     names = [c.name for c in found]
     promised = claimed if claimed < UNKNOWN // align else frames
     if (
         _is_regular(data, start, found, names, ">")
         and names.index(b"COMM") < names.index(b"SSND")
-        and claimed >= frames
+        and claimed == frames
     ):
         return Container(counted=True, frames=frames, promised=max(promised, frames))
     fixed = common[0][:2] + struct.pack(">I", frames) + common[0][6:]

@@ -14,7 +14,7 @@ class Container:
 
     plain: bool = True  # libsndfile decodes all of it, as it stands or through `view`
     counted: bool = False  # what follows is known; else libsndfile is believed
-    view: BinaryIO | None = None  # the same sound behind a header that is right, for libsndfile
+    view: BinaryIO | None = None  # the same sound behind a header that is right, for the decoder
     mpeg: bool = False  # libmpg123 decodes it
     frames: int | None = None  # counted; None: not known without decoding
     promised: int | None = None  # by a header that can be believed; more than there are where a file is cut
