@@ -61,7 +61,7 @@ def encoded(
         if quality is None:
             stream.bit_rate = 192_000
         else:
-            stream.options = {"q": quality, "global_quality": quality}
+            stream.options = {"flags": "+qscale", "global_quality": str(118 * int(quality))}  # FFmpeg's -q:a
         context = stream.codec_context
         context.format = av.codec.Codec(codec, "w").audio_formats[0].name
         if codec in ("alac", "tta", "wavpack"):
