@@ -56,7 +56,8 @@ test-web: install ## the page in headless Chromium; writes the pictures in docs/
 test-load: install ## 200 requests from 16 clients, 1,000 for memory, against a real server
 	DOSE_LOAD=200 DOSE_GROWTH=1000 python -m pytest tests/serving/test_load.py -m slow -s
 
-test-fuzz: install ## 2,000 hostile files against a real server
+test-fuzz: install ## 2,000 containers with odd headers, and 2,000 hostile files against a real server
+	DOSE_CONTAINERS=2000 python -m pytest tests/cases/test_containers.py
 	DOSE_FUZZ=2000 python -m pytest tests/serving/test_fuzz.py -m "slow or not slow" -s
 
 test-restart: install ## crashes and polite stops in the middle of jobs

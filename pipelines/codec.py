@@ -43,9 +43,9 @@ def material(ranges: RmodConfig, bank: Bank, what: MaterialConfig) -> Iterator[n
         for i, item in enumerate(stream(ranges, bank, "train", first, last, stems=stems), start=first):
             yield from item.shots.values()
             if i < what.mixes:
-                yield item.mix.mean(axis=0)
+                yield audio.downmix(item.mix)
             for track in (item.stems or {}).values():
-                yield track.mean(axis=0)
+                yield audio.downmix(track)
 
 
 def train(section: CodecConfig, ranges: RmodConfig, bank: Bank) -> CompactCodec:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 import dose
@@ -33,6 +35,7 @@ from serving.state import StateReply, state
 from serving.uploads import Ask, Choice, Options, Shape
 
 WEB = Path(__file__).parent / "web"
+NOTHING = "There is nothing at this address; see /openapi.json."
 EXAMPLE = Path(dose.__file__).parent / "sources" / "demo" / "loop_garzul.flac"
 
 
@@ -60,6 +63,7 @@ def create_app(make_engine: Callable[[ServingConfig], Engine] | None = None) -> 
         docs_url=None,  # its pages would load scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
+        root_path_in_servers=False,  # it would keep every prefix that a caller names
     )
     app.add_middleware(Gate)
     app.add_exception_handler(Refusal, lambda _, e: refusal(e))  # type: ignore[arg-type]
@@ -134,7 +138,8 @@ def add_routes(app: FastAPI) -> None:
         "fetch_hit",
         responses={
             200: {"description": "The hit.", "content": {"audio/wav": {"schema": documents.BINARY}}},
-            **documents.problems(400, 401, 404, 409),
+            206: {"description": "The part of it that Range asked for."},
+            **documents.problems(400, 401, 404, 409, 416),
         },
         openapi_extra=documents.options(Shape),
     )
@@ -165,8 +170,24 @@ async def example(request: Request) -> Response:
 
 async def _path_problem(request: Request, e: RequestValidationError) -> Response:
     """Only parts of a path are checked by their type; there is nothing at a path that does not fit."""
-    return problem(404, "There is nothing at this address; see /openapi.json.")
+    return problem(404, NOTHING)
 
 
 async def _http_problem(request: Request, e: HTTPException) -> Response:
-    return problem(e.status_code, f"{str(e.detail).rstrip('.')}.")
+    if e.status_code == 405:
+        allowed = allowed_at(request)
+        sentence = f"This address takes {', '.join(allowed)}, not {request.method}; see /openapi.json."
+        return problem(405, sentence, {"Allow": ", ".join(allowed)})
+    if e.status_code == 404:
+        return problem(404, NOTHING)
+    return problem(e.status_code, f"{str(e.detail).rstrip('.')}.", dict(e.headers or {}))
+
+
+def allowed_at(request: Request) -> list[str]:
+    """The methods of all routes at a request's path; the router names those of the first alone."""
+    path = get_route_path(request.scope)
+    routes = [r for r in request.app.routes if isinstance(r, Route) and r.path_regex.match(path)]
+    methods = {method for route in routes for method in route.methods or ()}
+    if not methods:  # below a mount, where this path is another: static files
+        return ["GET", "HEAD"]
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))

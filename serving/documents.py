@@ -15,6 +15,7 @@ _PROBLEMS = {
     408: "The upload took too long.",
     409: "The job is not in the right state.",
     413: "The sound is too large or too long.",
+    416: "The hit has no such bytes.",
     429: "Too busy, or too many requests; see Retry-After.",
     503: "There are no models yet.",
 }
@@ -26,7 +27,12 @@ def upload(model: type[pydantic.BaseModel]) -> dict[str, Any]:
         "title": "Upload",
         "type": "object",
         "required": ["audio"],
-        "properties": {"audio": {**BINARY, "description": "A WAV, FLAC, OGG, MP3 or AIFF file."}},
+        "properties": {
+            "audio": {
+                **BINARY,
+                "description": "A WAV, FLAC, OGG, MP3, AIFF, M4A, WMA or WebM file, among others.",
+            }
+        },
     }
     return {
         **options(model),

@@ -1,8 +1,10 @@
 """What every request passes: an id, the key, the rate, a log line, and no error without a sentence."""
 
+import re
 import time
 from typing import Any
 
+from starlette._utils import get_route_path
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,6 +35,10 @@ class Gate:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        _place(scope, headers)
+        method = scope["method"]
+        if method == "HEAD":  # as GET, without the body: FastAPI's routes have no HEAD of their own
+            scope["method"] = "GET"
         token = telemetry.request_id.set(telemetry.new_request_id(headers.get("x-request-id")))
         start, status = time.perf_counter(), 0
 
@@ -42,6 +48,10 @@ class Gate:
                 status = message["status"]
                 own = [(b"x-request-id", telemetry.request_id.get().encode()), *_HEADERS]
                 message = {**message, "headers": [*message.get("headers", []), *own]}
+            elif method == "HEAD":
+                if message.get("more_body"):
+                    return
+                message = {"type": "http.response.body", "body": b""}
             await send(message)
 
         try:
@@ -58,7 +68,7 @@ class Gate:
                     scope, receive, stamped
                 )
         finally:
-            self._book(scope, status, time.perf_counter() - start)
+            self._book(scope, method, status, time.perf_counter() - start)
             telemetry.request_id.reset(token)
 
     def _inner(self, scope: Scope) -> ASGIApp:
@@ -75,7 +85,7 @@ class Gate:
         return self._open or self.app
 
     def _admit(self, scope: Scope, headers: dict[str, str]) -> None:
-        if not scope["path"].startswith(_GUARDED) or scope["method"] == "OPTIONS":
+        if not get_route_path(scope).startswith(_GUARDED) or scope["method"] == "OPTIONS":
             return
         house = scope["app"].state.house
         check_key(headers, house.key)
@@ -83,12 +93,23 @@ class Gate:
             peer = scope["client"][0] if scope.get("client") else "local"
             house.buckets.take(client_of(headers, peer, house.config.proxy_hops))
 
-    def _book(self, scope: Scope, status: int, seconds: float) -> None:
+    def _book(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "other")
         telemetry.REQUEST_SECONDS.labels(route, str(status)).observe(seconds)
-        if scope["path"].startswith(_GUARDED):
-            facts: dict[str, Any] = {"route": route, "method": scope["method"], "status": status}
+        if get_route_path(scope).startswith(_GUARDED):
+            facts: dict[str, Any] = {"route": route, "method": method, "status": status}
             telemetry.event("request", **facts, seconds=round(seconds, 4))
+
+
+def _place(scope: Scope, headers: dict[str, str]) -> None:
+    """Puts the path under which a proxy offers the service in front: redirects and Location lead there.
+
+    Whoever sends the header is told of it in the answer, and nobody else.
+    """
+    prefix = headers.get("x-forwarded-prefix", "").rstrip("/")
+    if re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", prefix):
+        scope["root_path"] = prefix + scope.get("root_path", "")
+        scope["path"] = prefix + scope["path"]
 
 
 def problem(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:

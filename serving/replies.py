@@ -1,11 +1,14 @@
 """A kit as what goes over the wire: a ZIP, or JSON with the sounds in base64."""
 
 import base64
+import dataclasses
+import hashlib
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
 import pydantic
 
 from dose.extract.finish import finish, place
@@ -13,7 +16,7 @@ from dose.extract.kit import Hit, Kit
 from dose.kits import build
 from dose.kits.drumkit import DrumKit
 from dose.kits.riff import Bits
-from dose.kits.write import contents
+from dose.kits.write import contents, left_out
 from serving.admission import Refusal
 from serving.uploads import Shape, per_drum
 
@@ -65,7 +68,12 @@ def chosen(kit: Kit, shape: Shape, pick: str = "") -> dict[str, Sequence[Hit]]:
 
 
 def drum_kit(kit: Kit, hits: Hits, shape: Shape) -> DrumKit:
-    """The hits, finished as `shape` has it. DoseError when there is not one sound."""
+    """The hits, finished as `shape` has it. Refusal (400) when there is not one sound."""
+    if not any(hits.values()):
+        asked = ", ".join(kit.hits)
+        if any(kit.hits.values()):
+            raise Refusal(400, f"None of {asked} seems to be in the sound; absent=keep gives the likeliest.")
+        raise Refusal(400, f"None of {asked} was found in the sound; send one with drums in it.")
     takes = {
         drum: [
             build.Take(
@@ -81,7 +89,18 @@ def drum_kit(kit: Kit, hits: Hits, shape: Shape) -> DrumKit:
     }
     origin = build.Origin(source=SOURCE, version=kit.version, data_id=kit.data_id)
     bits = cast(Bits, int(shape.bits))
-    return build.build("dose", takes, origin, rate=shape.rate, bits=bits, layering=shape.layers)
+    return build.build(
+        shape.name or own_name(hits), takes, origin, rate=shape.rate, bits=bits, layering=shape.layers
+    )
+
+
+def own_name(hits: Hits) -> str:
+    """A name for a kit without one that no other kit has: samplers put kits of one name into one folder."""
+    digest = hashlib.sha256()
+    for drum, found in hits.items():
+        for hit in found:
+            digest.update(drum.encode() + np.asarray(hit.raw, "<f4").tobytes())
+    return f"dose-{digest.hexdigest()[:8]}"
 
 
 def one_wav(kit: Kit, drum: str, rank: int, shape: Shape) -> tuple[str, bytes]:
@@ -93,13 +112,21 @@ def one_wav(kit: Kit, drum: str, rank: int, shape: Shape) -> tuple[str, bytes]:
     return f"{sound.name}.wav", sound.wav
 
 
-def as_zip(kit: Kit, hits: Hits, shape: Shape) -> bytes:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Packed:
+    """A kit as a ZIP, and what its formats could not hold."""
+
+    body: bytes
+    left_out: list[str]
+
+
+def as_zip(kit: Kit, hits: Hits, shape: Shape) -> Packed:
     """The same kit gives the same bytes: a ZipInfo made by hand has a fixed date."""
-    packed = io.BytesIO()
+    made, packed = drum_kit(kit, hits, shape), io.BytesIO()
     with zipfile.ZipFile(packed, "w") as z:
-        for name, body in contents(drum_kit(kit, hits, shape), (shape.format,)).items():
+        for name, body in contents(made, shape.formats).items():
             z.writestr(zipfile.ZipInfo(name), body, zipfile.ZIP_DEFLATED, compresslevel=1)
-    return packed.getvalue()
+    return Packed(body=packed.getvalue(), left_out=left_out(made, shape.formats))
 
 
 def as_json(kit: Kit, hits: Hits, shape: Shape) -> KitReply:

@@ -15,7 +15,7 @@ from serving.uploads import Ask, Shape, parse, received
 
 
 async def extract(request: Request) -> Response:
-    """Takes a WAV, FLAC, OGG, MP3 or AIFF file and gives a ZIP with one WAV per drum (or JSON).
+    """Takes a WAV, FLAC, OGG, MP3, AIFF, M4A ... file and gives a ZIP with one WAV per drum (or JSON).
 
     The options may also come as form fields, and the sound as the bare body.
     """
@@ -64,16 +64,18 @@ def kit_response(request: Request, kit: Kit, shape: Shape, pick: str = "") -> Re
     hits = replies.chosen(kit, shape, pick)
     if shape.reply == "json" or (shape.reply == "auto" and "application/json" in accept):
         return JSONResponse(replies.as_json(kit, hits, shape).model_dump())
-    name = "kit.zip" if shape.format == "wav" else f"kit-{shape.format}.zip"
+    formats = "" if shape.formats == ("wav",) else "-" + "-".join(f for f in shape.formats if f != "wav")
+    packed = replies.as_zip(kit, hits, shape)
     return Response(
-        replies.as_zip(kit, hits, shape),
+        packed.body,
         media_type="application/zip",
         headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
+            "Content-Disposition": f'attachment; filename="kit{formats}.zip"',
             "X-Dose-Version": kit.version,
             "X-Dose-Confidence": ", ".join(
                 f"{drum}={found[0].confidence if found else 0:.2f}" for drum, found in hits.items()
             ),
             "X-Dose-Absent": ", ".join(drum for drum in kit.hits if not kit.present(drum)),
+            **({"X-Dose-Left-Out": " ".join(packed.left_out)} if packed.left_out else {}),
         },
     )

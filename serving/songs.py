@@ -16,6 +16,7 @@ from serving import kept, replies
 from serving.admission import Refusal
 from serving.house import House, house_of
 from serving.jobs import Job
+from serving.ranges import ranged
 from serving.short import kit_response
 from serving.telemetry import REJECTED
 from serving.uploads import NAME, Choice, Options, Shape, parse, received
@@ -47,7 +48,7 @@ async def submit(request: Request) -> Response:
         options = parse(Options, values)
         house.check_candidates(options)
         job = await anyio.to_thread.run_sync(_accept, house, file, options)
-    return _accepted(house, job)
+    return _accepted(request, job)
 
 
 def _accept(house: House, file: BinaryIO, options: Options) -> Job:
@@ -80,7 +81,7 @@ async def reroll(request: Request, id: str) -> Response:
         shutil.copytree(house.store.path(job.id) / "kit", folder / "base", copy_function=os.link)
 
     new = await anyio.to_thread.run_sync(house.store.add, options.model_dump(), job.seconds, fill)
-    return _accepted(house, new)
+    return _accepted(request, new)
 
 
 async def status(request: Request, id: str) -> Response:
@@ -118,9 +119,8 @@ async def hit(request: Request, id: str, drum: str, rank: int) -> Response:
     def make() -> Response:
         found = kept.load(house.store.path(job.id) / "kit")
         name, body = replies.one_wav(found, drum, rank, shape)
-        return Response(
-            body, media_type="audio/wav", headers={"Content-Disposition": f'attachment; filename="{name}"'}
-        )
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return ranged(request, body, "audio/wav", headers)
 
     return await anyio.to_thread.run_sync(make)
 
@@ -141,7 +141,7 @@ async def retry(request: Request, id: str) -> Response:
     check_room(house)
     if not house.store.retry(id):
         raise Refusal(409, f"The job is {job.state}; only a failed or cancelled one can be tried again.")
-    return _accepted(house, find(house, id))
+    return _accepted(request, find(house, id))
 
 
 async def delete(request: Request, id: str) -> Response:
@@ -174,12 +174,13 @@ def done(house: House, id: str) -> Job:
     return job
 
 
-def _accepted(house: House, job: Job) -> Response:
+def _accepted(request: Request, job: Job) -> Response:
+    house = house_of(request)
     house.runner.wake()
     return JSONResponse(
         _reply(house, job).model_dump(mode="json"),
         status_code=202,
-        headers={"Location": f"/jobs/{job.id}"},
+        headers={"Location": f"{request.scope.get('root_path', '')}/jobs/{job.id}"},
     )
 
 

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from dose import audio
 from dose.drums import DRUMS
 from dose.extract.finish import Finish
-from dose.kits.write import FORMATS
+from dose.kits.write import FORMATS, parse_formats
 from serving.admission import Refusal
 from serving.settings import Bound, ServingConfig
 
@@ -70,9 +70,13 @@ class Shape(pydantic.BaseModel):
     channels: Annotated[
         Literal["mono", "mix"], pydantic.Field(description="mix: stereo, panned as in the mix.")
     ] = "mono"
-    format: Annotated[str, pydantic.Field(description="Kit format of the ZIP; GET /state lists them.")] = (
-        "wav"
-    )
+    format: Annotated[
+        str,
+        pydantic.Field(description="Kit formats of the ZIP, separated by commas, or `all`; see GET /state."),
+    ] = "wav"
+    name: Annotated[
+        str, pydantic.Field(max_length=200, description="The kit's name; without one it gets one of its own.")
+    ] = ""
     layers: Annotated[
         Literal["round-robin", "velocity"],
         pydantic.Field(description="How several candidates share a pad of the kit."),
@@ -99,9 +103,17 @@ class Shape(pydantic.BaseModel):
     @pydantic.field_validator("format")
     @classmethod
     def _format(cls, text: str) -> str:
-        if text not in FORMATS:
-            raise ValueError(f"does not know '{text[:40]}'; choose from {', '.join(FORMATS)}")
-        return text
+        known = (*FORMATS, "all")
+        wanted = [part.strip().lower() for part in text.split(",") if part.strip()]
+        if unknown := [part for part in wanted if part not in known]:
+            raise ValueError(f"does not know '{unknown[0][:40]}'; choose from {', '.join(known)}")
+        if not wanted:
+            raise ValueError(f"names no format; choose from {', '.join(known)}")
+        return ",".join(wanted)
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        return parse_formats(self.format)
 
     def finish(self, drum: str) -> Finish:
         """How the hits of one drum are finished."""
@@ -210,10 +222,13 @@ async def received(request: Request, config: ServingConfig) -> AsyncIterator[tup
         except ClientDisconnect:
             raise Refusal(499, "The caller went away.") from None
         if file.seek(0, 2) == 0:
-            raise Refusal(400, "The upload is empty; send a WAV, FLAC, OGG, MP3 or AIFF file as 'audio'.")
+            raise Refusal(
+                400, "The upload is empty; send a WAV, FLAC, OGG, MP3, AIFF or M4A file as 'audio'."
+            )
         file.seek(0)
-        if kind == "application/x-www-form-urlencoded" and b"\0" not in file.read(1024):
-            raise _no_file()  # it is a form: every kind of sound file has a zero in its header
+        head = file.read(1024)
+        if kind == "application/x-www-form-urlencoded" and head.isascii() and b"\0" not in head:
+            raise _no_file()  # it is a form: the head of every sound file has bytes that no form has
         file.seek(0)
         yield file, options
 

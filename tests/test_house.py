@@ -97,6 +97,7 @@ def test_an_upward_import_and_a_circle_are_refused(tmp_path, path, line, told):
         ("dac", {"src/dose/codec/dac.py"}),
         ("audiotools", {"src/dose/codec/dac.py"}),
         ("soundfile", {"src/dose/audio.py"}),
+        ("av", {"src/dose/ffmpeg.py"}),
     ],
 )
 def test_each_outside_system_has_one_adapter(package, allowed):

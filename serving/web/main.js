@@ -200,7 +200,8 @@ async function saveKit() {
     const there = sounding.filter((p) => !p.absent);
     const { tail, peak, pick } = shaping(there.length ? there : sounding);
     const absent = there.length ? "drop" : "keep"; // better doubtful hits than none
-    const options = { format, tail, peak, absent, bits: $("bits").value, ...($("which").value === "chosen" ? { pick } : {}) };
+    const name = now.file ? { name: now.file.name.replace(/\.[^.]*$/, "").slice(0, 200) } : {};
+    const options = { format, tail, peak, absent, ...name, bits: $("bits").value, ...($("which").value === "chosen" ? { pick } : {}) };
     hand(await api.download(now.job, options), format === "wav" ? "kit.zip" : `kit-${format}.zip`);
     say("The kit is downloading.");
   } catch (error) {

@@ -8,14 +8,20 @@ import contextlib
 import dataclasses
 import io
 import logging
+import os
+import stat
+import struct
+import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import soundfile
 import soxr
 
+from dose import containers
 from dose.errors import AudioError
 from dose.files import Packed, atomic
 
@@ -23,6 +29,11 @@ log = logging.getLogger(__name__)
 
 RATE = 44100
 MIN_RATE, MAX_RATE, MAX_CHANNELS = 1000, 768_000, 32
+KINDS = "WAV, FLAC, OGG, MP3, AIFF, M4A, WMA, WebM and others"
+# Mean of the channels against the loudest of them. Of different sounds it lies at -3 dB, of a sound in one of
+# two channels at -6 dB; below -20 dB the channels are turned against each other.
+EMPTY_DB = -20.0
+LONGEST_SECONDS = 360_000.0  # of a file that is believed to be cut; a header that promises more is wrong
 BLOCK_SAMPLES = 1 << 22  # of all channels together, in one block of a stream
 
 Array = np.ndarray
@@ -44,12 +55,9 @@ class Info:
 
 
 def probe(source: Path | str | Packed | BinaryIO, name: str | None = None) -> Info:
-    """Reads only the header. Raises AudioError as `read` does."""
-    name = name or _name(source)
-    with _decoding(name):
-        info = soundfile.info(_openable(source, name))
-    _check_header(info.samplerate, info.channels, name)
-    return Info(rate=info.samplerate, channels=info.channels, frames=info.frames, format=info.format)
+    """Reads headers, and counts frames where headers guess. Raises AudioError as `read` does."""
+    with _opened(source, name or _name(source)) as f:
+        return Info(rate=f.rate, channels=f.channels, frames=f.frames, format=f.decoder.format)
 
 
 def read(
@@ -68,20 +76,18 @@ def read(
     not finite, or outlandish in rate or channels.
     """
     name = name or _name(source)
-    with _decoding(name), _Forward(_openable(source, name)) as f:
-        file_rate, channels = f.samplerate, f.channels
-        _check_header(file_rate, channels, name)
+    with _opened(source, name) as f:
         if start > 0:
-            f.seek(min(int(start * file_rate), f.frames))
-        audio = _decode(f, None if max_seconds is None else int(max_seconds * file_rate))
+            f.skip(int(start * f.rate))
+        audio = f.take(None if max_seconds is None else int(max_seconds * f.rate))
     if audio.shape[1] == 0:
         raise AudioError(f"{name} holds no samples.")
     if not np.isfinite(audio).all():
         raise AudioError(f"{name} holds samples that are not finite numbers (NaN or infinity).")
     if mono:
-        audio = audio.mean(axis=0)
-    if rate is not None and rate != file_rate:
-        audio = resample(audio, file_rate, rate)
+        audio = downmix(audio)
+    if rate is not None and rate != f.rate:
+        audio = resample(audio, f.rate, rate)
     return np.ascontiguousarray(audio, dtype=np.float32)
 
 
@@ -99,42 +105,25 @@ def stream(
     flaw in a later block once that block is reached.
     """
     name = name or _name(source)
-    with _decoding(name), _Forward(_openable(source, name)) as f:
-        _check_header(f.samplerate, f.channels, name)
-        resampler = soxr.ResampleStream(f.samplerate, rate, f.channels, dtype="float32", quality="HQ")
-        total, most = 0, max(1, min(int(seconds * f.samplerate), BLOCK_SAMPLES // f.channels))
+    with _opened(source, name) as f:
+        resampler = soxr.ResampleStream(f.rate, rate, f.channels, dtype="float32", quality="HQ")
+        total, most = 0, max(1, min(int(seconds * f.rate), BLOCK_SAMPLES // f.channels))
         while True:
-            block = _decode(f, most, started=total > 0)
+            block = f.take(most)
             total += block.shape[1]
             if total == 0:
                 raise AudioError(f"{name} holds no samples.")
             if not np.isfinite(block).all():
                 raise AudioError(f"{name} holds samples that are not finite numbers (NaN or infinity).")
             done = block.shape[1] < most
-            if rate != f.samplerate:
+            if rate != f.rate:
                 # A copy: the resampler hands out a buffer that it fills again with the next block.
                 block = resampler.resample_chunk(np.ascontiguousarray(block.T), last=done).T.copy()
             if block.shape[1]:
                 yield block
             if done:
-                _tell_if_cut(total, f, name)
+                f.tell_if_cut(total)
                 return
-
-
-def _tell_if_cut(total: int, f: soundfile.SoundFile, name: str) -> None:
-    """What is there of a damaged file is used; whoever gave it should know. MP3 headers only estimate."""
-    if total < min(0.99 * f.frames, f.frames - 0.1 * f.samplerate):
-        heard, promised = total / f.samplerate, f.frames / f.samplerate
-        log.warning("%s breaks off after %.1f s of %.1f s; the part before is used.", name, heard, promised)
-
-
-@contextlib.contextmanager
-def _decoding(name: str) -> Iterator[None]:
-    """Tells what libsndfile could not read as an AudioError."""
-    try:
-        yield
-    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as e:
-        raise AudioError(f"{name} is not a sound file that can be read (WAV, FLAC, OGG, MP3, AIFF).") from e
 
 
 class _Forward(soundfile.SoundFile):
@@ -148,26 +137,140 @@ class _Forward(soundfile.SoundFile):
         return False
 
 
-def _decode(f: soundfile.SoundFile, limit: int | None, started: bool = False) -> Array:
-    """[C, N], in blocks: a header may promise far more frames than there are, or than memory holds.
+@dataclasses.dataclass(kw_only=True)
+class _Sound:
+    """An open file, from which samples are taken in turn."""
 
-    `started` says that something was decoded before, so that what cannot be read is a truncated end.
-    """
-    blocks, total = [], 0
-    while limit is None or total < limit:
-        # Small reads: libsndfile gives nothing of a read in which it meets the cut end of a FLAC.
-        want = 1 << 14 if limit is None else min(1 << 14, limit - total)
+    decoder: Any  # _Forward or ffmpeg.Decoder
+    name: str
+    frames: int  # counted where they can be, else as the decoder has it
+    counted: bool  # there are no more than `frames`, and what lies behind them is no sound
+    promised: int | None  # by a header that can be believed
+    mpeg: bool = False  # libmpg123 decodes it
+    given: int = 0
+
+    @property
+    def rate(self) -> int:
+        return int(self.decoder.samplerate)
+
+    @property
+    def channels(self) -> int:
+        return int(self.decoder.channels)
+
+    def skip(self, frames: int) -> None:
+        frames = min(frames, self.frames)
+        with _quiet() if self.mpeg else contextlib.nullcontext():
+            self.decoder.seek(frames)
+        self.given += frames
+
+    def take(self, limit: int | None) -> Array:
+        """The next [C, N], in blocks: a header may promise far more than there is, or than memory holds."""
+        if self.counted:
+            left = max(0, self.frames - self.given)
+            limit = left if limit is None else min(limit, left)
+        blocks, total = [], 0
+        while limit is None or total < limit:
+            # Small reads: libsndfile gives nothing of a read in which it meets the cut end of a FLAC.
+            want = 1 << 14 if limit is None else min(1 << 14, limit - total)
+            try:
+                with _quiet() if self.mpeg else contextlib.nullcontext():
+                    block = self.decoder.read(want, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError:
+                if total == 0 and self.given == 0:
+                    raise
+                break  # truncated: what was decoded so far stands
+            if not len(block):
+                break
+            blocks.append(block)
+            total += len(block)
+        self.given += total
+        return np.concatenate(blocks).T if blocks else np.zeros((self.channels, 0), np.float32)
+
+    def tell_if_cut(self, total: int) -> None:
+        """What is there of a damaged file is used; whoever gave it should know."""
+        if not self.promised or self.promised > LONGEST_SECONDS * self.rate:
+            return
+        if total < min(0.99 * self.promised, self.promised - 0.1 * self.rate):
+            heard, promised = total / self.rate, self.promised / self.rate
+            log.warning(
+                "%s breaks off after %.1f s of %.1f s; the part before is used.", self.name, heard, promised
+            )
+
+
+@contextlib.contextmanager
+def _opened(source: Path | str | Packed | BinaryIO, name: str) -> Iterator[_Sound]:
+    """The file with a decoder that gives all of it: libsndfile where it does (exact, and light to load), else
+    FFmpeg. Raises AudioError."""
+    with contextlib.ExitStack() as stack:
         try:
-            block = f.read(want, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError:
-            if total == 0 and not started:
-                raise
-            break  # truncated: what was decoded so far stands
-        if not len(block):
-            break
-        blocks.append(block)
-        total += len(block)
-    return np.concatenate(blocks).T if blocks else np.zeros((f.channels, 0), np.float32)
+            file = _file(source, name, stack)
+            found = containers.examine(file)
+            plain = _by_libsndfile(found, source, file, stack) if found.plain else None
+            if plain is not None and (found.frames is None or plain.frames >= found.frames):
+                sound = _Sound(
+                    decoder=plain,
+                    name=name,
+                    frames=plain.frames if found.frames is None else found.frames,
+                    counted=found.frames is not None,
+                    promised=found.promised if found.counted else plain.frames,
+                    mpeg=found.mpeg,
+                )
+            else:
+                from dose.ffmpeg import Decoder
+
+                other = Decoder(found.view or file, name, stack)
+                frames = found.frames or other.frames
+                promised = found.promised if found.counted else other.promised
+                sound = _Sound(decoder=other, name=name, frames=frames, counted=False, promised=promised)
+            _check_header(sound.rate, sound.channels, name)
+            yield sound
+        except OSError as e:
+            raise AudioError(f"{name} cannot be read ({e.strerror or e}).") from e
+        except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError, struct.error) as e:
+            raise AudioError(f"{name} is not a sound file that can be read ({KINDS}).") from e
+
+
+def _by_libsndfile(
+    found: containers.Container, source: object, file: BinaryIO, stack: contextlib.ExitStack
+) -> _Forward | None:
+    """None for what libsndfile cannot open. A path goes to it as bytes: names need not be of any encoding."""
+    whole = os.fsencode(source) if isinstance(source, Path | str) else containers.whole(file)
+    try:
+        with _quiet() if found.mpeg else contextlib.nullcontext():
+            return stack.enter_context(_Forward(found.view or whole))
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError):
+        return None
+
+
+_HELD = threading.Lock()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps libmpg123's lines off standard error: it writes them from C, and libsndfile does not stop it.
+
+    What other threads write there meanwhile is held back, and follows.
+    """
+    with _HELD, tempfile.TemporaryFile() as aside:
+        try:
+            before = os.dup(2)
+        except OSError:  # there is no standard error
+            yield
+            return
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            aside.seek(0)
+            for line in aside:
+                if (
+                    b"mpg123/" not in line
+                    and not line.startswith((b"Warning: Xing", b"Note: "))
+                    and line.strip()
+                ):
+                    os.write(2, line)
 
 
 def _check_header(rate: int, channels: int, name: str) -> None:
@@ -175,8 +278,8 @@ def _check_header(rate: int, channels: int, name: str) -> None:
         raise AudioError(
             f"{name} claims a sample rate of {rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be used."
         )
-    if channels > MAX_CHANNELS:
-        raise AudioError(f"{name} has {channels} channels; at most {MAX_CHANNELS} can be used.")
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise AudioError(f"{name} has {channels} channels; 1 to at most {MAX_CHANNELS} can be used.")
 
 
 def _name(source: Path | str | Packed | BinaryIO) -> str:
@@ -185,19 +288,21 @@ def _name(source: Path | str | Packed | BinaryIO) -> str:
     )
 
 
-def _openable(source: Path | str | Packed | BinaryIO, name: str) -> str | BinaryIO:
+def _file(source: Path | str | Packed | BinaryIO, name: str, stack: contextlib.ExitStack) -> BinaryIO:
+    """The source as a file at its start."""
     if isinstance(source, Packed):
         return io.BytesIO(source.read_bytes())
     if not isinstance(source, Path | str):
         return source
-    path = Path(source)
-    if not path.exists():
-        raise AudioError(f"{name} does not exist.")
-    if not path.is_file():
-        raise AudioError(f"{name} is not a file.")
-    if path.stat().st_size == 0:
+    try:
+        if not stat.S_ISREG(os.stat(source).st_mode):  # opening a pipe would wait for a writer
+            raise AudioError(f"{name} is not a file.")
+        file = stack.enter_context(open(source, "rb"))  # noqa: SIM115 - closed by the stack
+    except FileNotFoundError as e:
+        raise AudioError(f"{name} does not exist.") from e
+    if os.fstat(file.fileno()).st_size == 0:
         raise AudioError(f"{name} is empty.")
-    return str(path)
+    return file
 
 
 def write(path: Path | str, audio: Array, rate: int = RATE, subtype: Subtype = "PCM_16") -> None:
@@ -225,6 +330,21 @@ def resample(audio: Array, from_rate: int, to_rate: int) -> Array:
     if from_rate == to_rate:
         return audio
     return soxr.resample(audio.T, from_rate, to_rate, quality="HQ").T.astype(np.float32, copy=False)
+
+
+def downmix(sound: Array) -> Array:
+    """[C, N] to mono [N]: the mean of the channels, as long as they do not cancel each other out.
+
+    Where they do (EMPTY_DB), of two channels half their difference is taken, which is what the mean would be
+    had one not been turned over; of more, the loudest. [N] stays as it is.
+    """
+    if sound.ndim == 1:
+        return sound
+    mid: Array = sound.mean(axis=0)
+    powers = [float(np.vdot(channel, channel)) for channel in sound]
+    if len(sound) == 1 or float(np.vdot(mid, mid)) >= 10 ** (EMPTY_DB / 10) * max(powers):
+        return mid
+    return 0.5 * (sound[0] - sound[1]) if len(sound) == 2 else sound[int(np.argmax(powers))]
 
 
 def db(ratio: float | Array) -> float | Array:

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -35,6 +36,9 @@ EXAMPLE = """example:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code: 0 well, 1 a mistake that is told, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # A file name may hold what the terminal's encoding lacks; stderr does this of itself.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if arguments[:1] == ["bench"]:
             return bench(arguments[1:])

@@ -44,28 +44,30 @@ class Hit:
     time: float  # seconds into the source
     seed: int
     borrowed: float  # 0..1: share of its power that is the recording's own sound
-    wav: bytes
+    wav: bytes = dataclasses.field(repr=False)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class RemoteKit:
     """What an extraction gave: drum -> candidates, best first."""
 
     version: str  # of the models
     hits: dict[str, tuple[Hit, ...]]
-    fetch: Callable[[str], bytes]  # the kit as a ZIP in a format
+    fetch: Callable[[str], bytes]  # the kit as a ZIP in a format, or several
+    source: Path | None = None  # the file that was sent, which no saved kit may replace
+
+    def __repr__(self) -> str:
+        """Short, for a prompt or a notebook: the sounds themselves are megabytes."""
+        return f"RemoteKit({self.version}: {', '.join(f'{d} x {len(h)}' for d, h in self.hits.items())})"
 
     def save(self, folder: str | os.PathLike[str], format: str = "wav") -> list[Path]:
-        """Unpacks the kit into `folder`; formats as `Client.formats` lists them."""
-        out = Path(folder)
-        out.mkdir(parents=True, exist_ok=True)
-        written = []
+        """Makes the kit the one that `folder` holds, as `dose extract` does; formats as `Client.formats` has
+        them, several separated by commas. Raises Occupied where that would overwrite what is no kit's."""
+        from dose.kits.folder import put
+
         with zipfile.ZipFile(io.BytesIO(self.fetch(format))) as packed:
-            for name in packed.namelist():
-                path = out / Path(name).name
-                path.write_bytes(packed.read(name))
-                written.append(path)
-        return written
+            contents = {Path(name).name: packed.read(name) for name in packed.namelist()}
+        return put(Path(folder), contents, [self.source] if self.source else [])
 
 
 class Client:
@@ -113,8 +115,8 @@ class Client:
     ) -> RemoteKit:
         """A kit out of a short sound (a path, or the bytes of a file), in one request.
 
-        `shape` is tail, peak, lufs, rate, bits, channels, layers or absent, as the service documents them.
-        Raises ServiceError for anything but a kit, AudioError for a file that is not there.
+        `shape` is name, tail, peak, lufs, rate, bits, channels, layers or absent, as the service documents
+        them. Raises ServiceError for anything but a kit, AudioError for a file that is not there.
         """
         body = _read(source)
         ask = _query(drums, candidates, seed) | {k: str(v) for k, v in shape.items()}
@@ -123,7 +125,7 @@ class Client:
             query = {**ask, "reply": reply, "format": format}
             return self._call("POST", "/extract", params=query, files={"audio": ("audio", body)})
 
-        return _kit(send("json").json(), lambda format: send("zip", format).content)
+        return _kit(send("json").json(), lambda format: send("zip", format).content, source)
 
     def extract_song(
         self,
@@ -151,7 +153,7 @@ class Client:
         def fetch(reply: str, format: str = "wav") -> httpx.Response:
             return self._call("GET", f"/jobs/{job}/kit", params={**query, "reply": reply, "format": format})
 
-        return _kit(fetch("json").json(), lambda format: fetch("zip", format).content)
+        return _kit(fetch("json").json(), lambda format: fetch("zip", format).content, source)
 
     def submit(
         self, source: Source, *, drums: Sequence[str] | None = None, candidates: int = 1, seed: int = 0
@@ -203,7 +205,7 @@ def _query(drums: Sequence[str] | None, candidates: int, seed: int) -> dict[str,
     return query if drums is None else {**query, "drums": ",".join(drums)}
 
 
-def _kit(reply: dict[str, Any], fetch: Callable[[str], bytes]) -> RemoteKit:
+def _kit(reply: dict[str, Any], fetch: Callable[[str], bytes], source: Source) -> RemoteKit:
     names = [field.name for field in dataclasses.fields(Hit) if field.name not in ("drum", "wav")]
     hits = {
         drum: tuple(
@@ -212,7 +214,8 @@ def _kit(reply: dict[str, Any], fetch: Callable[[str], bytes]) -> RemoteKit:
         )
         for drum, rows in reply["drums"].items()
     }
-    return RemoteKit(version=reply["version"], hits=hits, fetch=fetch)
+    path = None if isinstance(source, bytes) else Path(source)
+    return RemoteKit(version=reply["version"], hits=hits, fetch=fetch, source=path)
 
 
 def _error(answer: httpx.Response) -> ServiceError:

@@ -27,6 +27,7 @@ R = TypeVar("R")
 
 TRIES = 2  # a shard whose worker died is given to another worker once
 OBJECT_STORE_BYTES = 100 * 2**20
+SOCKET_FOLDER_BYTES = 34  # longest folder below which Ray's sockets still have names that the system takes
 # They warn of what is meant to be so: a token in use, no result files of Tune's own.
 CHATTY = (
     "ray._private.authentication.authentication_token_setup",
@@ -252,10 +253,12 @@ def start_ray(*, cpus: float | None = None, gpus: float | None = None) -> bool:
 
 def _start_embedded(ray: Any, cpus: float | None, gpus: float | None) -> None:
     """Ray gives its own processes 30 s to come up, which a busy machine may miss: three tries."""
+    folder = _short_folder()
     for last in (False, False, True):
         try:
             ray.init(
                 address="local",
+                _temp_dir=folder,
                 num_cpus=cpus,
                 num_gpus=gpus,
                 include_dashboard=False,
@@ -267,10 +270,28 @@ def _start_embedded(ray: Any, cpus: float | None, gpus: float | None) -> None:
         except Exception as e:  # of no type of its own
             ray.shutdown()
             if last or "startup" not in str(e):
+                told = " ".join(str(e).split())[:200]
+                if isinstance(e, OSError):  # its folder: too long a name, no right to write, a full disk
+                    advice = "set RAY_TMPDIR to a folder with a short path that can be written"
+                else:
+                    advice = "free some memory or processor time"
                 raise DoseError(
-                    f"Ray did not start on this machine ({' '.join(str(e).split())[:200]}); free some memory "
-                    "or processor time and run the same command again."
+                    f"Ray did not start on this machine ({told}); {advice} and run the same command again."
                 ) from e
+
+
+def _short_folder() -> str | None:
+    """A folder for Ray's sockets where the usual one would make their paths too long; None where it does not.
+
+    Ray's own part of their paths has up to 69 bytes, and the system takes 107 (a Mac 103).
+    """
+    usual = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    if len(os.fsencode(usual)) <= SOCKET_FOLDER_BYTES or sys.platform == "win32":
+        return None
+    for short in ("/tmp", "/var/tmp", "/dev/shm"):
+        if os.access(short, os.W_OK):
+            return f"{short}/ray-{os.getuid()}"
+    return None
 
 
 def stop_ray() -> None:

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import struct
+import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -44,6 +45,17 @@ def atomic(path: Path | str) -> Iterator[Path]:
             shutil.rmtree(beside, ignore_errors=True)
         else:
             beside.unlink(missing_ok=True)
+
+
+def printable(text: object) -> str:
+    """A name as text that every file format and terminal takes.
+
+    Bytes of no encoding, which Python holds as lone surrogates, become \\udcXX; control characters, which XML
+    forbids and which end a line or colour a terminal, become blanks.
+    """
+    plain = str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+    unfit = ("Cc", "Zl", "Zp")
+    return "".join(" " if unicodedata.category(c) in unfit or c in "\ufffe\uffff" else c for c in plain)
 
 
 def write_json(path: Path | str, value: Any) -> None:

@@ -51,6 +51,19 @@ def test_the_version_follows_the_weights(parts):
     assert _assemble(parts, version="v9").version == "v9"
 
 
+def test_the_version_covers_the_calibration(parts):
+    """Issue 17, 15: two bundles that differed in it, and so in what they say is there, had one version."""
+    plain = _assemble(parts).version
+    one = _assemble(parts, calibration={"kick": {"slope": 2.0}}).version
+    assert len({plain, one, _assemble(parts, calibration={"kick": {"slope": 3.0}}).version}) == 3
+    _assemble(parts)
+    assert bundles.recalibrate(parts / "bundle", {"kick": {"slope": 2.0}}).version == one
+    assert bundles.recalibrate(parts / "bundle", {"kick": {"slope": 3.0}}).version != one
+    assert bundles.recalibrate(parts / "bundle", {}).version == plain
+    _assemble(parts, version="v9")
+    assert bundles.recalibrate(parts / "bundle", {"kick": {"slope": 3.0}}).version == "v9"
+
+
 def test_a_model_of_another_codec_or_drum_is_refused(parts):
     model = parts / "kick" / "model.json"
     model.write_text(json.dumps({"meta": {"drum": "kick", "codec_id": "c2"}}))

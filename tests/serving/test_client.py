@@ -12,7 +12,7 @@ from server import free_port
 
 from dose import audio
 from dose.client import Client, ServiceError
-from dose.errors import AudioError
+from dose.errors import AudioError, DoseError
 
 
 @pytest.fixture
@@ -99,3 +99,26 @@ def test_the_key_is_sent(connect, loop, monkeypatch):
 def test_a_service_that_is_not_there_is_named():
     with pytest.raises(ServiceError, match="does not answer"):
         Client("http://127.0.0.1:9", timeout=2).state()
+
+
+def test_a_kit_shows_itself_in_a_line(connect, loop):
+    """Issue 17, 15: its repr held every WAV."""
+    kit = connect().extract(loop, candidates=3)
+    assert repr(kit) == "RemoteKit(fake-1: kick x 3, snare x 3, hihat x 3)"
+    assert len(repr(kit.hits["kick"][0])) < 300
+
+
+def test_a_saved_kit_replaces_no_sound_of_the_users(connect, loop, tmp_path):
+    """Issue 17, 1 and 2, at the client's door: the mix itself, and a mixture of two kits."""
+    client = connect()
+    for name in ("kick.wav", "mix.wav"):
+        (tmp_path / name).write_bytes(loop)
+    with pytest.raises(DoseError, match=r"kick\.wav would be overwritten"):
+        client.extract(tmp_path / "kick.wav").save(tmp_path)
+    assert (tmp_path / "kick.wav").read_bytes() == loop
+    client.extract(tmp_path / "mix.wav", candidates=2).save(tmp_path / "kit", format="sfz,sf2")
+    files = client.extract(tmp_path / "mix.wav", drums=["kick"], name="Mine").save(
+        tmp_path / "kit", format="sfz"
+    )
+    assert sorted(tmp_path.joinpath("kit").iterdir()) == sorted(files)
+    assert (tmp_path / "kit" / "Mine.sfz").is_file()

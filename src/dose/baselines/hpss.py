@@ -19,7 +19,7 @@ def hpss_stems(mix: np.ndarray) -> dict[str, np.ndarray]:
     """[C, N] or [N] at 44.1 kHz -> {drum: float32 [N] mono}."""
     import librosa
 
-    mono = np.ascontiguousarray(mix if mix.ndim == 1 else mix.mean(axis=0), dtype=np.float32)
+    mono = np.ascontiguousarray(audio.downmix(mix), dtype=np.float32)
     padded = audio.fit_length(mono, max(len(mono), SIZE))
     spectrum = librosa.stft(padded, n_fft=SIZE, hop_length=HOP)
     percussive = librosa.decompose.hpss(spectrum, kernel_size=MEDIAN)[1]

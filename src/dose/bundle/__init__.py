@@ -61,8 +61,8 @@ def assemble(
 ) -> Bundle:
     """Copies a codec folder and checkpoints (drum -> folder) into the bundle `out`; whole or not at all.
 
-    `version` defaults to a digest of the contents, so that equal models have equal versions. Raises
-    MissingInputError for an absent folder and IntegrityError when a model was trained on another codec.
+    `version` defaults to a digest of weights and calibration, so that equal bundles have equal versions.
+    Raises MissingInputError for an absent folder, IntegrityError when a model was trained on another codec.
     """
     unknown = sorted(set(checkpoints) - set(DRUMS))
     if unknown or not checkpoints:
@@ -76,10 +76,9 @@ def assemble(
         for drum in drums:
             _copy(Path(checkpoints[drum]), beside / drum)
         models = {drum: _check_model(beside, drum) for drum in drums}
-        contents = {p.relative_to(beside).as_posix(): files.sha256(p) for p in _weights(beside)}
         description = {
             "format": FORMAT,
-            "version": version or f"dose-{files.hash_json(contents)[:10]}",
+            "version": version or _version(beside, calibration or {}),
             "drums": drums,
             "codec_id": _codec_id(beside),
             "data_id": "+".join(sorted({str(m.get("data_id", "unknown")) for m in models.values()})),
@@ -118,11 +117,16 @@ def open_bundle(folder: Path | str) -> Bundle:
 
 
 def recalibrate(folder: Path | str, calibration: Mapping[str, Any]) -> Bundle:
-    """Replaces a bundle's calibration in place, manifest included; the weights are left alone."""
+    """Replaces a bundle's calibration in place, manifest included; the weights are left alone.
+
+    Its version changes with it, since the same models now say other things; one that was given by hand stays.
+    """
     folder = Path(folder)
-    open_bundle(folder)
-    description = files.read_json(folder / "bundle.json")
-    files.write_json(folder / "bundle.json", {**description, "calibration": dict(calibration)})
+    before = open_bundle(folder)
+    description = files.read_json(folder / "bundle.json") | {"calibration": dict(calibration)}
+    if before.version in (_version(folder, before.calibration), _version(folder, {})):
+        description["version"] = _version(folder, calibration)
+    files.write_json(folder / "bundle.json", description)
     files.write_manifest(folder)
     return open_bundle(folder)
 
@@ -166,6 +170,14 @@ def _copy(source: Path, target: Path) -> None:
 
 def _weights(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in (".safetensors", ".pth"))
+
+
+def _version(folder: Path, calibration: Mapping[str, Any]) -> str:
+    """A digest of what a bundle answers by; without a calibration, of the weights alone."""
+    contents: dict[str, Any] = {p.relative_to(folder).as_posix(): files.sha256(p) for p in _weights(folder)}
+    if calibration:
+        contents["calibration"] = dict(calibration)
+    return f"dose-{files.hash_json(contents)[:10]}"
 
 
 def _codec_id(folder: Path) -> str:

@@ -3,7 +3,7 @@
 import argparse
 import gc
 import sys
-from collections.abc import Iterator
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dose.extract.extractor import Extractor
     from dose.extract.finish import Finish
     from dose.extract.kit import Kit
+    from dose.extract.watched import Watched
 
 EXAMPLE = """examples:
   dose extract loop.wav --out kit
@@ -30,8 +31,10 @@ def register(subparsers) -> None:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("mixes", nargs="*", metavar="MIX", help="sound files, folders or globs")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the kits go")
+    parser.add_argument(
+        "mixes", nargs="*", metavar="MIX", help="sound files, folders, globs, or - (piped in)"
+    )
+    parser.add_argument("--out", required=True, type=_path, metavar="DIR", help="where the kits go")
     parser.add_argument("--drums", default="kick,snare,hihat", help="which drums (default: %(default)s)")
     parser.add_argument("--candidates", type=int, default=1, metavar="N", help="hits per drum, best first")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other hits (default: 0)")
@@ -39,14 +42,15 @@ def register(subparsers) -> None:
         "--generated", action="store_true", help="nothing of the recording's own sound, all written anew"
     )
     parser.add_argument("--absent", action="store_true", help="also write drums that seem not to be there")
-    parser.add_argument("--bundle", type=Path, metavar="PATH", help="models (default: the project's own)")
-    parser.add_argument("--watch", type=Path, metavar="DIR", help="go on with every file that appears there")
-    parser.add_argument("--page", type=Path, metavar="HTML", help="also a page to look at and listen to")
+    parser.add_argument("--bundle", type=_path, metavar="PATH", help="models (default: the project's own)")
+    parser.add_argument("--watch", type=_path, metavar="DIR", help="go on with every file that appears there")
+    parser.add_argument("--page", type=_path, metavar="HTML", help="also a page to look at and listen to")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     kit = parser.add_argument_group("kits")
     kit.add_argument(
         "--kit", default="wav", metavar="FORMATS", help="sfz, hydrogen, decentsampler, ableton, sf2, mpc, all"
     )
+    kit.add_argument("--name", metavar="NAME", help="the kit's name (default: the mix's)")
     kit.add_argument(
         "--layers",
         choices=("round-robin", "velocity"),
@@ -87,32 +91,50 @@ def run(args: argparse.Namespace) -> int:
         finish = Finish(peak_db=args.peak, lufs=args.lufs, tail=args.tail, rate=args.rate)
     except ValueError as e:
         raise ConfigError(f"--{e}.") from e
-    job = _Job(args, finish)
-    try:
+    with tempfile.TemporaryDirectory(prefix="dose-") as scratch:
         paths = inputs.expand(args.mixes)
-        names = [""] if len(paths) == 1 and not args.watch else inputs.folder_names(paths)
-        for path, name in zip(paths, names, strict=True):
-            job.extract(path, args.out / name, len(paths))
-        for path in _arrivals(args):
-            job.extract(path, args.out / path.stem, 0)
-    finally:
-        job.report()
+        if Path(inputs.STDIN) in paths:
+            paths[paths.index(Path(inputs.STDIN))] = inputs.spool_stdin(Path(scratch))
+        if args.name is not None and (len(paths) != 1 or args.watch):
+            raise ConfigError("--name names one kit; give it with a single mix.")
+        job = _Job(args, finish, paths)
+        places = job.places()  # all are looked at before anything is written
+        _tell_skipped(args)
+        try:
+            for path, folder in zip(paths, places, strict=True):
+                job.extract(path, folder)
+            if args.watch:
+                _watch(job, args.watch)
+        finally:
+            job.report()
     return 1 if job.failed else 0
 
 
-def _arrivals(args: argparse.Namespace) -> Iterator[Path]:
-    """Files that appear in --watch, until interrupted; those with a kit from an earlier run are skipped."""
+def _tell_skipped(args: argparse.Namespace) -> None:
+    """What lies in the folders that were named and is not heard."""
     from dose.extract import inputs
 
-    if args.watch is None:
-        return
-    print(f"Watching {args.watch}; stop with Ctrl-C.", file=sys.stderr)
-    done = {path for path in inputs.sounds_in(args.watch) if (args.out / path.stem).is_dir()}
+    for folder in filter(Path.is_dir, map(Path, args.mixes)):
+        if skipped := [p for p in inputs.skipped_in(folder) if p != args.out]:
+            names = ", ".join(f"{p.name}/" if p.is_dir() else p.name for p in skipped)
+            print(f"dose: {folder}: no sound files by their names, skipped: {names}.", file=sys.stderr)
+
+
+def _watch(job: "_Job", folder: Path) -> None:
+    """Files that appear in `folder`, until interrupted; those that an earlier run has done are skipped."""
+    from dose.extract import inputs
+    from dose.extract.watched import Watched, state
+
+    print(f"Watching {folder}; stop with Ctrl-C.", file=sys.stderr)
+    record = Watched(job.args.out)
     try:
-        for path in inputs.watch(args.watch):
-            if path not in done:
-                yield path
-            done.discard(path)  # a file that is replaced later is new again
+        for path in inputs.watch(folder):
+            if record.is_done(path):
+                continue
+            before = state(path)
+            place = job.place_for(path, record)
+            if job.extract(path, place):
+                record.note(path, before, place.name if place.is_dir() else None)
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
 
@@ -120,9 +142,10 @@ def _arrivals(args: argparse.Namespace) -> Iterator[Path]:
 class _Job:
     """Extracts one mix after the other, goes on past a bad one, and keeps the account."""
 
-    def __init__(self, args: argparse.Namespace, finish: "Finish") -> None:
-        self.args, self.finish = args, finish
+    def __init__(self, args: argparse.Namespace, finish: "Finish", paths: list[Path]) -> None:
+        self.args, self.finish, self.paths = args, finish, paths
         self.made: list[dict[str, Any]] = []
+        self.taken: dict[Path, Path] = {}  # mix -> its kit's folder
         self.failed: list[dict[str, str]] = []
         self._extractor: Extractor | None = None
         self._page: KitPage | None = None
@@ -145,25 +168,77 @@ class _Job:
             )
         return self._extractor
 
-    def extract(self, path: Path, out: Path, total: int) -> None:
+    def places(self) -> list[Path]:
+        """The folder of each mix. Raises Occupied where one, or the page, would replace what is no output."""
+        from dose.extract import inputs
+        from dose.kits import folder
+
+        out = self.args.out
+        if self.args.page:
+            _check_page(self.args.page, self.paths)
+        if self.args.watch or len(self.paths) != 1:
+            names = inputs.folder_names(self.paths, lambda name, path: folder.is_free(out / name, path.name))
+            found = [out / name for name in names]
+        else:
+            found = [out]
+        for place in found:
+            folder.check(place, self._likely_names(), self.paths)
+        return found
+
+    def _likely_names(self) -> list[str]:
+        """The names that a kit's sounds will have, where they are known before they are made."""
+        return [f"{drum}.wav" for drum in _drums(self.args.drums)] if self.args.candidates == 1 else []
+
+    def place_for(self, path: Path, record: "Watched") -> Path:
+        """The folder of a watched song: the one that it had, else one that no other song has."""
+        from dose.extract import inputs
+        from dose.kits import folder
+
+        out, watched = self.args.out, self.args.watch.resolve()
+        others = [place for place in record.folders() if place.name != record.folder(path)]
+        others += [place for song, place in self.taken.items() if song != path]
+
+        def is_free(name: str, path: Path) -> bool:
+            place = out / name
+            # A kit in the watched folder itself would be taken for songs.
+            return place not in others and place.resolve() != watched and folder.is_free(place, path.name)
+
+        own = record.folder(path)
+        if own is not None and is_free(own, path):
+            return out / own
+        return out / inputs.folder_names([path], is_free)[0]
+
+    def extract(self, path: Path, out: Path) -> bool:
+        """Whether the mix was used; if not, why has been told."""
         from dose import audio
         from dose.errors import AudioError, DoseError
+        from dose.files import printable
+        from dose.kits.folder import Occupied
 
         try:
             audio.probe(path)
-            kit = self._run(path, total)
-            files = self._write(path, kit, out)
+            kit = self._run(path)
+            files, left_out = self._write(path, kit, out)
             if self.args.page:
                 self._add(path, kit)
         except OSError as e:
             raise DoseError(f"{e.filename or out} cannot be written ({e.strerror}); choose another.") from e
-        except AudioError as e:
-            self.failed.append({"source": str(path), "error": str(e)})
-            print(f"dose: {e}", file=sys.stderr)
-            return
-        self.made.append({"source": str(path), "out": str(out), **kit.facts(), "files": files})
+        except (AudioError, Occupied) as e:
+            self.failed.append({"source": printable(path), "error": printable(e)})
+            print(f"dose: {printable(e)}", file=sys.stderr)
+            return False
+        where = printable(out) if files else None
+        if files:
+            self.taken[path] = out
+        told = {"files": [printable(file) for file in files], "left_out": left_out}
+        self.made.append({"source": printable(path), "out": where, **kit.facts(), **told})
+        for sentence in left_out:
+            print(f"dose: {sentence}", file=sys.stderr)
         if not self.args.json:
-            print(_summary(path, kit, out), flush=True)
+            print(_summary(path, kit, where), flush=True)
+        elif not files:
+            print(f"dose: {path} holds none of the drums; nothing was written.", file=sys.stderr)
+        return True
 
     def _add(self, path: Path, kit: "Kit") -> None:
         """The page is written anew after each mix: --watch has no last one."""
@@ -180,10 +255,10 @@ class _Job:
         if self.args.json:
             print(json.dumps({"mixes": self.made, "failed": self.failed}, indent=2), flush=True)
 
-    def _run(self, path: Path, total: int) -> "Kit":
+    def _run(self, path: Path) -> "Kit":
         from tqdm import tqdm
 
-        extractor = self.extractor
+        extractor, total = self.extractor, len(self.paths)
         label = f"[{len(self.made) + len(self.failed) + 1}/{total}] {path.name}" if total > 1 else path.name
         # disable=None: no bar where nobody looks (not a terminal).
         with tqdm(
@@ -202,11 +277,11 @@ class _Job:
                 progress=progress,
             )
 
-    def _write(self, path: Path, kit: "Kit", out: Path) -> list[str]:
-        """The kit's files; nothing at all when not one drum is in the mix."""
+    def _write(self, path: Path, kit: "Kit", out: Path) -> tuple[list[Path], list[str]]:
+        """The kit's files, none when not one drum is in the mix, and what a format could not hold."""
         from dose.extract.finish import finish, place
         from dose.kits import build
-        from dose.kits.write import parse_formats, write
+        from dose.kits.write import left_out, parse_formats, write
 
         takes = {}
         for drum, hits in kit.hits.items():
@@ -221,25 +296,53 @@ class _Job:
                     for hit in hits
                 ]
         if not takes:
-            return []
+            return [], []
         origin = build.Origin(source=path.name, version=kit.version, data_id=kit.data_id, seed=kit.seed)
         drum_kit = build.build(
-            path.stem,
+            path.stem if self.args.name is None else self.args.name,
             takes,
             origin,
             rate=self.args.rate,
             bits=self.args.bits,
             layering=self.args.layers,
         )
-        return [str(p) for p in write(drum_kit, out, parse_formats(self.args.kit))]
+        formats = parse_formats(self.args.kit)
+        return write(drum_kit, out, formats, inputs=[*self.paths, path]), left_out(drum_kit, formats)
+
+
+def _path(text: str) -> Path:
+    """An option's path; an empty text, mostly a variable that is not set, would mean the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("is an empty text; name a path")
+    return Path(text)
 
 
 def _drums(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _summary(path: Path, kit: "Kit", out: Path) -> str:
+def _check_page(page: Path, inputs: list[Path]) -> None:
+    """Raises Occupied where the page would replace an input, or a file that is no page of kits."""
+    from dose.kits.folder import Occupied
+
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise Occupied(f"{page} is no name for a page; let it end in .html.")
+    if any(page.resolve() == path.resolve() for path in inputs):
+        raise Occupied(f"{page} is an input and would be replaced by the page; choose another name.")
+    try:
+        if page.exists():
+            from dose.evaluate.recordings import is_page
+
+            if not page.is_file() or not is_page(page):
+                raise Occupied(f"{page} is no page of kits and would be overwritten; choose another name.")
+    except OSError as e:
+        raise Occupied(f"{page} cannot be written ({e.strerror}); choose another.") from e
+
+
+def _summary(path: Path, kit: "Kit", out: str | None) -> str:
     """A line per mix: each drum with its confidence, or that it is not there."""
+    from dose.files import printable
+
     parts = []
     for drum in kit.hits:
         best = kit.best(drum)
@@ -247,4 +350,6 @@ def _summary(path: Path, kit: "Kit", out: Path) -> str:
             parts.append(f"{drum} not found ({best.confidence if best else 0:.2f})")
         else:
             parts.append(f"{drum} {best.confidence:.2f} at {best.time:.2f} s")
-    return f"{path.name} -> {out}: {', '.join(parts)}"
+    found = ", ".join(parts)
+    name = printable(path.name)
+    return f"{name} -> {out}: {found}" if out else f"{name}: {found}; nothing was written"

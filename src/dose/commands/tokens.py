@@ -32,7 +32,7 @@ def run_fit(args: argparse.Namespace) -> None:
 
     import numpy as np
 
-    from dose import config
+    from dose import audio, config
     from dose.errors import DoseError
     from dose.rmod.config import RmodConfig
     from dose.rmod.dataset import stream
@@ -46,7 +46,7 @@ def run_fit(args: argparse.Namespace) -> None:
 
     def items(split: str, count: int) -> Iterator[tuple[np.ndarray, dict[str, tuple[float, ...]]]]:
         for item in stream(section, bank, split, 0, count):
-            yield item.mix.mean(axis=0), item.hits
+            yield audio.downmix(item.mix), item.hits
 
     levels, targets = onset_fit.features(items("train", args.mixes))
     net = onset_fit.fit_detector(

@@ -8,6 +8,7 @@ from dose.evaluate.report import Page
 from dose.extract.kit import Kit
 from dose.metrics.shots import prepare
 
+TITLE = "Kits out of"
 HEARD = 12.0  # seconds of a recording on the page
 LEAD = (
     "Press a card to hear it, press again to stop. The best hit of each drum, all at one peak level; models "
@@ -35,10 +36,17 @@ class KitPage:
             said += [f"confidence {best.confidence:.2f}", f"borrowed {best.borrowed:.2f}"]
             said += [notes[drum]] if notes and drum in notes else []
             cards.append(self._page.card(drum, prepare(best.raw, drum), ", ".join(said)))
-        self._page.case(path.stem, cards)
+        self._page.case(files.printable(path.stem), cards)
         self._count, self._version = self._count + 1, kit.version
 
     def write(self, path: Path) -> None:
-        title = f"Kits out of {self._count} recording{'s' if self._count != 1 else ''}"
+        title = f"{TITLE} {self._count} recording{'s' if self._count != 1 else ''}"
         with files.atomic(path) as beside:
-            beside.write_text(self._page.render(title, LEAD.format(version=self._version)))
+            page = self._page.render(title, LEAD.format(version=self._version))
+            beside.write_text(page, encoding="utf-8")
+
+
+def is_page(path: Path) -> bool:
+    """Whether the file is a page that `KitPage` wrote. Raises OSError where it cannot be read."""
+    with open(path, "rb") as file:
+        return f"<title>{TITLE} ".encode() in file.read(1024)

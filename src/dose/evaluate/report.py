@@ -53,7 +53,7 @@ class Page:
         self, name: str, sound: np.ndarray, fact: str = "", *, mix: bool = False, truth: bool = False
     ) -> str:
         """`sound` [N] or [C, N]."""
-        mono = sound if sound.ndim == 1 else sound.mean(axis=0)
+        mono = audio.downmix(sound)
         kind = " truth" if truth else ""
         return (
             f'<button class="card{kind}" aria-pressed="false" data-sound="{self._store(sound, mix)}">'
@@ -68,7 +68,7 @@ class Page:
         )
 
     def render(self, title: str, lead: str) -> str:
-        return string.Template(TEMPLATE.read_text()).substitute(
+        return string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
             title=html.escape(title), lead=html.escape(lead), links=" ".join(self.links),
             body="\n".join(self.body), sounds=json.dumps(self.sounds),
         )  # fmt: skip
@@ -102,7 +102,7 @@ def write_page(
             _recordings(page, dataset, items, entries[dataset])
     text = page.render(title, f"{results.about} {LEAD.format(row=leading)}".strip())
     with files.atomic(path) as beside:
-        beside.write_text(text)
+        beside.write_text(text, encoding="utf-8")
 
 
 def leading_row(rows: Sequence[str]) -> str:

@@ -202,7 +202,7 @@ class Extractor:
 
         One pass of the model per mix, greedy by default: no search, no finishing. An empty answer is silence.
         """
-        mono = [np.atleast_2d(mix).mean(axis=0) for mix in mixes]
+        mono = [audio.downmix(np.atleast_2d(mix)) for mix in mixes]
         with compute.limited_threads(self.threads):
             return self.sample(drum, torch.cat([self.prompt(mix, drum) for mix in mono]), sampling)
 
@@ -214,7 +214,7 @@ class Extractor:
             return self._consensus([np.atleast_2d(mix) for mix in mixes], drum, draws, seed)
 
     def _consensus(self, whole: Sequence[np.ndarray], drum: str, draws: int, seed: int) -> np.ndarray:
-        prompts = torch.cat([self.prompt(mix.mean(axis=0), drum) for mix in whole])
+        prompts = torch.cat([self.prompt(audio.downmix(mix), drum) for mix in whole])
         free = [Sampling(temperature=1.0, seed=seed + i) for i in range(draws)]
         shots = self.sample(drum, prompts.repeat_interleave(draws, dim=0), free * len(whole))
         each, seen = shots.reshape(len(whole), draws, SHOT), self.expected(drum, prompts)

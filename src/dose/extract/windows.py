@@ -9,6 +9,7 @@ from dose import audio
 from dose.audio import RATE
 from dose.drums import MIX_SECONDS
 from dose.extract.features import features
+from dose.extract.offset import without_offset
 from dose.extract.spectrum import BANDS, HOP, bands, in_range
 from dose.tokens.onsets import find_hits, likelihoods
 
@@ -34,7 +35,7 @@ class Window:
 
     @property
     def mono(self) -> np.ndarray:
-        return self.audio.mean(axis=0)
+        return audio.downmix(self.audio)
 
     @property
     def score(self) -> float:
@@ -69,9 +70,9 @@ def scan(blocks: Iterable[np.ndarray], drums: Sequence[str]) -> Scan:
     kept: dict[str, list[Window]] = {drum: [] for drum in drums}
     samples, peak = 0, 0.0
     shapes, sounding = np.zeros(BANDS), 0
-    for start, cut, length in _cut(blocks):
+    for start, cut, length in _cut(without_offset(blocks)):
         samples, peak = start + length, max(peak, audio.peak(cut))
-        mono = cut.mean(axis=0)
+        mono = audio.downmix(cut)
         picture, chances = bands(mono), likelihoods(mono)
         if audio.peak(mono) > SILENCE:
             shapes, sounding = shapes + features(picture), sounding + 1
@@ -135,7 +136,7 @@ def _cut(blocks: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray, int]]:
     """(start, [1 or 2, WINDOW], samples that are no padding), one every STEP, the last flush with the end."""
     held, past, start = np.zeros((1, 0), np.float32), np.zeros((1, 0), np.float32), 0
     for block in blocks:
-        part = block if block.shape[0] <= 2 else block.mean(axis=0, keepdims=True)
+        part = block if block.shape[0] <= 2 else audio.downmix(block)[None]
         held = np.concatenate([held, part], axis=1) if held.shape[1] else part
         while held.shape[1] > WINDOW:
             yield start, held[:, :WINDOW].copy(), WINDOW

@@ -8,7 +8,7 @@ the best sound of its drum, and the further candidates become pads of their own 
 import gzip
 from xml.etree import ElementTree
 
-from dose.kits.drumkit import DrumKit, Sound
+from dose.kits.drumkit import DrumKit, Pad, Sound
 
 # Live counts the pads of a rack from the top of the MIDI range.
 TOP = 128
@@ -37,14 +37,17 @@ def rack(kit: DrumKit, samples: str = "") -> bytes:
     return gzip.compress(xml, mtime=0)
 
 
+def held(pad: Pad) -> int:
+    """How many of a pad's sounds find a note."""
+    return sum(pad.note + 12 * i < TOP for i in range(len(pad.sounds)))
+
+
 def _assign(kit: DrumKit) -> list[tuple[int, str, Sound]]:
     """(note, title, sound) of every sound: the best on its General MIDI note, each other 12 notes higher."""
     assigned = []
     for pad in kit.pads:
-        for i, sound in enumerate(pad.sounds):
-            note = pad.note + 12 * i
-            if note < TOP:
-                assigned.append((note, pad.title if i == 0 else f"{pad.title} {i + 1}", sound))
+        for i, sound in enumerate(pad.sounds[: held(pad)]):
+            assigned.append((pad.note + 12 * i, pad.title if i == 0 else f"{pad.title} {i + 1}", sound))
     return assigned
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from dose.files import printable
 from dose.kits.drumkit import TITLES, DrumKit, Layering, Pad, Sound
 from dose.kits.riff import Bits, Tags, wav
 
@@ -59,7 +60,7 @@ def build(
         for drum, found in takes.items()
     )
     comment = f"Drum one-shots extracted from {origin.source} by DOSE, models {origin.version}"
-    return DrumKit(name=name, pads=pads, rate=rate, layering=layering, comment=comment)
+    return DrumKit(name=name, pads=pads, rate=rate, bits=bits, layering=layering, comment=comment)
 
 
 def file_stem(drum: str, rank: int, count: int, confidence: float) -> str:
@@ -76,7 +77,7 @@ def _sound(drum: str, rank: int, count: int, take: Take, origin: Origin, rate: i
             f"data {origin.data_id}; models {origin.version}"
         ),
         software="DOSE",
-        source=origin.source,
+        source=printable(origin.source),
         reference=origin.version,
         position=round(hit.time * rate),
     )

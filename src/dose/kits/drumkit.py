@@ -1,18 +1,24 @@
 """What every writer is given: named sounds on pads."""
 
 import dataclasses
+import hashlib
 import re
+import unicodedata
 from typing import Literal
 
 import numpy as np
 
+from dose.audio import downmix
 from dose.errors import DoseError
+from dose.files import printable
+from dose.kits.riff import Bits
 
 # General MIDI percussion: Bass Drum 1, Acoustic Snare, Closed Hi-hat.
 NOTES = {"kick": 36, "snare": 38, "hihat": 42}
 TITLES = {"kick": "Kick", "snare": "Snare", "hihat": "Hi-hat"}
 
 Layering = Literal["round-robin", "velocity"]
+LONGEST = 64  # characters of a file name without its suffix
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,10 +53,13 @@ class DrumKit:
     name: str
     pads: tuple[Pad, ...]
     rate: int  # Hz
+    bits: Bits = 16  # of its WAVs
     layering: Layering = "round-robin"
     comment: str = ""
 
     def __post_init__(self) -> None:
+        for field in ("name", "comment"):  # they go into XML and into lines of text
+            object.__setattr__(self, field, printable(getattr(self, field)))
         if not any(pad.sounds for pad in self.pads):
             raise DoseError(f"The kit '{self.name}' has no sounds, so there is nothing to write.")
         names = [sound.name for pad in self.pads for sound in pad.sounds]
@@ -94,13 +103,23 @@ def layers(pad: Pad, layering: Layering) -> list[Layer]:
 
 def brightness(audio: np.ndarray) -> float:
     """Spectral centroid as a fraction of the Nyquist frequency; [N] or [C, N]; 0 for silence."""
-    mono = audio if audio.ndim == 1 else audio.mean(axis=0)
+    mono = downmix(audio)
     power = np.abs(np.fft.rfft(mono)) ** 2
     total = power.sum()
     return float((power * np.linspace(0, 1, len(power))).sum() / total) if total > 0 else 0.0
 
 
 def safe_name(name: str) -> str:
-    """`name` as a file name that every system and sampler takes: ASCII letters, digits, - _ and ."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._-")
-    return plain[:64] or "kit"
+    """`name` as a file name that every system and sampler takes: ASCII letters, digits, - _ and .
+
+    Where letters get lost on the way (another script, accents, the end of a long name), a digest of the whole
+    name follows: two kits that differ in name never share a file or a folder.
+    """
+    letters = unicodedata.normalize("NFKD", name)
+    ascii_ = re.sub(r"[^A-Za-z0-9._-]+", "_", "".join(c for c in letters if not unicodedata.combining(c)))
+    plain = ascii_.strip("._-")
+    lost = any(c.isalnum() and not c.isascii() for c in name) or len(plain) > LONGEST or (name and not plain)
+    if not lost:
+        return plain or "kit"
+    digest = hashlib.sha256(name.encode("utf-8", "backslashreplace")).hexdigest()[:8]
+    return f"{plain[: LONGEST - 9].strip('._-') or 'kit'}-{digest}"

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 from dose.kits.drumkit import DrumKit, Pad, layers, safe_name
 
+LAYERS = 16  # that Hydrogen loads of an instrument, as it comes
 NAMESPACE = "http://www.hydrogen-music.org/drumkit"
 
 

@@ -9,7 +9,8 @@ import struct
 
 import numpy as np
 
-from dose.kits.drumkit import DrumKit, layers
+from dose.audio import downmix
+from dose.kits.drumkit import DrumKit, layers, safe_name
 from dose.kits.riff import chunk, listing, riff
 
 # Generator numbers of the specification, section 8.1.2.
@@ -41,7 +42,7 @@ def soundfont(kit: DrumKit) -> bytes:
         "INFO",
         chunk("ifil", struct.pack("<HH", 2, 1)),
         chunk("isng", _terminated("EMU8000")),
-        chunk("INAM", _terminated(kit.name)),
+        chunk("INAM", _terminated(_ascii(kit.name))),
         chunk("ISFT", _terminated("DOSE")),
         *([chunk("ICMT", _terminated(kit.comment))] if kit.comment else []),
     )
@@ -57,9 +58,9 @@ def soundfont(kit: DrumKit) -> bytes:
 
 def _hydra(kit: DrumKit, zones: list[_Zone], names: list[str], lengths: list[int]) -> list[bytes]:
     """The nine tables of section 7; each ends with a terminal record that bounds the one before."""
-    preset = struct.pack("<20sHHHIII", _name(kit.name), 0, DRUM_BANK, 0, 0, 0, 0)
+    preset = struct.pack("<20sHHHIII", _name(_ascii(kit.name)), 0, DRUM_BANK, 0, 0, 0, 0)
     preset_end = struct.pack("<20sHHHIII", _name("EOP"), 0, 0, 1, 0, 0, 0)
-    instrument = struct.pack("<20sH", _name(kit.name), 0)
+    instrument = struct.pack("<20sH", _name(_ascii(kit.name)), 0)
     instrument_end = struct.pack("<20sH", _name("EOI"), len(zones))
     generators = [_zone_generators(zone) for zone in zones]
     starts = np.cumsum([0, *(len(g) for g in generators)])
@@ -104,8 +105,13 @@ def _sample_headers(kit: DrumKit, names: list[str], lengths: list[int]) -> bytes
 
 
 def _pcm(audio: np.ndarray) -> np.ndarray:
-    mono = audio if audio.ndim == 1 else audio.mean(axis=0)
+    mono = downmix(audio)
     return np.clip(np.round(mono * 32767.0), -32768, 32767).astype("<i2")
+
+
+def _ascii(name: str) -> str:
+    """A kit's name in the only script that SoundFonts have, told from every other."""
+    return name if name.isascii() else safe_name(name)
 
 
 def _name(text: str) -> bytes:

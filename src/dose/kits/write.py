@@ -1,12 +1,12 @@
 """One door to every format."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from dose import files
 from dose.errors import DoseError
 from dose.kits import ableton, decentsampler, hydrogen, mpc, sfz, soundfont
 from dose.kits.drumkit import DrumKit, safe_name
+from dose.kits.folder import put
 
 # Each with the suffix of its file. All but Hydrogen and SoundFont need the WAVs beside them.
 FORMATS = {
@@ -49,13 +49,34 @@ def contents(kit: DrumKit, formats: Sequence[str]) -> dict[str, bytes]:
     return made
 
 
-def write(kit: DrumKit, folder: Path | str, formats: Sequence[str] = ("wav",)) -> list[Path]:
-    """Writes the kit's WAVs and one file per further format into `folder`; each file whole or absent."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, body in contents(kit, formats).items():
-        with files.atomic(folder / name) as beside:
-            beside.write_bytes(body)
-        written.append(folder / name)
-    return written
+def left_out(kit: DrumKit, formats: Sequence[str]) -> list[str]:
+    """What the formats asked for cannot hold of the kit, a sentence each; the WAVs always hold all of it."""
+    said = []
+    for pad in kit.pads:
+        count = len(pad.sounds)
+        for chosen, title, most in (
+            ("ableton", "An Ableton rack", ableton.held(pad)),
+            ("mpc", "An MPC program", mpc.LAYERS),
+            ("hydrogen", "Hydrogen", hydrogen.LAYERS),
+        ):
+            if chosen in formats and count > most:
+                said.append(f"{title} holds {most} of the {count} {pad.drum} sounds; all are there as WAVs.")
+    if "sf2" in formats and kit.bits > 16:
+        said.append(f"A SoundFont holds 16 bits; the WAVs have {kit.bits}.")
+    if "sf2" in formats and any(sound.audio.ndim == 2 and len(sound.audio) > 1 for sound in kit.sounds):
+        said.append("A SoundFont of this kind is mono; the WAVs are stereo.")
+    return said
+
+
+def write(
+    kit: DrumKit,
+    folder: Path | str,
+    formats: Sequence[str] = ("wav",),
+    *,
+    inputs: Iterable[Path] = (),
+) -> list[Path]:
+    """Makes the kit the one that `folder` holds: its WAVs and one file per further format.
+
+    Raises Occupied, as `dose.kits.folder.put` does, where that would overwrite what is no kit's or `inputs`.
+    """
+    return put(folder, contents(kit, formats), inputs)

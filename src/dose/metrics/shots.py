@@ -21,7 +21,7 @@ def prepare(shot: np.ndarray, name: str = "the one-shot", rate: int = audio.RATE
     """
     shot = np.asarray(shot, dtype=np.float32)
     if shot.ndim == 2:
-        shot = shot.mean(axis=0)
+        shot = audio.downmix(shot)
     if shot.ndim != 1:
         raise AudioError(f"{name} must be [samples] or [channels, samples], not of shape {shot.shape}.")
     if len(shot) < MIN_SAMPLES:

@@ -13,6 +13,7 @@ import yaml
 from dose import files
 from dose.errors import DoseError
 from dose.sources.folder import Folder, enter
+from dose.tracking.store import sqlite_uri
 
 INTAKE = "intake"  # in the worktree: every intake so far, tracked by dvc as intake.dvc
 FETCHED = (  # keys of params.yaml that name files which git does not have
@@ -142,7 +143,7 @@ class Workshop:
     def _run(self, *command: str, at: Path | None = None) -> str:
         # The worktree's own code, not the installed one; runs go to the project's store.
         environment = os.environ | {"PYTHONPATH": f"{self.place / 'src'}"}
-        environment.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{self.root / 'mlflow.db'}")
+        environment.setdefault("MLFLOW_TRACKING_URI", sqlite_uri(self.root / "mlflow.db"))
         done = subprocess.run(
             command, cwd=at or self.place, env=environment, capture_output=True, text=True,
             preexec_fn=files.die_with_parent,

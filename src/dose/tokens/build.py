@@ -132,7 +132,7 @@ def make_shard(job: Job) -> dict[str, object]:
     rows: dict[str, list[np.ndarray]] = {}
     items = stream(job.rmod, bank, job.split, job.start, job.stop)
     for index, item in enumerate(items, start=job.start):
-        mono = item.mix.mean(axis=0)
+        mono = audio.downmix(item.mix)
         for name, codes in item_codes(codec, mono, item.shots, job.config, _jitter(job, index)).items():
             rows.setdefault(name, []).append(codes)
     arrays = {name: np.stack(codes) for name, codes in rows.items()}

@@ -4,11 +4,13 @@ import contextlib
 import dataclasses
 import logging
 import os
+import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import unquote
 
 from dose import files
 from dose.errors import DoseError, MissingInputError
@@ -57,7 +59,7 @@ class Tracker:
     def __init__(self, experiment: str, uri: str | None = None, root: Path | str = ".") -> None:
         self.experiment = experiment
         self.root = Path(root).resolve()
-        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(self.root / "mlflow.db")
         self._client: MlflowClient | None = None
         self._experiment_id: str | None = None
 
@@ -89,7 +91,7 @@ class Tracker:
         found = self.client.get_experiment_by_name(self.experiment)
         if found is not None:
             return found.experiment_id
-        local = self.uri.startswith("sqlite:")
+        local = sqlite_path(self.uri) is not None
         # A server decides for itself where artifacts go.
         place = (self.root / "mlartifacts" / self.experiment).as_uri() if local else None
         return self.client.create_experiment(self.experiment, artifact_location=place)
@@ -103,29 +105,37 @@ class Tracker:
             self._make_database()
             _ = self.experiment_id
         except Exception as e:
-            raise DoseError(
-                f"The MLflow store {self.uri} cannot be used ({' '.join(str(e).split())[:200]}); start its "
-                "server, or unset MLFLOW_TRACKING_URI to use mlflow.db here."
-            ) from e
+            told, path = " ".join(str(e).split())[:200], sqlite_path(self.uri)
+            if path is not None:
+                advice = f"see that {path.parent} can be written"
+            else:
+                advice = "start its server, or unset MLFLOW_TRACKING_URI to use mlflow.db here"
+            raise DoseError(f"The MLflow store {self.uri} cannot be used ({told}); {advice}.") from e
 
     def _make_database(self) -> None:
         """A new SQLite file gets its tables beside: a kill half-way would spoil it.
 
         It takes its name only where no other process was first: that one may have begun to write.
         """
-        path = Path(self.uri.removeprefix("sqlite:///"))
-        if not self.uri.startswith("sqlite:///") or path.exists():
+        path = sqlite_path(self.uri)
+        if path is None:
             return
         from mlflow import MlflowClient
 
+        new = not path.exists()
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        beside = path.with_name(f".{path.name}.{os.getpid()}") if new else path
         try:
-            MlflowClient(tracking_uri=f"sqlite:///{beside}").search_experiments(max_results=1)
-            with contextlib.suppress(FileExistsError):
-                os.link(beside, path)
+            # MLflow tries for two minutes to open what cannot be opened.
+            with contextlib.closing(sqlite3.connect(beside)) as database:
+                database.execute("pragma schema_version")
+            if new:
+                MlflowClient(tracking_uri=sqlite_uri(beside)).search_experiments(max_results=1)
+                with contextlib.suppress(FileExistsError):
+                    os.link(beside, path)
         finally:
-            beside.unlink(missing_ok=True)
+            if new:
+                beside.unlink(missing_ok=True)
 
     # Runs
 
@@ -324,6 +334,25 @@ def _record(run: Any) -> RunRecord:
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),
     )
+
+
+def sqlite_uri(path: Path) -> str:
+    """The address of a SQLite file for SQLAlchemy, in whose addresses % and ? have a meaning.
+
+    MLflow makes a folder of whatever stands behind "sqlite:///", escaped as it is, and leaves other spellings
+    of the driver alone.
+    """
+    plain = str(path)
+    escaped = plain.replace("%", "%25").replace("?", "%3F")
+    return f"sqlite:///{plain}" if escaped == plain else f"sqlite+pysqlite:///{escaped}"
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file behind such an address; None for any other store."""
+    scheme, found, path = uri.partition(":///")
+    if not found or scheme.partition("+")[0] != "sqlite" or not path:
+        return None
+    return Path(unquote(path.partition("?")[0]))
 
 
 def now_ms() -> int:

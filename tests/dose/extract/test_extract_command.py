@@ -21,25 +21,6 @@ from dose.extract.extractor import Extractor
 LOOP = drum_loop(4.0)
 
 
-@pytest.fixture
-def run(bundle, tmp_path, monkeypatch, capsys):
-    """Runs `dose extract ...` in an empty folder: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str):
-        code = cli.main(["extract", *arguments, "--bundle", str(bundle)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
-
-@pytest.fixture
-def mix(tmp_path) -> Path:
-    audio.write(tmp_path / "my song.wav", LOOP, RATE)
-    return tmp_path / "my song.wav"
-
-
 def _names(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
 
@@ -185,30 +166,13 @@ def test_a_drum_that_is_not_there_is_not_written(run, mix, monkeypatch):
     code, out, _ = run(str(mix), "--out", "kit")
     assert code == 0
     assert out.count("not found (0.00)") == 3
+    assert "nothing was written" in out
+    code, out, err = run(str(mix), "--out", "kit", "--json")
+    assert json.loads(out)["mixes"][0]["files"] == []
+    assert "nothing was written" in err
     assert not Path("kit").exists()
     run(str(mix), "--out", "kit", "--absent")
     assert len(_names(Path("kit"))) == 3
-
-
-def test_watching_a_folder(run, tmp_path, monkeypatch):
-    inbox = tmp_path / "in"
-    audio.write(inbox / "old.wav", LOOP, RATE)
-    audio.write(inbox / "new.wav", LOOP, RATE)
-    (tmp_path / "kits" / "old").mkdir(parents=True)
-    naps = iter(range(3))
-
-    def sleep(seconds):
-        if next(naps) == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr("dose.extract.inputs.watch.__defaults__", (0.0, sleep))
-    code, out, err = run("--watch", "in", "--out", "kits", "--drums", "kick", "--absent")
-    assert code == 0
-    assert "Stopped" in err
-    assert "new.wav" in out
-    assert "old.wav" not in out
-    assert _names(Path("kits/new")) == ["kick.wav"]
-    assert _names(Path("kits/old")) == []
 
 
 @pytest.mark.parametrize(

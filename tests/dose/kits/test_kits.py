@@ -73,7 +73,7 @@ def test_a_kit_needs_sounds_with_names_of_their_own(kit):
 
 
 @pytest.mark.parametrize(
-    ("name", "safe"), [("a/b: c", "a_b_c"), ("../../x", "x"), ("ünï", "n"), ("", "kit"), ("...", "kit")]
+    ("name", "safe"), [("a/b: c", "a_b_c"), ("../../x", "x"), ("My kit", "My_kit"), ("", "kit")]
 )
 def test_names_are_safe_for_every_system(name, safe):
     assert safe_name(name) == safe

@@ -102,3 +102,32 @@ def test_a_database_that_another_process_made_meanwhile_is_not_replaced(tmp_path
         patch.setattr(MlflowClient, "search_experiments", slow)
         tracker._make_database()
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("mlflow.db", "the other's")]
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a?b", "a#b", "a b é", "a&b=c", "100%"])
+def test_a_project_may_lie_anywhere(tmp_path, monkeypatch, name):
+    """Issue 17, 12: % and ? mean something in a database's address: 120 s of retries, or a file elsewhere."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    root = tmp_path / name
+    root.mkdir()
+    tracker = Tracker("dose", root=root)
+    tracker.ensure_store()
+    run = tracker.open_run("k", "n")
+    (tmp_path / "note.txt").write_text("hello")
+    tracker.log_artifacts(run, tmp_path / "note.txt")
+    tracker.register("dose-kick", folder_with(root, "a", "{}"), hash="aa", tags={})
+    tracker.download("dose-kick", 1, root / "got")
+    assert (root / "got" / "model.json").read_text() == "{}"
+    assert Tracker("dose", root=root).find_run("k").id == run
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([name, "note.txt"])
+    assert sorted(p.name for p in root.iterdir()) == ["a", "got", "mlartifacts", "mlflow.db"]
+
+
+def test_a_database_that_cannot_be_opened_is_told_at_once_and_truly(tmp_path, monkeypatch):
+    """The advice was to unset a variable that was not set."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "mlflow.db").mkdir()
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waits for what cannot change"))
+    with pytest.raises(DoseError, match=r"mlflow\.db cannot be used .* see that .* can be written") as e:
+        Tracker("x", root=tmp_path).ensure_store()
+    assert "MLFLOW_TRACKING_URI" not in str(e.value)

@@ -1,0 +1,269 @@
+"""Issue 17, 6 to 8: a table of inputs made by code, and by numbers what must be heard of each.
+
+`g` is a bundled demo loop of 8 s. Where a container keeps its samples, they must come out to the bit.
+"""
+
+import io
+import logging
+import os
+import subprocess
+import sys
+
+import containers_made as made
+import numpy as np
+import pytest
+
+from dose import audio
+from dose.audio import RATE
+from dose.errors import AudioError
+from dose.sources.bundled import DEMO
+
+G = audio.read(DEMO / "loop_garzul.flac", mono=False)
+SECONDS = G.shape[1] / RATE
+BODY = made.pcm(G)
+MP3 = made.encoded(G, "mp3", "libmp3lame")
+FLAC = audio.encoded(G, "FLAC")
+OGG = audio.encoded(G, "OGG")
+ADTS = made.encoded(G, "adts", "aac")
+BARE = {"write_xing": "0", "id3v2_version": "0"}
+NOTE = made.chunk(b"LIST", b"INFOISFT" + b"\x05\0\0\0odd.\0", pad=False)  # 17 bytes and no pad byte
+
+
+def _riff(*before: bytes, after: bytes = b"", size: int | None = None, **options) -> bytes:
+    return made.wav(*before, made.fmt(), made.chunk(b"data", BODY, claimed=size), after, **options)
+
+
+def _rf64() -> bytes:
+    sizes = made.chunk(
+        b"ds64", len(BODY).to_bytes(16, "little")[8:] + len(BODY).to_bytes(8, "little") + b"\0" * 12
+    )
+    data = made.chunk(b"data", BODY, claimed=0xFFFFFFFF)
+    return made.wav(sizes, made.fmt(), data, magic=b"RF64", claimed=0xFFFFFFFF)
+
+
+# Files whose samples are those of `g`: they come out equal, without a word of complaint.
+EXACT = {
+    **{f"{k}, {v[1]}": lambda v=v: made.encoded(G, *v) for k, v in made.LOSSLESS.items()},
+    "FLAC": lambda: FLAC,
+    "FLAC, total 0": lambda: made.with_total(FLAC, 0),
+    "FLAC, total too small": lambda: made.with_total(FLAC, 1000),
+    "FLAC, total too large": lambda: made.with_total(FLAC, 1 << 35),
+    "FLAC, tags around": lambda: made.id3v2() + FLAC + made.ID3V1,
+    "FLAC, total 0, tag behind": lambda: made.with_total(FLAC, 0) + made.ID3V1,
+    "FLAC, zeros in front": lambda: b"\0" * 512 + FLAC,
+    "WAV": _riff,
+    "WAV, size 0": lambda: _riff(size=0, claimed=0),
+    "WAV, size FFFFFFFF": lambda: _riff(size=0xFFFFFFFF, claimed=0xFFFFFFFF),
+    "WAV, size 7FFFFFFF": lambda: _riff(size=0x7FFFFFFF, claimed=0x7FFFFFFF),
+    "WAV, size FFFFFFFF, chunk behind": lambda: _riff(
+        size=0xFFFFFFFF, after=made.chunk(b"LIST", b"INFO" * 9)
+    ),
+    "WAV, size 0, ID3v1 behind": lambda: _riff(size=0, after=made.ID3V1),
+    "WAV, odd chunk without pad": lambda: _riff(NOTE),
+    "WAV, sound before its format": lambda: made.wav(made.chunk(b"data", BODY), made.fmt()),
+    "WAV, ID3v2 in front": lambda: made.id3v2() + _riff(),
+    "WAV, zeros in front": lambda: b"\0" * 3000 + _riff(),
+    "WAV, junk chunk in front": lambda: _riff(made.chunk(b"JUNK", b"\0" * 2001)),
+    "WAV, RF64": _rf64,
+    "AIFF": lambda: made.aiff(G),
+    "AIFF, 0 frames": lambda: made.aiff(G, frames=0),
+    "AIFF, FFFFFFFF frames": lambda: made.aiff(G, frames=0xFFFFFFFF),
+    "AIFF, size 0": lambda: made.aiff(G, size=0),
+    "AIFF, size FFFFFFFF": lambda: made.aiff(G, size=0xFFFFFFFF),
+    "AIFF, sound before its format": lambda: made.aiff(G, turned=True),
+    "AIFF, odd chunk without pad": lambda: made.aiff(
+        G, first=made.chunk(b"NAME", b"odd", pad=False, order=">"), last=made.ID3V1
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_what_keeps_its_samples_gives_them_back(name, caplog):
+    body = EXACT[name]()
+    heard = audio.read(io.BytesIO(body), mono=False)
+    assert heard.shape == G.shape
+    assert np.array_equal(heard, G)
+    blocks = np.concatenate(list(audio.stream(io.BytesIO(body), seconds=1.3)), axis=1)
+    assert np.array_equal(blocks, G)
+    assert [r.getMessage() for r in caplog.records] == []
+
+
+# Files that lose a little: (how to make it, seconds that must be used).
+LOSSY = {
+    **{f"{k}, {v[1]}": (lambda v=v: made.encoded(G, *v), SECONDS) for k, v in made.LOSSY.items()},
+    "VBR MP3 without Xing": (
+        lambda: made.encoded(G, "mp3", "libmp3lame", muxer=BARE, quality="2"), SECONDS
+    ),
+    "CBR MP3 without Xing": (lambda: made.encoded(G, "mp3", "libmp3lame", muxer=BARE), SECONDS),
+    "MP3, Xing count too large": (lambda: made.with_xing(MP3, 65536), SECONDS),
+    "MP3, Xing count too small": (lambda: made.with_xing(MP3, 50), SECONDS),
+    "MP3, tags around": (lambda: made.id3v2() + MP3 + made.APE + made.ID3V1, SECONDS),
+    "MP3, zeros in front": (lambda: b"\0" * 4000 + MP3, SECONDS),
+    "MP3 in WAV": (lambda: made.encoded(G, "wav", "libmp3lame"), SECONDS),
+    "joined MP3": (lambda: MP3 + MP3, 2 * SECONDS),
+    "joined MP3 with tags between": (lambda: MP3 + made.ID3V1 + made.id3v2() + MP3, 2 * SECONDS),
+    "joined MP3 of two rates": (
+        lambda: MP3 + made.encoded(G, "mp3", "libmp3lame", 48000), 2 * SECONDS
+    ),
+    "joined MP3, mono and stereo": (
+        lambda: MP3 + made.encoded(np.concatenate([G, G]), "mp3", "libmp3lame"), 2 * SECONDS
+    ),
+    "three joined VBR MP3": (
+        lambda: made.encoded(G, "mp3", "libmp3lame", muxer=BARE, quality="4") * 3, 3 * SECONDS
+    ),
+    "joined FLAC": (lambda: FLAC + FLAC, 2 * SECONDS),
+    "chained Ogg": (lambda: OGG + OGG, 2 * SECONDS),
+    "joined AAC": (lambda: ADTS + ADTS, 2 * SECONDS),
+    "joined WAV": (lambda: _riff() + _riff(), 2 * SECONDS),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOSSY)
+def test_all_of_it_is_heard_and_no_false_warning_given(name, caplog):
+    make, seconds = LOSSY[name]
+    heard = np.concatenate(list(audio.stream(io.BytesIO(make()))), axis=1)
+    assert heard.shape[1] / RATE == pytest.approx(
+        seconds, abs=0.06 * (1 + seconds / SECONDS)
+    )  # encoders pad both ends
+    tail = heard[0, -int(0.5 * seconds * RATE) :]
+    assert np.sqrt(np.mean(tail**2)) == pytest.approx(np.sqrt(np.mean(G**2)), rel=0.25)
+    assert caplog.records == []
+
+
+# What really is cut is used as far as it goes, and that is said: (bytes, seconds that are there).
+CUT = {
+    "WAV": (lambda: _riff()[: len(BODY) // 2 + 44], SECONDS / 2),
+    "AIFF": (lambda: made.aiff(G)[: len(BODY) // 2 + 54], SECONDS / 2),
+    "FLAC": (lambda: FLAC[: len(FLAC) // 2], SECONDS / 2),
+    "MP3": (lambda: MP3[: len(MP3) // 2 + 100], SECONDS / 2),
+    "WavPack": (lambda: made.encoded(G, "wv", "wavpack")[:225_000], SECONDS / 2),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_file_that_is_cut_is_used_so_far_and_that_is_said(name, caplog):
+    make, seconds = CUT[name]
+    heard = sum(block.shape[1] for block in audio.stream(io.BytesIO(make()), name="x"))
+    assert heard / RATE == pytest.approx(seconds, rel=0.2)
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage().startswith(f"x breaks off after {heard / RATE:.1f} s of 8.")
+
+
+@pytest.mark.parametrize("name", ["a.m4a", "a.wma", "a.webm"])
+def test_what_is_no_sound_is_refused_whatever_its_name(tmp_path, name):
+    path = tmp_path / name
+    for body in (
+        b"Dear Sir or Madam,\n" * 500,
+        bytes(range(256)) * 40,
+        b"\0" * 5000,
+        b"ID3\x04\0\0\0\0\x07\x76" * 99,
+    ):
+        path.write_bytes(body)
+        with pytest.raises(AudioError, match="not a sound file"):
+            audio.read(path)
+
+
+def test_a_film_without_sound_is_told(tmp_path):
+    import av
+
+    with av.open(tmp_path / "film.mp4", "w") as film:
+        stream = film.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 64
+        for _ in range(5):
+            film.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        film.mux(stream.encode(None))
+    with pytest.raises(AudioError, match=r"film\.mp4 has no sound in it, only video"):
+        audio.read(tmp_path / "film.mp4")
+
+
+def test_a_playlist_names_no_other_file(tmp_path):
+    """FFmpeg would open what a playlist or a script names: another's file, or an address."""
+    audio.write(tmp_path / "secret.wav", G)
+    for name, body in {
+        "list.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:8\n#EXTINF:8,\nsecret.wav\n#EXT-X-ENDLIST\n",
+        "list.ffconcat": "ffconcat version 1.0\nfile secret.wav\n",
+        "list.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n",
+    }.items():
+        (tmp_path / name).write_text(body)
+        with pytest.raises(AudioError, match="not a sound file"):
+            audio.read(tmp_path / name)
+
+
+NAMES = [b"caf\xe9.wav", "café.wav".encode(), "日本語.flac".encode(), b"\xff\xfe.mp3"]
+
+
+@pytest.mark.parametrize("locale", ["utf-8", "ascii"])
+def test_names_need_not_be_of_the_locales_encoding(tmp_path, locale):
+    """Issue 17, 9: under an ASCII locale, and for names of no encoding, every file was "not a sound file"."""
+    for name in NAMES:
+        with open(os.path.join(os.fsencode(tmp_path), name), "wb") as file:
+            file.write(FLAC if b"flac" in name else MP3 if b"mp3" in name else _riff())
+    script = (
+        "import os, sys, pathlib\nfrom dose import audio\n"
+        "for path in sorted(pathlib.Path(sys.argv[1]).iterdir()): print(audio.read(path).size)"
+    )
+    env = os.environ | {
+        "LC_ALL": "C" if locale == "ascii" else "C.UTF-8",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, env=env
+    )
+    assert (done.stdout.split(), done.stderr) == ([str(G.shape[1])] * 4, "")
+
+
+def test_no_permission_is_said_as_such(tmp_path, monkeypatch):
+    """Issue 17, 9: what may not be read was "not a sound file". (root may read all, hence the stand-in.)"""
+    path = tmp_path / "x.wav"
+    path.write_bytes(_riff())
+    if os.geteuid() == 0:
+
+        def refuse(*args, **options):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr("builtins.open", refuse)
+    else:
+        path.chmod(0)
+    with pytest.raises(AudioError, match=r"x\.wav cannot be read \(Permission denied\)"):
+        audio.probe(path)
+
+
+def test_decoders_do_not_write_to_standard_error(tmp_path):
+    """libmpg123's own lines reached the terminal; what there is to say is said in one sentence of ours."""
+    noise = np.random.default_rng(0).integers(0, 256, 90_000, dtype=np.uint8).tobytes()
+    bodies = [
+        MP3[: len(MP3) // 2] + noise + MP3[len(MP3) // 2 :], MP3[1000:], MP3 + noise, 
+        made.id3v2(70_000) + noise,
+        b"\xff\xfb\x90\x64" + b"\xff" * 200_000, MP3[:4] * 20_000, noise, made.with_xing(MP3, 9), MP3 * 2,
+    ]  # fmt: skip
+    for i, body in enumerate(bodies):
+        (tmp_path / f"{i}.mp3").write_bytes(body)
+    script = (
+        "import sys, pathlib, logging\nfrom dose import audio\nfrom dose.errors import AudioError\n"
+        "logging.disable()\n"
+        "for path in pathlib.Path(sys.argv[1]).iterdir():\n"
+        "    try: audio.read(path)\n"
+        "    except AudioError as e: print(e)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_plain_file_is_read_without_ffmpeg(tmp_path):
+    """Its import costs a tenth of a second, which a start has not to spare."""
+    for name, body in {
+        "a.wav": _riff(),
+        "a.flac": FLAC,
+        "a.mp3": MP3,
+        "a.ogg": OGG,
+        "a.aiff": made.aiff(G),
+    }.items():
+        (tmp_path / name).write_bytes(body)
+    script = (
+        "import sys, pathlib\nfrom dose import audio\n"
+        "for path in pathlib.Path(sys.argv[1]).iterdir(): audio.read(path)\n"
+        "assert 'av' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
