@@ -10,10 +10,10 @@ from pathlib import Path
 import containers_made as made
 import numpy as np
 import pytest
-from dose.extract.bundle import SHIPPED
 
 from dose import audio, cli
 from dose.audio import RATE
+from dose.bundle import SHIPPED
 from dose.extract import Extractor
 from dose.sources.bundled import DEMO
 

@@ -11,24 +11,25 @@ from pipelines import closure
 
 # Single modules that every stage's script needs.
 BASE = {"dose.config", "dose.drums", "dose.errors", "dose.files"}
+# Whoever reads sound.
+BASE |= {"dose.audio", "dose.containers", "dose.ffmpeg"}
 # What else of dose each stage may depend on. A package that is new in a row is a decision: from then on a
 # change of it makes the stage, and all that follow it, run again.
 MAY_RERUN = {
-    "sources": {"audio", "sources"},
-    "rmod": {"audio", "cluster", "rmod", "sources"},
-    "codec": {"audio", "cluster", "codec", "compute", "rmod", "sources", "tracking"},
-    "tokens": {"audio", "cluster", "codec", "compute", "rmod", "sources", "tokens"},
+    "sources": {"sources"},
+    "rmod": {"cluster", "rmod", "sources"},
+    "codec": {"cluster", "codec", "compute", "rmod", "sources", "tracking"},
+    "tokens": {"cluster", "codec", "compute", "rmod", "sources", "tokens"},
     "sweep": {
-        "audio", "bundle", "cluster", "codec", "compute", "metrics", "model", "sweep",
-        "tokens", "tracking", "train",
+        "bundle", "cluster", "codec", "compute", "metrics", "model", "sweep", "tokens", "tracking", "train",
     },
     "evaluate": {
-        "audio", "baselines", "bundle", "cluster", "codec", "compute", "evaluate", "extract", "metrics",
-        "model", "rmod", "sources", "tokens", "tracking",
+        "baselines", "bundle", "cluster", "codec", "compute", "evaluate", "extract", "metrics", "model",
+        "rmod", "sources", "tokens", "tracking",
     },
     "package": {
-        "audio", "bundle", "cluster", "codec", "compute", "extract", "metrics", "model", "registry", "rmod",
-        "sources", "sweep", "tokens", "tracking", "train",
+        "bundle", "cluster", "codec", "compute", "extract", "metrics", "model", "registry", "rmod", "sources",
+        "sweep", "tokens", "tracking", "train",
     },
 }  # fmt: skip
 TRAINING = ("sources", "rmod", "codec", "tokens", "sweep")

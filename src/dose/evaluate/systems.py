@@ -27,7 +27,10 @@ Kit = dict[str, np.ndarray]
 PACKAGE = Path(__file__).parent.parent
 # What makes a system's sound, relative to PACKAGE: packages (their Python files) and single files. What these
 # import besides (config, errors, files) reads and refuses, and makes no sound.
-COMMON = ("audio.py", "drums.py", "evaluate/items.py", "evaluate/systems.py", "metrics/shots.py")
+COMMON = (
+    "audio.py", "containers", "drums.py", "evaluate/items.py", "evaluate/systems.py", "ffmpeg.py",
+    "metrics/shots.py",
+)  # fmt: skip
 RECONSTRUCTING = (*COMMON, "codec", "compute.py")
 SEPARATING = (*COMMON, "baselines")
 GENERATING = (
