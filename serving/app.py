@@ -14,9 +14,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
-from starlette.routing import Route
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import Match, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 import dose
 from dose.errors import DoseError
@@ -35,6 +36,8 @@ from serving.state import StateReply, state
 from serving.uploads import Ask, Choice, Options, Shape
 
 WEB = Path(__file__).parent / "web"
+BENTOML = ("/docs.json", "/static_content", "/assets")  # its view of the routes
+EVERY = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 NOTHING = "There is nothing at this address; see /openapi.json."
 EXAMPLE = Path(dose.__file__).parent / "sources" / "demo" / "loop_garzul.flac"
 
@@ -157,6 +160,8 @@ def add_routes(app: FastAPI) -> None:
     app.add_api_route("/", page, methods=["GET"], include_in_schema=False)
     app.add_api_route("/example.flac", example, methods=["GET"], include_in_schema=False)
     app.mount("/web", StaticFiles(directory=WEB), name="web")
+    # BentoML hands over only what a route here matches, and answers the rest with two words of its own.
+    app.router.routes.append(_Rest("/{path:path}", unknown, methods=EVERY, include_in_schema=False))
 
 
 async def page(request: Request) -> Response:
@@ -168,14 +173,34 @@ async def example(request: Request) -> Response:
     return FileResponse(EXAMPLE, media_type="audio/flac")
 
 
+class _Rest(Route):
+    """Matches whatever no route before it takes, but for what BentoML serves after this application."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if get_route_path(scope).startswith(BENTOML):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+async def unknown(request: Request) -> Response:
+    """A known path with a wrong method or with one slash too many, or none at all."""
+    path = get_route_path(request.scope)
+    if allowed_at(request, path):
+        raise HTTPException(405)
+    if path.endswith("/") and allowed_at(request, path.rstrip("/")):
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(request.scope.get("root_path", "") + path.rstrip("/") + query)
+    raise HTTPException(404)
+
+
 async def _path_problem(request: Request, e: RequestValidationError) -> Response:
     """Only parts of a path are checked by their type; there is nothing at a path that does not fit."""
     return problem(404, NOTHING)
 
 
 async def _http_problem(request: Request, e: HTTPException) -> Response:
-    if e.status_code == 405:
-        allowed = allowed_at(request)
+    if e.status_code == 405:  # below a mount the path is another one: static files
+        allowed = allowed_at(request, get_route_path(request.scope)) or ["GET", "HEAD"]
         sentence = f"This address takes {', '.join(allowed)}, not {request.method}; see /openapi.json."
         return problem(405, sentence, {"Allow": ", ".join(allowed)})
     if e.status_code == 404:
@@ -183,11 +208,8 @@ async def _http_problem(request: Request, e: HTTPException) -> Response:
     return problem(e.status_code, f"{str(e.detail).rstrip('.')}.", dict(e.headers or {}))
 
 
-def allowed_at(request: Request) -> list[str]:
-    """The methods of all routes at a request's path; the router names those of the first alone."""
-    path = get_route_path(request.scope)
-    routes = [r for r in request.app.routes if isinstance(r, Route) and r.path_regex.match(path)]
-    methods = {method for route in routes for method in route.methods or ()}
-    if not methods:  # below a mount, where this path is another: static files
-        return ["GET", "HEAD"]
+def allowed_at(request: Request, path: str) -> list[str]:
+    """The methods of all routes at a path, of which the router names those of the first; none at no route."""
+    routes = [r for r in request.app.routes if isinstance(r, Route) and not isinstance(r, _Rest)]
+    methods = {method for r in routes if r.path_regex.match(path) for method in r.methods or ()}
     return sorted(methods | ({"HEAD"} if "GET" in methods else set()))

@@ -236,3 +236,17 @@ def test_a_sound_without_a_zero_in_its_head_is_no_form(served):
     with served() as client:
         headers = {"content-type": "application/x-www-form-urlencoded"}
         assert "not a sound file" in client.post("/extract", content=body, headers=headers).json()["error"]
+
+
+def test_bentoml_hands_unknown_paths_over(served):
+    """It passes on only what some route matches: unknown paths got its own "Not Found", in plain text."""
+    from starlette.routing import Match
+
+    app = served().app
+    own = {"type": "http", "method": "GET", "path": "/docs.json", "root_path": "", "headers": []}
+    assert all(route.matches(own)[0] == Match.NONE for route in app.routes), (
+        "BentoML's own view of the routes"
+    )
+    for method in ("GET", "HEAD", "POST", "PUT"):
+        scope = {"type": "http", "method": method, "path": "/nowhere", "root_path": "", "headers": []}
+        assert any(route.matches(scope)[0] == Match.FULL for route in app.routes), method
