@@ -61,6 +61,13 @@ def test_a_lower_format_must_be_clearly_faster_than_fp32(rates, bf16, format_):
     assert chosen().format == format_
 
 
+def test_of_two_that_are_as_fast_the_one_closer_to_fp32_is_taken(rates):
+    rates.found = {"fp32": 10.0, "fp16": 38.0, "int8": 41.0}
+    assert chosen().format == "fp16"
+    rates.found = {"fp32": 10.0, "fp16": 38.0, "int8": 53.0}
+    assert chosen(what="other work").format == "int8"
+
+
 @pytest.mark.parametrize(("two", "threads"), [(9.0, 1), (13.0, 1), (15.0, 2), (20.0, 2)])
 def test_a_second_thread_must_pay(rates, two, threads):
     rates.found = {"fp32": 10.0, "bf16": 1.0, "fp32 with 2 threads": two}

@@ -243,7 +243,9 @@ class Extractor:
         """Prompts [B, K, P] to raw one-shots float32 [B, 44100], the whole batch at once."""
         voice = self.voice(drum)
         which = None if voice.drum is None else torch.full((len(prompts),), voice.drum)
-        rows = generate(voice.engine, prompts, sampling, drum=which)
+        # Here too: the service calls this from a thread that makes one batch of several requests.
+        with compute.limited_threads(self.threads):
+            rows = generate(voice.engine, prompts, sampling, drum=which)
         codes = [layout.shot_codes(one, voice.engine.config.pattern) for one in rows]
         return self._decode(codes)
 
