@@ -250,6 +250,7 @@ class _Joined:
     def __init__(self, parts: tuple[BinaryIO, ...], name: str) -> None:
         self._parts, self._name, self._at = parts, name, 0
         self._stack = contextlib.ExitStack()
+        self.samplerate = self.channels = 0  # not known yet
         self._open()
         if self._now is None:
             raise AudioError(f"{name} is not a sound file that can be read ({KINDS}).")
@@ -273,7 +274,7 @@ class _Joined:
             except AudioError as e:
                 log.warning("%s", e)
             else:
-                if self._at > 1 and self._now.rate != self.samplerate:
+                if self.samplerate not in (0, self._now.rate):
                     self._resampler = soxr.ResampleStream(
                         self._now.rate, self.samplerate, self.channels, dtype="float32", quality="HQ"
                     )

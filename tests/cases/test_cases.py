@@ -202,6 +202,27 @@ def test_a_cut_ogg_is_said_to_break_off(caplog):
     assert record.getMessage() == f"x breaks off after {heard / RATE:.1f} s; the part before is used."
 
 
+def test_an_ogg_cut_in_the_head_of_a_page_is_read_to_there(caplog):
+    heard = sum(block.shape[1] for block in audio.stream(io.BytesIO(OGG[: OGG.rfind(b"OggS") + 20])))
+    assert heard / RATE == pytest.approx(SECONDS, rel=0.2)
+    assert "breaks off" in caplog.text
+
+
+def test_joined_files_of_which_the_first_is_broken(caplog):
+    broken = made.aiff(G).replace(made.extended(RATE), bytes(10), 1)
+    heard = sum(block.shape[1] for block in audio.stream(io.BytesIO(broken + made.aiff(G)), name="x"))
+    assert heard == G.shape[1]
+    (record,) = caplog.records
+    assert record.getMessage().startswith("x (part 1 of 2) ")
+
+
+def test_sizes_that_name_places_beyond_any_file_are_no_crash():
+    w64 = bytearray(made.encoded(G, *made.LOSSLESS["w64"]))
+    w64[56:64] = b"\xff" * 7 + b"\x7f"
+    with pytest.raises(AudioError):
+        audio.read(io.BytesIO(bytes(w64)))
+
+
 def test_samples_far_beyond_full_scale_are_refused():
     """They overflowed in the spectrum, with numpy's lines on standard error."""
     body = audio.wav_bytes(G * np.float32(1e30), subtype="FLOAT")

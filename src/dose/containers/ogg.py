@@ -8,7 +8,9 @@ def ogg(data: Bytes, start: int) -> Container:
     position, begun, links, inside = start, 0, [start], False
     while True:
         head = data.at(position, 27)
-        if head[:4] != b"OggS" or len(head) < 27:
+        if len(head) < 27:
+            break
+        if head[:4] != b"OggS":
             following = data.find(b"OggS", position)
             if following < 0 or not inside:  # a tag between two links
                 break
@@ -23,4 +25,6 @@ def ogg(data: Bytes, start: int) -> Container:
     if len(links) > 1:
         return Container(parts=split(data, links))
     whole = position >= data.sound_end() or len(head) < 27
-    return Container(plain=begun == 1 and whole, torn=position > data.size)
+    return Container(
+        plain=begun == 1 and whole, torn=position > data.size or (0 < len(head) < 27 and head[:4] == b"OggS")
+    )

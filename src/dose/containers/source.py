@@ -33,6 +33,8 @@ class Bytes:
 
     def at(self, position: int, count: int) -> bytes:
         """Up to `count` bytes from `position`; fewer at the end."""
+        if position >= self.size:  # a size may name places that no file has
+            return b""
         if not self._start <= position <= position + count <= self._start + len(self._held):
             self.file.seek(position)
             self._start, self._held = position, self.file.read(max(count, WINDOW))
