@@ -11,8 +11,6 @@ import logging
 import os
 import stat
 import struct
-import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -22,6 +20,7 @@ import soundfile
 import soxr
 
 from dose import containers
+from dose.containers.quiet import quiet
 from dose.errors import AudioError
 from dose.files import Packed, atomic
 
@@ -159,7 +158,7 @@ class _Sound:
 
     def skip(self, frames: int) -> None:
         frames = min(frames, self.frames)
-        with _quiet() if self.mpeg else contextlib.nullcontext():
+        with quiet() if self.mpeg else contextlib.nullcontext():
             self.decoder.seek(frames)
         self.given += frames
 
@@ -173,7 +172,7 @@ class _Sound:
             # Small reads: libsndfile gives nothing of a read in which it meets the cut end of a FLAC.
             want = 1 << 14 if limit is None else min(1 << 14, limit - total)
             try:
-                with _quiet() if self.mpeg else contextlib.nullcontext():
+                with quiet() if self.mpeg else contextlib.nullcontext():
                     block = self.decoder.read(want, dtype="float32", always_2d=True)
             except soundfile.LibsndfileError:
                 if total == 0 and self.given == 0:
@@ -306,41 +305,10 @@ def _by_libsndfile(
     """None for what libsndfile cannot open. A path goes to it as bytes: names need not be of any encoding."""
     whole = os.fsencode(source) if isinstance(source, Path | str) else containers.whole(file)
     try:
-        with _quiet() if found.mpeg else contextlib.nullcontext():
+        with quiet() if found.mpeg else contextlib.nullcontext():
             return stack.enter_context(_Forward(found.view or whole))
     except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError):
         return None
-
-
-_HELD = threading.Lock()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps libmpg123's lines off standard error: it writes them from C, and libsndfile does not stop it.
-
-    What other threads write there meanwhile is held back, and follows.
-    """
-    with _HELD, tempfile.TemporaryFile() as aside:
-        try:
-            before = os.dup(2)
-        except OSError:  # there is no standard error
-            yield
-            return
-        os.dup2(aside.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(before, 2)
-            os.close(before)
-            aside.seek(0)
-            for line in aside:
-                if (
-                    b"mpg123/" not in line
-                    and not line.startswith((b"Warning: Xing", b"Note: "))
-                    and line.strip()
-                ):
-                    os.write(2, line)
 
 
 def _check_samples(samples: Array, name: str) -> None:
