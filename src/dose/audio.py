@@ -11,8 +11,6 @@ import logging
 import os
 import stat
 import struct
-import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -22,6 +20,7 @@ import soundfile
 import soxr
 
 from dose import containers
+from dose.containers.quiet import quiet
 from dose.errors import AudioError
 from dose.files import Packed, atomic
 
@@ -34,6 +33,7 @@ KINDS = "WAV, FLAC, OGG, MP3, AIFF, M4A, WMA, WebM and others"
 # two channels at -6 dB; below -20 dB the channels are turned against each other.
 EMPTY_DB = -20.0
 LONGEST_SECONDS = 360_000.0  # of a file that is believed to be cut; a header that promises more is wrong
+HIGHEST = 1e12  # of a float sample; integers that were never scaled reach 2e9
 BLOCK_SAMPLES = 1 << 22  # of all channels together, in one block of a stream
 
 Array = np.ndarray
@@ -82,8 +82,7 @@ def read(
         audio = f.take(None if max_seconds is None else int(max_seconds * f.rate))
     if audio.shape[1] == 0:
         raise AudioError(f"{name} holds no samples.")
-    if not np.isfinite(audio).all():
-        raise AudioError(f"{name} holds samples that are not finite numbers (NaN or infinity).")
+    _check_samples(audio, name)
     if mono:
         audio = downmix(audio)
     if rate is not None and rate != f.rate:
@@ -113,8 +112,7 @@ def stream(
             total += block.shape[1]
             if total == 0:
                 raise AudioError(f"{name} holds no samples.")
-            if not np.isfinite(block).all():
-                raise AudioError(f"{name} holds samples that are not finite numbers (NaN or infinity).")
+            _check_samples(block, name)
             done = block.shape[1] < most
             if rate != f.rate:
                 # A copy: the resampler hands out a buffer that it fills again with the next block.
@@ -147,6 +145,7 @@ class _Sound:
     counted: bool  # there are no more than `frames`, and what lies behind them is no sound
     promised: int | None  # by a header that can be believed
     mpeg: bool = False  # libmpg123 decodes it
+    torn: bool = False  # it ends in the middle; how long it was is not known
     given: int = 0
 
     @property
@@ -159,7 +158,7 @@ class _Sound:
 
     def skip(self, frames: int) -> None:
         frames = min(frames, self.frames)
-        with _quiet() if self.mpeg else contextlib.nullcontext():
+        with quiet() if self.mpeg else contextlib.nullcontext():
             self.decoder.seek(frames)
         self.given += frames
 
@@ -173,7 +172,7 @@ class _Sound:
             # Small reads: libsndfile gives nothing of a read in which it meets the cut end of a FLAC.
             want = 1 << 14 if limit is None else min(1 << 14, limit - total)
             try:
-                with _quiet() if self.mpeg else contextlib.nullcontext():
+                with quiet() if self.mpeg else contextlib.nullcontext():
                     block = self.decoder.read(want, dtype="float32", always_2d=True)
             except soundfile.LibsndfileError:
                 if total == 0 and self.given == 0:
@@ -188,6 +187,9 @@ class _Sound:
 
     def tell_if_cut(self, total: int) -> None:
         """What is there of a damaged file is used; whoever gave it should know."""
+        if self.torn:
+            log.warning("%s breaks off after %.1f s; the part before is used.", self.name, total / self.rate)
+            return
         if not self.promised or self.promised > LONGEST_SECONDS * self.rate:
             return
         if total < min(0.99 * self.promised, self.promised - 0.1 * self.rate):
@@ -205,6 +207,11 @@ def _opened(source: Path | str | Packed | BinaryIO, name: str) -> Iterator[_Soun
         try:
             file = _file(source, name, stack)
             found = containers.examine(file)
+            if found.parts:
+                joined = _Joined(found.parts, name)
+                stack.callback(joined.close)
+                yield _Sound(decoder=joined, name=name, frames=joined.frames, counted=False, promised=None)
+                return
             plain = _by_libsndfile(found, source, file, stack) if found.plain else None
             if plain is not None and (found.frames is None or plain.frames >= found.frames):
                 sound = _Sound(
@@ -212,15 +219,18 @@ def _opened(source: Path | str | Packed | BinaryIO, name: str) -> Iterator[_Soun
                     name=name,
                     frames=plain.frames if found.frames is None else found.frames,
                     counted=found.frames is not None,
-                    promised=found.promised if found.counted else plain.frames,
+                    promised=found.promised if found.counted else round(plain.frames / found.share),
                     mpeg=found.mpeg,
+                    torn=found.torn,
                 )
             else:
                 from dose.ffmpeg import Decoder
 
                 other = Decoder(found.view or file, name, stack)
-                frames = found.frames or other.frames
+                frames = max(0, found.frames or other.frames)
                 promised = found.promised if found.counted else other.promised
+                if found.share < 1:
+                    promised = round(other.frames / found.share)
                 sound = _Sound(decoder=other, name=name, frames=frames, counted=False, promised=promised)
             _check_header(sound.rate, sound.channels, name)
             yield sound
@@ -230,47 +240,82 @@ def _opened(source: Path | str | Packed | BinaryIO, name: str) -> Iterator[_Soun
             raise AudioError(f"{name} is not a sound file that can be read ({KINDS}).") from e
 
 
+class _Joined:
+    """Files joined one behind the other, with the part of soundfile's interface that is used here.
+
+    They are opened in turn and given at the first one's rate and number of channels.
+    """
+
+    def __init__(self, parts: tuple[BinaryIO, ...], name: str) -> None:
+        self._parts, self._name, self._at = parts, name, 0
+        self._stack = contextlib.ExitStack()
+        self.samplerate = self.channels = 0  # not known yet
+        self._open()
+        if self._now is None:
+            raise AudioError(f"{name} is not a sound file that can be read ({KINDS}).")
+        self.samplerate, self.channels = self._now.rate, self._now.channels
+        self.frames, self.format = self._now.frames, self._now.decoder.format
+        self._rest = np.zeros((self.channels, 0), np.float32)
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def _open(self) -> None:
+        """The next part that can be opened; what cannot is said and left out."""
+        self.close()
+        self._now: _Sound | None = None
+        self._resampler: soxr.ResampleStream | None = None
+        while self._now is None and self._at < len(self._parts):
+            part, self._at = self._parts[self._at], self._at + 1
+            try:
+                name = f"{self._name} (part {self._at} of {len(self._parts)})"
+                self._now = self._stack.enter_context(_opened(part, name))
+            except AudioError as e:
+                log.warning("%s", e)
+            else:
+                if self.samplerate not in (0, self._now.rate):
+                    self._resampler = soxr.ResampleStream(
+                        self._now.rate, self.samplerate, self.channels, dtype="float32", quality="HQ"
+                    )
+
+    def seek(self, frames: int) -> None:
+        while frames > 0 and len(gone := self.read(min(frames, 1 << 14))):
+            frames -= len(gone)
+
+    def read(self, frames: int, dtype: str = "float32", always_2d: bool = True) -> Array:
+        """The next float32 [n, C], n <= `frames`; none at the end."""
+        while not self._rest.shape[1] and self._now is not None:
+            block = self._now.take(1 << 14)
+            done = block.shape[1] < 1 << 14
+            if len(block) != self.channels:
+                block = np.repeat(downmix(block)[None], self.channels, axis=0)
+            if self._resampler is not None:
+                block = self._resampler.resample_chunk(np.ascontiguousarray(block.T), last=done).T.copy()
+            self._rest = block
+            if done:
+                self._now.tell_if_cut(self._now.given)
+                self._open()
+        block, self._rest = self._rest[:, :frames], self._rest[:, frames:]
+        return block.T
+
+
 def _by_libsndfile(
     found: containers.Container, source: object, file: BinaryIO, stack: contextlib.ExitStack
 ) -> _Forward | None:
     """None for what libsndfile cannot open. A path goes to it as bytes: names need not be of any encoding."""
     whole = os.fsencode(source) if isinstance(source, Path | str) else containers.whole(file)
     try:
-        with _quiet() if found.mpeg else contextlib.nullcontext():
+        with quiet() if found.mpeg else contextlib.nullcontext():
             return stack.enter_context(_Forward(found.view or whole))
     except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError):
         return None
 
 
-_HELD = threading.Lock()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps libmpg123's lines off standard error: it writes them from C, and libsndfile does not stop it.
-
-    What other threads write there meanwhile is held back, and follows.
-    """
-    with _HELD, tempfile.TemporaryFile() as aside:
-        try:
-            before = os.dup(2)
-        except OSError:  # there is no standard error
-            yield
-            return
-        os.dup2(aside.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(before, 2)
-            os.close(before)
-            aside.seek(0)
-            for line in aside:
-                if (
-                    b"mpg123/" not in line
-                    and not line.startswith((b"Warning: Xing", b"Note: "))
-                    and line.strip()
-                ):
-                    os.write(2, line)
+def _check_samples(samples: Array, name: str) -> None:
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{name} holds samples that are not finite numbers (NaN or infinity).")
+    if peak(samples) > HIGHEST:
+        raise AudioError(f"{name} holds samples of more than {HIGHEST:g} times full scale; it is damaged.")
 
 
 def _check_header(rate: int, channels: int, name: str) -> None:

@@ -19,7 +19,7 @@ FORMATS = (
 )
 # Containers that say how long they are. What others say is a guess from the bit rate; of a WMA that is cut,
 # FFmpeg guesses too.
-TRUSTED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "wv", "tta", "ape")
+TRUSTED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "wv", "tta", "ape", "caf")
 SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31, "flt": 1.0, "dbl": 1.0}
 
 
@@ -68,8 +68,9 @@ class Decoder:
 
     @property
     def promised(self) -> int | None:
-        """The same, where it can be believed."""
-        return self.frames if self.format in TRUSTED else None
+        """The same, where it can be believed: that of a film may be its picture's."""
+        own = self._stream.duration is not None or len(self._container.streams) == 1
+        return self.frames if own and self.format in TRUSTED else None
 
     def seek(self, frames: int) -> None:
         """Forward from the start, by decoding: exact in every format."""

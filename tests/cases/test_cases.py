@@ -6,12 +6,14 @@
 import io
 import logging
 import os
+import struct
 import subprocess
 import sys
 
 import containers_made as made
 import numpy as np
 import pytest
+import soundfile
 
 from dose import audio
 from dose.audio import RATE
@@ -41,6 +43,17 @@ def _rf64() -> bytes:
     return made.wav(sizes, made.fmt(), data, magic=b"RF64", claimed=0xFFFFFFFF)
 
 
+def _flac24() -> bytes:
+    out = io.BytesIO()
+    soundfile.write(out, G.T, RATE, format="FLAC", subtype="PCM_24")
+    return out.getvalue()
+
+
+def _bare_flac() -> bytes:
+    """With STREAMINFO as its only block of metadata."""
+    return FLAC[:4] + b"\x80" + FLAC[5:42] + FLAC[FLAC.find(b"\xff\xf8", 42) :]
+
+
 # Files whose samples are those of `g`: they come out equal, without a word of complaint.
 EXACT = {
     **{f"{k}, {v[1]}": lambda v=v: made.encoded(G, *v) for k, v in made.LOSSLESS.items()},
@@ -65,6 +78,15 @@ EXACT = {
     "WAV, zeros in front": lambda: b"\0" * 3000 + _riff(),
     "WAV, junk chunk in front": lambda: _riff(made.chunk(b"JUNK", b"\0" * 2001)),
     "WAV, RF64": _rf64,
+    "WAV, size too small for its file": lambda: _riff(size=1000),
+    "WAV, frame size of one channel too few": lambda: made.wav(
+        made.chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, RATE, RATE * 2, 1, 16)), made.chunk(b"data", BODY)
+    ),
+    "WAV, text behind": lambda: _riff() + b"some text that nobody asked for\n" * 30,
+    "WAV, zeros behind in its size": lambda: _riff(after=b"\0" * 4000),
+    "WAV, chunk with size 0": lambda: _riff(made.chunk(b"LIST", b"INFOISFT\4\0\0\0abc\0", claimed=0)),
+    "WAV, chunk with size FFFFFFFF": lambda: _riff(made.chunk(b"LIST", b"INFO", claimed=0xFFFFFFFF)),
+    "AU, size 0": lambda: b".snd" + struct.pack(">IIIII", 24, 0, 3, RATE, len(G)) + made.pcm(G, order=">"),
     "AIFF": lambda: made.aiff(G),
     "AIFF, 0 frames": lambda: made.aiff(G, frames=0),
     "AIFF, FFFFFFFF frames": lambda: made.aiff(G, frames=0xFFFFFFFF),
@@ -114,6 +136,26 @@ LOSSY = {
     "joined FLAC": (lambda: FLAC + FLAC, 2 * SECONDS),
     "chained Ogg": (lambda: OGG + OGG, 2 * SECONDS),
     "joined AAC": (lambda: ADTS + ADTS, 2 * SECONDS),
+    "joined FLAC of two depths": (
+        lambda: FLAC + _flac24(), 2 * SECONDS
+    ),
+    "joined FLAC without tags": (lambda: _bare_flac() * 2, 2 * SECONDS),
+    "chained Ogg of two rates": (
+        lambda: OGG + audio.encoded(audio.resample(G, RATE, 48000), "OGG", 48000), 2 * SECONDS
+    ),
+    "chained Ogg of two codecs": (
+        lambda: OGG + made.encoded(G, "ogg", "libopus", 48000), 2 * SECONDS
+    ),
+    "joined WAV with tags between": (lambda: _riff() + made.ID3V1 + made.id3v2() + _riff(), 2 * SECONDS),
+    "joined WAV with zeros between": (lambda: _riff() + b"\0" * 701 + _riff(), 2 * SECONDS),
+    "joined WAV of two rates": (
+        lambda: _riff() + audio.wav_bytes(audio.resample(G, RATE, 48000), 48000), 2 * SECONDS
+    ),
+    "joined AIFF": (lambda: made.aiff(G) + made.aiff(G, 24), 2 * SECONDS),
+    "M4A, tag in front": (lambda: made.id3v2() + made.encoded(G, "ipod", "aac"), SECONDS),
+    "MP3 in WAV, odd chunk without pad": (
+        lambda: made.encoded(G, "wav", "libmp3lame").replace(b"fact", NOTE + b"fact", 1), SECONDS
+    ),
     "joined WAV": (lambda: _riff() + _riff(), 2 * SECONDS),
 }  # fmt: skip
 
@@ -136,6 +178,9 @@ CUT = {
     "AIFF": (lambda: made.aiff(G)[: len(BODY) // 2 + 54], SECONDS / 2),
     "FLAC": (lambda: FLAC[: len(FLAC) // 2], SECONDS / 2),
     "MP3": (lambda: MP3[: len(MP3) // 2 + 100], SECONDS / 2),
+    "AU": (lambda: made.encoded(G, *made.LOSSLESS["au"])[: len(BODY) // 2], SECONDS / 2),
+    "CAF": (lambda: made.encoded(G, *made.LOSSLESS["caf"])[: len(BODY) // 2], SECONDS / 2),
+    "W64": (lambda: made.encoded(G, *made.LOSSLESS["w64"])[: len(BODY) // 2], SECONDS / 2),
     "WavPack": (lambda: made.encoded(G, "wv", "wavpack")[:225_000], SECONDS / 2),
 }
 
@@ -148,6 +193,41 @@ def test_a_file_that_is_cut_is_used_so_far_and_that_is_said(name, caplog):
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.getMessage().startswith(f"x breaks off after {heard / RATE:.1f} s of 8.")
+
+
+def test_a_cut_ogg_is_said_to_break_off(caplog):
+    """It does not say how long it was."""
+    heard = sum(block.shape[1] for block in audio.stream(io.BytesIO(OGG[: len(OGG) // 2]), name="x"))
+    (record,) = caplog.records
+    assert record.getMessage() == f"x breaks off after {heard / RATE:.1f} s; the part before is used."
+
+
+def test_an_ogg_cut_in_the_head_of_a_page_is_read_to_there(caplog):
+    heard = sum(block.shape[1] for block in audio.stream(io.BytesIO(OGG[: OGG.rfind(b"OggS") + 20])))
+    assert heard / RATE == pytest.approx(SECONDS, rel=0.2)
+    assert "breaks off" in caplog.text
+
+
+def test_joined_files_of_which_the_first_is_broken(caplog):
+    broken = made.aiff(G).replace(made.extended(RATE), bytes(10), 1)
+    heard = sum(block.shape[1] for block in audio.stream(io.BytesIO(broken + made.aiff(G)), name="x"))
+    assert heard == G.shape[1]
+    (record,) = caplog.records
+    assert record.getMessage().startswith("x (part 1 of 2) ")
+
+
+def test_sizes_that_name_places_beyond_any_file_are_no_crash():
+    w64 = bytearray(made.encoded(G, *made.LOSSLESS["w64"]))
+    w64[56:64] = b"\xff" * 7 + b"\x7f"
+    with pytest.raises(AudioError):
+        audio.read(io.BytesIO(bytes(w64)))
+
+
+def test_samples_far_beyond_full_scale_are_refused():
+    """They overflowed in the spectrum, with numpy's lines on standard error."""
+    body = audio.wav_bytes(G * np.float32(1e30), subtype="FLOAT")
+    with pytest.raises(AudioError, match="damaged"):
+        list(audio.stream(io.BytesIO(body), name="x"))
 
 
 @pytest.mark.parametrize("name", ["a.m4a", "a.wma", "a.webm"])

@@ -189,6 +189,8 @@ class _Job:
             found = [out]
         for place in found:
             folder.check(place, self._likely_names(), self.paths)
+            if self.args.page and self.args.page.absolute() == place.absolute():
+                raise folder.Occupied(f"{place} is to hold the kit; choose another name for the page.")
         return found
 
     def _likely_names(self) -> list[str]:

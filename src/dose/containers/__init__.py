@@ -11,6 +11,7 @@ from dose.containers.chunks import form, riff
 from dose.containers.flac import flac
 from dose.containers.mpeg import frame_at, mpeg
 from dose.containers.ogg import ogg
+from dose.containers.plain import au, caf, w64
 from dose.containers.source import Bytes, Container, spliced
 
 _RIFF = (b"RIFF", b"RF64", b"BW64")
@@ -22,6 +23,7 @@ _LIBSNDFILE = (
     *(b"\x64\xa3%c\0" % i for i in range(1, 5)),  # IRCAM
     *(b"\0%c\xa3\x64" % i for i in range(1, 5)),
 )
+_SIZED = {b".snd": au, b"caff": caf, b"riff": w64}
 
 
 def examine(file: BinaryIO) -> Container:
@@ -29,7 +31,8 @@ def examine(file: BinaryIO) -> Container:
     data = Bytes(file)
     start = _front(data)
     found = _look(data, start)
-    if found.view is None and start and data.at(0, 1) == b"\0":  # zeros in front, which no decoder expects
+    # Zeros in front no decoder expects, and a tag only before what mostly has one.
+    if found.view is None and start and (data.at(0, 1) == b"\0" or _is_foreign(data, start)):
         return dataclasses.replace(found, view=spliced(b"", data, [(start, data.size - start)]))
     return found
 
@@ -44,6 +47,8 @@ def _look(data: Bytes, start: int) -> Container:
         return flac(data, start)
     if magic[:4] == b"OggS":
         return ogg(data, start)
+    if magic[:4] in _SIZED:
+        return _SIZED[magic[:4]](data)
     return Container() if magic[:4] in _LIBSNDFILE else mpeg(data, start)
 
 
@@ -59,6 +64,14 @@ def _front(data: Bytes) -> int:
     while position != before:
         before = position
         position = data.skip_zeros(data.skip_id3(position))
+    if position >= 3 and data.at(position + 1, 4) == b"ftyp":  # an MP4 begins with the zeros of a size
+        position -= 3
     head = data.at(position, 4)
     known = head in (*_RIFF, b"FORM", b"fLaC", b"OggS") or frame_at(head) is not None
-    return position if known else 0
+    return position if known or _is_foreign(data, position) else 0
+
+
+def _is_foreign(data: Bytes, position: int) -> bool:
+    """Whether MP4, Matroska, WavPack or Monkey's Audio begins here, which FFmpeg decodes."""
+    head = data.at(position, 8)
+    return head[4:] == b"ftyp" or head[:4] in (b"\x1a\x45\xdf\xa3", b"wvpk", b"MAC ", b"TTA1")

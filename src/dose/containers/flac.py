@@ -2,27 +2,48 @@
 
 import dataclasses
 
-from dose.containers.source import WINDOW, Bytes, Container
+from dose.containers.source import WINDOW, Bytes, Container, split
 
 
 def flac(data: Bytes, start: int) -> Container:
     info = data.at(start + 8, 34)
     if len(info) < 34 or data.at(start + 4, 1)[0] & 127:
         return Container()
-    joined = data.find(b"fLaC\0\0\0\x22", start + 4) >= 0
+    starts = _starts(data, start)
+    if len(starts) > 1:
+        return Container(parts=split(data, starts))
     total = int.from_bytes(info[13:18], "big") & 0xFFFFFFFFF
     block = int.from_bytes(info[:2], "big")
-    last = _last_flac_frame(data, start, block)
+    last = _last_flac_frame(data, start, block) if block else None
     if last is None:
-        return Container(plain=not joined, counted=True, promised=total or None)
-    plain = not joined and (total == 0 or total >= last.end)
+        return Container(counted=True, promised=total or None)
+    plain = total == 0 or total >= last.end
     # A file that ends with a whole frame is not cut, whatever its header promises.
     return Container(
         plain=plain,
         counted=True,
         frames=last.end if plain else None,
         promised=last.end if last.whole else total,
+        torn=not last.whole and total == 0,
     )
+
+
+def _starts(data: Bytes, start: int) -> list[int]:
+    """Where this file and those joined to it begin; what lies in metadata (a picture, a cue) is no file."""
+    starts = [start]
+    while True:
+        position = starts[-1] + 4
+        while len(head := data.at(position, 4)) == 4:
+            position += 4 + int.from_bytes(head[1:], "big")
+            if head[0] & 128:
+                break
+        following = min((at for one in (0, 128) if (at := data.find(_MARK % one, position)) >= 0), default=-1)
+        if following < 0:
+            return starts
+        starts.append(following)
+
+
+_MARK = b"fLaC%c\0\0\x22"  # and the head of STREAMINFO, the only block of metadata (128) or not
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

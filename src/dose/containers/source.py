@@ -18,6 +18,9 @@ class Container:
     mpeg: bool = False  # libmpg123 decodes it
     frames: int | None = None  # counted; None: not known without decoding
     promised: int | None = None  # by a header that can be believed; more than there are where a file is cut
+    share: float = 1.0  # of the sound that its header promises, so much is there; where frames are not known
+    parts: tuple[BinaryIO, ...] = ()  # files joined one behind the other, each to be decoded by itself
+    torn: bool = False  # it ends in the middle, and does not say how long it was
 
 
 class Bytes:
@@ -30,6 +33,8 @@ class Bytes:
 
     def at(self, position: int, count: int) -> bytes:
         """Up to `count` bytes from `position`; fewer at the end."""
+        if position >= self.size:  # a size may name places that no file has
+            return b""
         if not self._start <= position <= position + count <= self._start + len(self._held):
             self.file.seek(position)
             self._start, self._held = position, self.file.read(max(count, WINDOW))
@@ -135,6 +140,12 @@ class _Spliced(io.RawIOBase):
 def spliced(header: bytes, data: Bytes, stretches: list[tuple[int, int]]) -> BinaryIO:
     """A header and stretches (start, length) of a file, as one file."""
     return cast(BinaryIO, _Spliced(header, data.file, stretches))
+
+
+def split(data: Bytes, starts: list[int]) -> tuple[BinaryIO, ...]:
+    """The files that begin at `starts`, the last of which goes to the end."""
+    ends = [*starts[1:], data.size]
+    return tuple(spliced(b"", data, [(a, b - a)]) for a, b in zip(starts, ends, strict=True))
 
 
 def _synchsafe(four: bytes) -> int:

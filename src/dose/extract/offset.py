@@ -15,6 +15,8 @@ from dose.audio import RATE
 # both falls with its length: at most 0.06 in one-shots, 0.031 in 500 mixes of RMOD (4 s), 0.01 in the bundled
 # loops. An offset of 0.03 already makes a kick half as long again.
 SHARE_SECONDS, LEAST = 0.16, 0.02
+# An offset that wanders, or turns its sign, has no mean over a block, but over a second of it.
+WANDERING = 0.5, 0.05  # against the effective value of that second, and of the block
 JUDGED = 4 * RATE  # samples at least that are looked at together, where there are so many
 CUTOFF = 10.0  # Hz, second-order Butterworth: -0.01 dB at 50 Hz
 
@@ -61,9 +63,18 @@ def has_offset(block: np.ndarray) -> bool:
     Mean and median must agree: a decaying note leaves a mean, a pulse-shaped one a median, few leave both.
     """
     share = max(LEAST, SHARE_SECONDS * RATE / max(1, block.shape[1]))
+    heard = [channel[channel != 0] for channel in block]  # zeros are silence added later
+    return any(_has_offset(channel, share) or _wanders(channel) for channel in heard)
+
+
+def _wanders(channel: np.ndarray) -> bool:
+    if channel.size < 2 * RATE:
+        return False
+    least = WANDERING[1] * float(np.sqrt(np.mean(channel**2, dtype=np.float64)))
+    seconds = (channel[at : at + RATE] for at in range(0, channel.size - RATE + 1, RATE))
     return any(
-        _has_offset(channel[channel != 0], share) for channel in block
-    )  # zeros are silence added later
+        abs(float(one.mean(dtype=np.float64))) > least and _has_offset(one, WANDERING[0]) for one in seconds
+    )
 
 
 def _has_offset(channel: np.ndarray, share: float) -> bool:

@@ -80,6 +80,8 @@ def check(folder: Path, names: Iterable[str] = (), inputs: Iterable[Path] = ()) 
         blocked = next((p for p in (folder, *folder.parents) if p.exists()), folder)
         if blocked.exists() and not blocked.is_dir():
             raise Occupied(f"{folder} cannot be written ({blocked} is a file); choose another.")
+        if folder.is_symlink() and not folder.exists():
+            raise Occupied(f"{folder} is a link that leads nowhere; choose another.")
         found = look(folder)
     except OSError as e:
         raise Occupied(f"{folder} cannot be written ({e.strerror}); choose another.") from e

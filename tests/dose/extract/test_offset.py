@@ -74,3 +74,13 @@ def test_windows_hear_the_same_with_an_offset(loop):
         assert [w.start for w in with_offset.windows[drum]] == [w.start for w in plain.windows[drum]]
         for a, b in zip(with_offset.windows[drum], plain.windows[drum], strict=True):
             assert a.score == pytest.approx(b.score, abs=0.05)
+
+
+@pytest.mark.parametrize("wander", ["ramp", "turn"])
+def test_an_offset_that_wanders_goes(loop, wander):
+    """Over a whole block it has no mean."""
+    size = loop.shape[-1]
+    ramp = np.linspace(-0.5, 0.5, size, dtype=np.float32)
+    offset = ramp if wander == "ramp" else np.where(ramp < 0, np.float32(0.4), np.float32(-0.4))
+    assert has_offset(np.atleast_2d(0.4 * loop + offset))
+    assert not has_offset(np.atleast_2d(loop))

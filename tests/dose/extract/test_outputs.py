@@ -321,3 +321,19 @@ def test_the_working_directory_stays_where_it_is(run, loop):
     for _ in range(2):
         assert run("a.wav", "--out", ".", "--absent")[0] == 0
     assert os.stat(".").st_ino == os.stat(os.getcwd()).st_ino == here
+
+
+def test_a_page_is_not_the_kits_folder(run, tmp_path, loop):
+    """The kit was written and then the page could not be, which was said with the name of a scratch file."""
+    audio.write(tmp_path / "song.wav", loop)
+    code, _, err = run("song.wav", "--out", "kit.html", "--absent", "--page", "./kit.html")
+    assert code == 1
+    assert "choose another name for the page" in err
+    assert not (tmp_path / "kit.html").exists()
+
+
+def test_a_link_that_leads_nowhere_is_no_folder(run, tmp_path, loop):
+    audio.write(tmp_path / "song.wav", loop)
+    (tmp_path / "kit").symlink_to("nowhere")
+    code, _, err = run("song.wav", "--out", "kit", "--absent")
+    assert (code, err) == (1, "dose: kit is a link that leads nowhere; choose another.\n")
