@@ -1,7 +1,13 @@
 """The BentoML service: `bentoml serve` in the project's root, or of the Bento built from it."""
 
+import os
 import sys
 from pathlib import Path
+
+# numpy's BLAS takes its number of threads when it is loaded, which in the worker process has happened before
+# this line; the supervisor, which imports this first, hands the environment on. One thread: those products are
+# small, and a second one would only take time from whatever else runs beside the service.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # A Bento runs the code it was built from, not whatever version happens to be installed beside it.
 _SOURCE = str(Path(__file__).resolve().parent.parent / "src")

@@ -261,8 +261,8 @@ def _read_cache() -> dict[str, Any]:
 
 class _BlasLimit:
     """numpy's BLAS has one number of threads for the whole process: who asked first sets it, who leaves last
-    gives back what was there before. (OpenBLAS takes a larger number from the main thread only: elsewhere it
-    stays at the smaller one.)"""
+    gives back what was there before. (OpenBLAS obeys reliably in the main thread only. The service, which
+    extracts in others, sets OPENBLAS_NUM_THREADS before numpy is loaded.)"""
 
     def __init__(self) -> None:
         self.lock, self.users = threading.Lock(), 0
