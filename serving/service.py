@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 # numpy's BLAS takes its number of threads when it is loaded, which in the worker process has happened before
-# this line; the supervisor, which imports this first, hands the environment on. One thread: those products are
+# this line; the supervisor imports this first and hands its environment on. One thread: those products are
 # small, and a second one would only take time from whatever else runs beside the service.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
