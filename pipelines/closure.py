@@ -15,7 +15,7 @@ from dose.files import atomic
 
 ROOT = Path(__file__).parent.parent
 DVC = ROOT / "dvc.yaml"
-PACKAGES = {"dose": ROOT / "src", "pipelines": ROOT, "serving": ROOT}
+PACKAGES = {"dose": ROOT / "src", "pipelines": ROOT, "serving": ROOT, "experiments": ROOT, "benchmarks": ROOT}
 
 
 def closure(stage: str) -> list[str]:
@@ -43,7 +43,8 @@ def closure(stage: str) -> list[str]:
 def _folded(paths: set[Path]) -> set[Path]:
     """The same with each package that is there to at least a half named as one folder."""
     roots = {PACKAGES["dose"] / "dose", PACKAGES["pipelines"] / "pipelines"}
-    for package in {p.parent for p in paths if p.name == "__init__.py"} - roots:
+    packages = {p.parent for p in paths if p.name == "__init__.py"} - roots
+    for package in sorted(packages, key=lambda p: (-len(p.parts), p)):  # subpackages before what holds them
         inside = {p for p in package.iterdir() if p.name != "__pycache__"}
         if len(inside & paths) * 2 >= len(inside):
             paths = (paths - inside) | {package}

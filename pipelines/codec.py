@@ -25,7 +25,7 @@ from dose.codec.store import BUNDLED
 from dose.drums import DRUMS
 from dose.rmod import RmodConfig
 from dose.rmod.dataset import stream
-from dose.sources.catalogue import Bank
+from dose.sources.library import SampleLibrary
 from dose.tracking.lineage import hardware, lineage_tags
 from dose.tracking.store import Tracker
 from pipelines.stage import run_stage
@@ -33,7 +33,7 @@ from pipelines.stage import run_stage
 OUT, STATE = Path("data/codec"), Path("data/.codec-fit")
 
 
-def material(ranges: RmodConfig, bank: Bank, what: MaterialConfig) -> Iterator[np.ndarray]:
+def material(ranges: RmodConfig, bank: SampleLibrary, what: MaterialConfig) -> Iterator[np.ndarray]:
     """Sounds of the train split, mono [N]: recorded clips, RMOD's one-shots, mixes, tracks."""
     for clip in bank.clips:
         if clip.split == "train" and clip.source != "procedural":
@@ -48,7 +48,7 @@ def material(ranges: RmodConfig, bank: Bank, what: MaterialConfig) -> Iterator[n
                 yield audio.downmix(track)
 
 
-def train(section: CodecConfig, ranges: RmodConfig, bank: Bank) -> CompactCodec:
+def train(section: CodecConfig, ranges: RmodConfig, bank: SampleLibrary) -> CompactCodec:
     """Fits the compact codec; goes on after the last finished step when it was cut off."""
     began = time.monotonic()
     sounds = tqdm(material(ranges, bank, section.material), desc="codec: sounds", unit="sound", mininterval=2)
@@ -67,7 +67,7 @@ def train(section: CodecConfig, ranges: RmodConfig, bank: Bank) -> CompactCodec:
     return codec
 
 
-def made(section: CodecConfig, bank: Bank, frames: int, seconds: float) -> dict[str, str]:
+def made(section: CodecConfig, bank: SampleLibrary, frames: int, seconds: float) -> dict[str, str]:
     """How a codec came about, in words for its card."""
     clips = [c for c in bank.clips if c.split == "train"]
     recorded = sum(c.source != "procedural" for c in clips)
@@ -83,7 +83,7 @@ def made(section: CodecConfig, bank: Bank, frames: int, seconds: float) -> dict[
     }
 
 
-def log(section: CodecConfig, codec: Codec, bank: Bank, errors: dict[str, float]) -> None:
+def log(section: CodecConfig, codec: Codec, bank: SampleLibrary, errors: dict[str, float]) -> None:
     """One MLflow run: parameters, the error after each step, and drums before and after the round trip."""
     tracker = Tracker("dose-codec")
     tracker.ensure_store()
@@ -114,7 +114,7 @@ def make(section: CodecConfig) -> Codec:
         from dose.codec.dac import official_codec
 
         return official_codec(section.official)
-    return train(section, config.load("rmod", RmodConfig), Bank.load("data/sources"))
+    return train(section, config.load("rmod", RmodConfig), SampleLibrary.load("data/sources"))
 
 
 def main() -> None:
@@ -123,7 +123,7 @@ def main() -> None:
     args = parser.parse_args()
     section = config.load("codec", CodecConfig)
     if args.ship:
-        codec = train(section, config.load("rmod", RmodConfig), Bank.load("data/sources"))
+        codec = train(section, config.load("rmod", RmodConfig), SampleLibrary.load("data/sources"))
         codec.save(BUNDLED)
         print(f"codec: shipped codec is now {codec.id}; write its card with `dose bench codec --card`")
         return

@@ -6,7 +6,7 @@ from pathlib import Path
 from dose import config, files
 from dose.baselines.larsnet_train import LarsNetConfig, train
 from dose.rmod import RmodConfig, stream
-from dose.sources.catalogue import Bank
+from dose.sources.library import SampleLibrary
 from pipelines.stage import run_stage
 
 OUT, SOURCES = Path("data/larsnet"), Path("data/sources")
@@ -15,7 +15,7 @@ OUT, SOURCES = Path("data/larsnet"), Path("data/sources")
 def main() -> None:
     settings = config.load("larsnet", LarsNetConfig)
     rmod = config.load("rmod", RmodConfig)
-    bank = Bank.load(SOURCES)
+    bank = SampleLibrary.load(SOURCES)
 
     def examples(split: str, start: int, stop: int):
         for item in stream(rmod, bank, split, start, stop, stems=True):

@@ -19,9 +19,9 @@ from dose.drums import DRUMS
 from dose.errors import ConfigError, DoseError
 from dose.extract.calibrate import calibrate_bundle
 from dose.model import checkpoint
-from dose.registry import DATA_TAG, Registry, model_name
+from dose.registry.registry import DATA_TAG, Registry, model_name
 from dose.rmod import RmodConfig
-from dose.sources.catalogue import Bank
+from dose.sources.library import SampleLibrary
 from dose.sweep.table import read_trials
 from dose.tracking import Tracker, lineage_tags
 from pipelines.stage import run_stage
@@ -103,7 +103,7 @@ def ship(root: Path) -> Bundle:
 
 def calibrated(bundle: Bundle, mixes: int, root: Path = Path()) -> Bundle:
     """The bundle with its confidence fitted to mixes that no model was trained on."""
-    ranges, bank = config.load("rmod", RmodConfig, root / config.PARAMS), Bank.load(root / SOURCES)
+    ranges, bank = config.load("rmod", RmodConfig, root / config.PARAMS), SampleLibrary.load(root / SOURCES)
     if mixes > ranges.val:
         raise ConfigError("params.yaml: package.calibration_mixes may not exceed rmod.val.")
     with tqdm(total=mixes, desc="package: confidence", unit="mix") as bar:

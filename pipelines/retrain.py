@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dose import config
-from dose.retrain import Job, RetrainConfig
-from dose.retrain.job import HOME
+from dose.retrain import Orchestrator, RetrainConfig
+from dose.retrain.orchestrator import HOME
 from dose.retrain.steps import ProjectSteps
 from dose.retrain.triggers import due
 from pipelines import package
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--status", action="store_true")
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
     settings = config.load("retrain", RetrainConfig)
-    job = Job(settings, ProjectSteps(settings, package), say=lambda text: print(f"retrain: {text}"))
+    job = Orchestrator(settings, ProjectSteps(settings, package), say=lambda text: print(f"retrain: {text}"))
     if args.status:
         tell(job, settings)
         return
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"retrain: report in {job.folder(outcome.run) / 'report.html'}")
 
 
-def tell(job: Job, settings: RetrainConfig) -> None:
+def tell(job: Orchestrator, settings: RetrainConfig) -> None:
     """What a start would do now."""
     if (Path(HOME) / "journal.json").is_file():
         print("retrain: a run is unfinished; the next start goes on with it")

@@ -6,7 +6,7 @@ from dose import config, files
 from dose.rmod import RmodConfig
 from dose.rmod.build import build
 from dose.rmod.card import write_card
-from dose.sources.catalogue import Bank
+from dose.sources.library import SampleLibrary
 from pipelines.stage import run_stage
 
 OUT = Path("data/rmod")
@@ -14,7 +14,7 @@ OUT = Path("data/rmod")
 
 def main() -> None:
     ranges = config.load("rmod", RmodConfig)
-    bank = Bank.load("data/sources")
+    bank = SampleLibrary.load("data/sources")
     build(ranges, bank, OUT)
     card = write_card(ranges, bank, OUT)
     files.write_manifest(OUT)

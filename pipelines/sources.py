@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 from dose import config
 from dose.sources.build import SourcesConfig, build, counts
-from dose.sources.catalogue import CLASSES
+from dose.sources.library import CLASSES
 from pipelines.stage import run_stage
 
 OUT = Path("data/sources")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dose import config
 from dose.rmod.config import RmodConfig
-from dose.tokens.build import SPLITS, TokensConfig, build
+from dose.tokens.encode import SPLITS, TokensConfig, build
 from dose.tokens.shards import read_index
 from pipelines.stage import run_stage
 

@@ -21,19 +21,20 @@ from starlette.types import Scope
 
 import dose
 from dose.errors import DoseError
-from serving import documents, songs, telemetry
-from serving.admission import Buckets, Desk, Refusal
-from serving.engine import Engine
-from serving.gate import Gate, problem, refusal
-from serving.house import House
-from serving.jobs import JobStore
-from serving.runner import Runner
+from serving import openapi, telemetry
+from serving.feedback import FeedbackLog
+from serving.jobs.store import JobStore
+from serving.jobs.worker import Runner
+from serving.limits import APIError, ConcurrencyLimiter, TokenBuckets
+from serving.middleware import RequestMiddleware, problem, refusal
+from serving.models.manager import ModelManager
+from serving.models.shadow import ShadowTraffic
+from serving.routers import jobs
+from serving.routers.extract import extract
+from serving.routers.status import StatusResponse, state
 from serving.settings import ServingConfig, api_key, load_config, state_folder
-from serving.shadow import Shadows
-from serving.short import extract
-from serving.signals import Signals
-from serving.state import StateReply, state
-from serving.uploads import Ask, Choice, Options, Shape
+from serving.state import AppState
+from serving.uploads import ExtractParams, InferenceParams, KitParams, RenderParams
 
 WEB = Path(__file__).parent / "web"
 BENTOML = ("/docs.json", "/static_content", "/assets")  # its view of the routes
@@ -42,7 +43,7 @@ NOTHING = "There is nothing at this address; see /openapi.json."
 EXAMPLE = Path(dose.__file__).parent / "sources" / "demo" / "loop_garzul.flac"
 
 
-def create_app(make_engine: Callable[[ServingConfig], Engine] | None = None) -> FastAPI:
+def create_app(make_engine: Callable[[ServingConfig], ModelManager] | None = None) -> FastAPI:
     """The application; models are loaded and jobs taken up when it starts, not before."""
 
     @contextlib.asynccontextmanager
@@ -68,8 +69,8 @@ def create_app(make_engine: Callable[[ServingConfig], Engine] | None = None) -> 
         lifespan=lifespan,
         root_path_in_servers=False,  # it would keep every prefix that a caller names
     )
-    app.add_middleware(Gate)
-    app.add_exception_handler(Refusal, lambda _, e: refusal(e))  # type: ignore[arg-type]
+    app.add_middleware(RequestMiddleware)
+    app.add_exception_handler(APIError, lambda _, e: refusal(e))  # type: ignore[arg-type]
     app.add_exception_handler(DoseError, lambda _, e: problem(400, str(e)))
     app.add_exception_handler(RequestValidationError, _path_problem)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http_problem)  # type: ignore[arg-type]
@@ -77,20 +78,20 @@ def create_app(make_engine: Callable[[ServingConfig], Engine] | None = None) -> 
     return app
 
 
-def build_house(make_engine: Callable[[ServingConfig], Engine] | None) -> House:
+def build_house(make_engine: Callable[[ServingConfig], ModelManager] | None) -> AppState:
     config = load_config()
-    engine = make_engine(config) if make_engine else Engine(config)
+    engine = make_engine(config) if make_engine else ModelManager(config)
     store = JobStore(state_folder(config), config.song_attempts)
-    signals = Signals(config)
-    return House(
+    signals = FeedbackLog(config)
+    return AppState(
         config=config,
         engine=engine,
-        desk=Desk("short", config.concurrency, config.queue, config.wait_seconds),
-        uploads=Desk("uploads", config.concurrency, config.queue, config.wait_seconds),
-        buckets=Buckets(config.rate_per_minute, config.burst),
+        desk=ConcurrencyLimiter("short", config.concurrency, config.queue, config.wait_seconds),
+        uploads=ConcurrencyLimiter("uploads", config.concurrency, config.queue, config.wait_seconds),
+        buckets=TokenBuckets(config.rate_per_minute, config.burst),
         store=store,
         runner=Runner(config, engine, store, signals),
-        shadows=Shadows(engine, config.short),
+        shadows=ShadowTraffic(engine, config.short),
         signals=signals,
         key=api_key(),
     )
@@ -103,59 +104,59 @@ def add_routes(app: FastAPI) -> None:
         )
 
     common = (400, 401, 429)
-    accepted: documents.Answers = {202: {"model": songs.JobReply, "description": "Taken; see Location."}}
-    found: documents.Answers = {200: {"model": songs.JobReply, "description": "The job."}}
-    upload, roll = documents.upload, documents.options(Options)
+    accepted: openapi.Answers = {202: {"model": jobs.JobResponse, "description": "Taken; see Location."}}
+    found: openapi.Answers = {200: {"model": jobs.JobResponse, "description": "The job."}}
+    upload, roll = openapi.upload, openapi.options(InferenceParams)
     add(
         "/extract",
         "POST",
         extract,
         "extract",
-        responses=documents.kit(*common, 408, 413, 503),
-        openapi_extra=upload(Ask),
+        responses=openapi.kit(*common, 408, 413, 503),
+        openapi_extra=upload(ExtractParams),
     )
-    sent = {"status_code": 202, "responses": {**accepted, **documents.problems(*common, 404, 409)}}
-    told = {"responses": {**found, **documents.problems(401, 404)}}
+    sent = {"status_code": 202, "responses": {**accepted, **openapi.problems(*common, 404, 409)}}
+    told = {"responses": {**found, **openapi.problems(401, 404)}}
     add(
         "/jobs",
         "POST",
-        songs.submit,
+        jobs.submit,
         "submit",
         status_code=202,
-        responses={**accepted, **documents.problems(*common, 408, 413)},
-        openapi_extra=upload(Options),
+        responses={**accepted, **openapi.problems(*common, 408, 413)},
+        openapi_extra=upload(InferenceParams),
     )
-    add("/jobs/{id}", "GET", songs.status, "status", **told)
+    add("/jobs/{id}", "GET", jobs.status, "status", **told)
     add(
         "/jobs/{id}/kit",
         "GET",
-        songs.kit,
+        jobs.kit,
         "fetch_kit",
-        responses=documents.kit(400, 401, 404, 409),
-        openapi_extra=documents.options(Choice),
+        responses=openapi.kit(400, 401, 404, 409),
+        openapi_extra=openapi.options(KitParams),
     )
     add(
         "/jobs/{id}/hits/{drum}/{rank}",
         "GET",
-        songs.hit,
+        jobs.hit,
         "fetch_hit",
         responses={
-            200: {"description": "The hit.", "content": {"audio/wav": {"schema": documents.BINARY}}},
+            200: {"description": "The hit.", "content": {"audio/wav": {"schema": openapi.BINARY}}},
             206: {"description": "The part of it that Range asked for."},
-            **documents.problems(400, 401, 404, 409, 416),
+            **openapi.problems(400, 401, 404, 409, 416),
         },
-        openapi_extra=documents.options(Shape),
+        openapi_extra=openapi.options(RenderParams),
     )
-    sound = {"application/octet-stream": {"schema": documents.BINARY}}
-    back: documents.Answers = {200: {"description": "The song.", "content": sound}}
-    back |= documents.problems(401, 404)
-    add("/jobs/{id}/song", "GET", songs.song, "fetch_song", responses=back)
-    add("/jobs/{id}/reroll", "POST", songs.reroll, "reroll", **sent, openapi_extra=roll)
-    add("/jobs/{id}/retry", "POST", songs.retry, "retry", **sent)
-    add("/jobs/{id}/cancel", "POST", songs.cancel, "cancel", **told)
-    gone = {"status_code": 204, "responses": documents.problems(401, 404)}
-    add("/jobs/{id}", "DELETE", songs.delete, "delete", **gone)
-    about: documents.Answers = {200: {"model": StateReply, "description": "Models, formats and limits."}}
+    sound = {"application/octet-stream": {"schema": openapi.BINARY}}
+    back: openapi.Answers = {200: {"description": "The song.", "content": sound}}
+    back |= openapi.problems(401, 404)
+    add("/jobs/{id}/song", "GET", jobs.song, "fetch_song", responses=back)
+    add("/jobs/{id}/reroll", "POST", jobs.reroll, "reroll", **sent, openapi_extra=roll)
+    add("/jobs/{id}/retry", "POST", jobs.retry, "retry", **sent)
+    add("/jobs/{id}/cancel", "POST", jobs.cancel, "cancel", **told)
+    gone = {"status_code": 204, "responses": openapi.problems(401, 404)}
+    add("/jobs/{id}", "DELETE", jobs.delete, "delete", **gone)
+    about: openapi.Answers = {200: {"model": StatusResponse, "description": "Models, formats and limits."}}
     add("/state", "GET", state, "state", responses=about)
     app.add_api_route("/", page, methods=["GET"], include_in_schema=False)
     app.add_api_route("/example.flac", example, methods=["GET"], include_in_schema=False)

@@ -6,7 +6,7 @@ import re
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.gate import problem
+from serving.middleware import problem
 
 
 def ranged(request: Request, body: bytes, media_type: str, headers: dict[str, str]) -> Response:

@@ -1,49 +1,37 @@
-"""GET /state: what a page or a client needs to know before it sends anything."""
+"""What lives as long as the service runs, and how a route gets at it."""
 
-import pydantic
+import dataclasses
+from typing import Any
+
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 
-from dose.drums import DRUMS
-from dose.kits.write import FORMATS
-from serving.house import house_of
-
-
-class StateReply(pydantic.BaseModel):
-    ready: bool
-    problem: str = pydantic.Field(description="Why the service is not ready; else empty.")
-    version: str = pydantic.Field(description="The models in use.")
-    trial: str = pydantic.Field(
-        description="New models that are being tried, and how far that is; else empty."
-    )
-    drums: list[str]
-    formats: list[str] = pydantic.Field(description="Kit formats that can be downloaded.")
-    max_candidates: int
-    upload_mb: int
-    short_seconds: float = pydantic.Field(description="Longest sound for POST /extract.")
-    song_seconds: float = pydantic.Field(description="Longest song for POST /jobs.")
-    keep_hours: float = pydantic.Field(description="How long songs and kits are kept.")
-    key_needed: bool
+from serving.feedback import FeedbackLog
+from serving.jobs.store import JobStore
+from serving.jobs.worker import Runner
+from serving.limits import APIError, ConcurrencyLimiter, TokenBuckets
+from serving.models.manager import ModelManager
+from serving.models.shadow import ShadowTraffic
+from serving.settings import ServingConfig
 
 
-async def state(request: Request) -> Response:
-    """Whether the service is ready, with which models, and its limits."""
-    house = house_of(request)
-    engine, config = house.engine, house.config
-    trial = engine.trial
-    return JSONResponse(
-        StateReply(
-            ready=engine.ready,
-            problem=engine.problem or "",
-            version=engine.version,
-            trial=f"{trial.new.version}: {trial.verdict()[1]}" if trial else "",
-            drums=list(DRUMS),
-            formats=list(FORMATS),
-            max_candidates=config.max_candidates,
-            upload_mb=config.upload_mb,
-            short_seconds=config.short.seconds,
-            song_seconds=config.song.seconds,
-            keep_hours=config.keep_hours,
-            key_needed=house.key is not None,
-        ).model_dump()
-    )
+@dataclasses.dataclass(kw_only=True)
+class AppState:
+    config: ServingConfig
+    engine: ModelManager
+    desk: ConcurrencyLimiter  # for POST /extract
+    uploads: ConcurrencyLimiter  # bounds the uploads to POST /jobs that are on their way
+    buckets: TokenBuckets
+    store: JobStore
+    runner: Runner
+    shadows: ShadowTraffic
+    signals: FeedbackLog
+    key: str | None
+
+    def check_candidates(self, ask: Any) -> None:
+        most = self.config.max_candidates
+        if ask.candidates > most:
+            raise APIError(400, f"At most {most} candidates can be asked for, not {ask.candidates}.")
+
+
+def app_state(request: Request) -> AppState:
+    return request.app.state.house

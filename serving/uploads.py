@@ -18,16 +18,16 @@ from starlette.requests import ClientDisconnect, Request
 
 from dose import audio
 from dose.drums import DRUMS
-from dose.extract.finish import Finish
+from dose.extract.postprocess import PostprocessConfig
 from dose.kits.write import FORMATS, parse_formats
-from serving.admission import Refusal
+from serving.limits import APIError
 from serving.settings import Bound, ServingConfig
 
 NAME = "The upload"  # how messages call the file
 _MB = 2**20
 
 
-class Options(pydantic.BaseModel):
+class InferenceParams(pydantic.BaseModel):
     """What may be asked of an extraction, as query parameters or as form fields."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -50,7 +50,7 @@ class Options(pydantic.BaseModel):
         return tuple(self.drums.split(","))
 
 
-class Shape(pydantic.BaseModel):
+class RenderParams(pydantic.BaseModel):
     """How a finished kit is handed over; needs no new extraction."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -115,9 +115,9 @@ class Shape(pydantic.BaseModel):
     def formats(self) -> tuple[str, ...]:
         return parse_formats(self.format)
 
-    def finish(self, drum: str) -> Finish:
+    def finish(self, drum: str) -> PostprocessConfig:
         """How the hits of one drum are finished."""
-        return Finish(
+        return PostprocessConfig(
             peak_db=per_drum(self.peak).get(drum, -1.0),
             lufs=per_drum(self.lufs).get(drum),
             tail=per_drum(self.tail).get(drum),
@@ -125,7 +125,7 @@ class Shape(pydantic.BaseModel):
         )
 
 
-class Choice(Shape):
+class KitParams(RenderParams):
     """What GET /jobs/{id}/kit takes: a shape, and which candidates."""
 
     pick: Annotated[
@@ -160,7 +160,7 @@ def _checked(text: str, low: float, high: float) -> str:
     return text
 
 
-class Ask(Options, Shape):
+class ExtractParams(InferenceParams, RenderParams):
     """Everything that POST /extract takes besides the sound."""
 
 
@@ -173,10 +173,10 @@ def parse(model: type[pydantic.BaseModel], values: Mapping[str, str]):
         name = str(problem["loc"][0])[:40] if problem["loc"] else "request"
         if problem["type"] == "extra_forbidden":
             known = ", ".join(model.model_fields)
-            raise Refusal(400, f"There is no option '{name}'; the options are {known}.") from None
+            raise APIError(400, f"There is no option '{name}'; the options are {known}.") from None
         text = problem["msg"].removeprefix("Value error, ")
         text = text[0].lower() + text[1:]
-        raise Refusal(400, f"The option '{name}' does not fit: {text}.") from None
+        raise APIError(400, f"The option '{name}' does not fit: {text}.") from None
 
 
 @contextlib.asynccontextmanager
@@ -212,17 +212,17 @@ async def received(request: Request, config: ServingConfig) -> AsyncIterator[tup
                     async for chunk in limited.stream():
                         await asyncio.to_thread(file.write, chunk)
         except TimeoutError:
-            raise Refusal(
+            raise APIError(
                 408, f"The upload took longer than {config.upload_seconds:g} s; send a smaller file."
             ) from None
         except HTTPException as e:
-            raise Refusal(
+            raise APIError(
                 400, f"The form could not be read ({str(e.detail)[:80]}); send one file as 'audio'."
             ) from None
         except ClientDisconnect:
-            raise Refusal(499, "The caller went away.") from None
+            raise APIError(499, "The caller went away.") from None
         if file.seek(0, 2) == 0:
-            raise Refusal(
+            raise APIError(
                 400, "The upload is empty; send a WAV, FLAC, OGG, MP3, AIFF or M4A file as 'audio'."
             )
         file.seek(0)
@@ -248,12 +248,12 @@ def _limited(request: Request, config: ServingConfig):
     return receive
 
 
-def _no_file() -> Refusal:
-    return Refusal(400, "No file came with the form; send the sound as the field 'audio'.")
+def _no_file() -> APIError:
+    return APIError(400, "No file came with the form; send the sound as the field 'audio'.")
 
 
-def _too_large(config: ServingConfig) -> Refusal:
-    return Refusal(
+def _too_large(config: ServingConfig) -> APIError:
+    return APIError(
         413, f"The upload is larger than {config.upload_mb} MB; send it as FLAC, OGG or MP3, or cut it."
     )
 
@@ -275,11 +275,11 @@ def stream(file: BinaryIO, bound: Bound) -> Iterator[np.ndarray]:
         if total <= most:
             yield block
         elif bound.seconds <= by_size:
-            raise Refusal(
+            raise APIError(
                 413, f"{NAME} is longer than {bound.seconds:g} s; cut it, or send whole songs to /jobs."
             )
         else:
-            raise Refusal(
+            raise APIError(
                 413,
                 f"{NAME} decodes to more than {bound.decoded_mb} MB; send it in stereo at 44.1 or 48 kHz.",
             )

@@ -5,7 +5,7 @@ import torch
 
 from dose import audio
 from dose.drums import DRUMS
-from dose.evaluate.items import Item
+from dose.evaluate.datasets import Item
 
 RATE, N = 44100, 44100
 

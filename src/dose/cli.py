@@ -8,6 +8,7 @@ import os
 import pkgutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from dose.errors import DoseError
 
@@ -26,6 +27,8 @@ COMMANDS = (
     "info",
     "extract",
 )
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"  # beside src/, outside the wheel
 
 EXAMPLE = """example:
   dose extract song.mp3 --out kit
@@ -71,20 +74,23 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def bench(argv: Sequence[str]) -> int:
-    """Runs `dose.benchmarks.NAME`, which prints its table; the figures follow as one line of JSON.
+    """Runs `benchmarks.NAME`, which prints its table; the figures follow as one line of JSON.
 
     Both begin with the machine: CPU, instruction set, cores, torch, threads.
     """
     names = benchmark_names()
+    if not names:
+        raise DoseError("The benchmarks are part of the project's repository, not of the installed package.")
     parser = argparse.ArgumentParser(
         prog="dose bench",
         description="Measures one part; prints a table, then the same figures as one line of JSON.",
-        epilog=f"example:\n  dose bench {names[0] if names else 'NAME'}\n",
+        epilog=f"example:\n  dose bench {names[0]}\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", choices=names, metavar="NAME", help=f"one of: {', '.join(names)}")
     args = parser.parse_args(argv[:1])
-    module = importlib.import_module(f"dose.benchmarks.{args.name}")
+    sys.path.insert(0, str(BENCHMARKS.parent))
+    module = importlib.import_module(f"{BENCHMARKS.name}.{args.name}")
     chosen = argparse.ArgumentParser(
         prog=f"dose bench {args.name}",
         description=module.__doc__,
@@ -104,10 +110,8 @@ def bench(argv: Sequence[str]) -> int:
 
 
 def benchmark_names() -> list[str]:
-    """The modules of dose.benchmarks, sorted, found without importing them."""
-    import dose.benchmarks
-
-    return sorted(module.name for module in pkgutil.iter_modules(dose.benchmarks.__path__))
+    """The modules of the project's `benchmarks` folder, sorted, found without importing them."""
+    return sorted(module.name for module in pkgutil.iter_modules([str(BENCHMARKS)]))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class ServiceError(DoseError):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Hit:
+class RemoteOneShot:
     """One candidate; `wav` is a whole WAV file."""
 
     drum: str
@@ -52,7 +52,7 @@ class RemoteKit:
     """What an extraction gave: drum -> candidates, best first."""
 
     version: str  # of the models
-    hits: dict[str, tuple[Hit, ...]]
+    hits: dict[str, tuple[RemoteOneShot, ...]]
     fetch: Callable[[str], bytes]  # the kit as a ZIP in a format, or several
     source: Path | None = None  # the file that was sent, which no saved kit may replace
 
@@ -206,10 +206,12 @@ def _query(drums: Sequence[str] | None, candidates: int, seed: int) -> dict[str,
 
 
 def _kit(reply: dict[str, Any], fetch: Callable[[str], bytes], source: Source) -> RemoteKit:
-    names = [field.name for field in dataclasses.fields(Hit) if field.name not in ("drum", "wav")]
+    names = [field.name for field in dataclasses.fields(RemoteOneShot) if field.name not in ("drum", "wav")]
     hits = {
         drum: tuple(
-            Hit(drum=drum, wav=base64.b64decode(row["audio"]), **{name: row[name] for name in names})
+            RemoteOneShot(
+                drum=drum, wav=base64.b64decode(row["audio"]), **{name: row[name] for name in names}
+            )
             for row in rows
         )
         for drum, rows in reply["drums"].items()

@@ -18,10 +18,10 @@ from dose.model.loss import losses, onset_mask
 from dose.rmod.config import RmodConfig
 from dose.sources import build as sources
 from dose.sweep.config import SweepConfig
-from dose.tokens import build as tokens
+from dose.tokens import encode as tokens
 from dose.tokens import layout
 from dose.train.data import FitData, Pairs, open_data
-from dose.train.fit import fit
+from dose.train.trainer import fit
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 DRUM = "hihat"
@@ -67,7 +67,7 @@ def surprise(model, pairs: Pairs, prompts_of: np.ndarray) -> np.ndarray:
     out = []
     for i in range(len(prompts_of)):
         batch = pairs.take(np.array([i]), prompts_of[i : i + 1])
-        rows = layout.shot_rows(batch.shot, config.pattern)
+        rows = layout.one_shot_steps(batch.shot, config.pattern)
         loss = losses(model(batch.prompt, rows[:, :-1]), rows, mask, 1.0)
         out.append((float(loss.full), float(loss.onset)))
     return np.array(out)

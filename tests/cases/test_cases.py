@@ -18,7 +18,7 @@ import soundfile
 from dose import audio
 from dose.audio import RATE
 from dose.errors import AudioError
-from dose.sources.bundled import DEMO
+from dose.sources.shipped import DEMO
 
 G = audio.read(DEMO / "loop_garzul.flac", mono=False)
 SECONDS = G.shape[1] / RATE

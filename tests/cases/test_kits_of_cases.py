@@ -15,7 +15,7 @@ from dose import audio, cli
 from dose.audio import RATE
 from dose.bundle import SHIPPED
 from dose.extract import Extractor
-from dose.sources.bundled import DEMO
+from dose.sources.shipped import DEMO
 
 G = audio.read(DEMO / "loop_garzul.flac", mono=False)
 BARE = {"write_xing": "0", "id3v2_version": "0"}

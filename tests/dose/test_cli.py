@@ -8,7 +8,6 @@ import types
 
 import pytest
 
-import dose.benchmarks
 import dose.commands
 from dose import cli, compute
 from dose.errors import DoseError
@@ -89,12 +88,15 @@ def test_interrupt_is_130_and_a_command_chooses_its_own_code(monkeypatch):
 
 
 def test_bench_prints_the_figures_as_its_last_line(monkeypatch, tmp_path, capsys):
-    (tmp_path / "tiny.py").write_text(
+    folder = tmp_path / "tiny_benchmarks"
+    folder.mkdir()
+    (folder / "tiny.py").write_text(
         "'''A tiny one.'''\n"
         "def add_arguments(parser): parser.add_argument('--n', type=int, default=2)\n"
         "def run(args):\n    print('a table')\n    return {'n': args.n}\n"
     )
-    monkeypatch.setattr(dose.benchmarks, "__path__", [str(tmp_path)])
+    monkeypatch.setattr(cli, "BENCHMARKS", folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     assert cli.main(["bench", "tiny", "--n", "5"]) == 0
     on, table, figures = capsys.readouterr().out.splitlines()
     assert table == "a table"
@@ -103,7 +105,7 @@ def test_bench_prints_the_figures_as_its_last_line(monkeypatch, tmp_path, capsys
 
 
 def test_bench_names_what_there_is(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(dose.benchmarks, "__path__", [str(tmp_path)])
+    monkeypatch.setattr(cli, "BENCHMARKS", tmp_path)
     (tmp_path / "codec.py").write_text("")
     with pytest.raises(SystemExit) as wrong:
         cli.main(["bench", "nonsense"])

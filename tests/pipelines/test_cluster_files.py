@@ -11,7 +11,7 @@ import ray.autoscaler
 import yaml
 
 ROOT = Path(__file__).parent.parent.parent
-FILES = ROOT / "pipelines" / "cluster"
+FILES = ROOT / "deploy" / "ray"
 RAYJOB = json.loads((Path(__file__).parent / "schemas" / "rayjob.json").read_text())
 CLUSTER = json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text())
 

@@ -8,7 +8,7 @@ import yaml
 
 from dose import files
 from dose.bundle import LIVE, SHIPPED, default_bundle
-from dose.registry import Registry
+from dose.registry.registry import Registry
 from dose.sweep.table import Trial, write_tables
 from pipelines import package
 

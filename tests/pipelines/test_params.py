@@ -15,7 +15,7 @@ from dose.retrain.config import RetrainConfig
 from dose.rmod import RmodConfig
 from dose.sources.build import SourcesConfig
 from dose.sweep import SweepConfig
-from dose.tokens.build import TokensConfig
+from dose.tokens.encode import TokensConfig
 from pipelines import scale
 from pipelines.package import PackageConfig
 from serving.settings import ServingConfig

@@ -22,7 +22,7 @@ from dag import Project, wait_for
 from dose import audio
 from dose.bundle import open_bundle
 from dose.drums import DRUMS
-from dose.registry import Registry
+from dose.registry.registry import Registry
 from dose.tracking import Tracker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

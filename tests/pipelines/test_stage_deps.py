@@ -19,17 +19,18 @@ MAY_RERUN = {
     "sources": {"sources"},
     "rmod": {"cluster", "rmod", "sources"},
     "codec": {"cluster", "codec", "compute", "rmod", "sources", "tracking"},
-    "tokens": {"cluster", "codec", "compute", "rmod", "sources", "tokens"},
+    "tokens": {"cluster", "codec", "compute", "rmod", "sources", "tokens", "transcription"},
     "sweep": {
         "bundle", "cluster", "codec", "compute", "metrics", "model", "sweep", "tokens", "tracking", "train",
+        "transcription",
     },
     "evaluate": {
         "baselines", "bundle", "cluster", "codec", "compute", "evaluate", "extract", "metrics", "model",
-        "rmod", "sources", "tokens", "tracking",
+        "rmod", "sources", "tokens", "tracking", "transcription", "dsp",
     },
     "package": {
         "bundle", "cluster", "codec", "compute", "extract", "metrics", "model", "registry", "rmod", "sources",
-        "sweep", "tokens", "tracking", "train",
+        "sweep", "tokens", "tracking", "train", "transcription", "dsp",
     },
 }  # fmt: skip
 TRAINING = ("sources", "rmod", "codec", "tokens", "sweep")
@@ -39,7 +40,7 @@ NOT_TRAINED_ON = [
     "src/dose/evaluate/page/listening.html",
     "src/dose/kits/write.py",
     "src/dose/baselines/weights/larsnet/MODEL_CARD.md",
-    "src/dose/gate/verdict.py",
+    "src/dose/registry/gate.py",
     "serving/app.py",
     "serving/web/main.js",
 ]

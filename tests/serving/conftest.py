@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from dose import audio
 from serving.app import create_app
-from serving.engine import Engine
+from serving.models.manager import ModelManager
 
 
 @dataclasses.dataclass
@@ -27,7 +27,7 @@ class Served:
         self.monkeypatch.setenv("DOSE_PARAMS", str(params))
         self.monkeypatch.setenv("DOSE_STATE", str(self.folder / "state"))
         extractor = extractor or FakeExtractor()
-        app = create_app(lambda config: Engine(config, load=lambda folder: extractor))
+        app = create_app(lambda config: ModelManager(config, load=lambda folder: extractor))
         return TestClient(app)
 
 

@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from dose.drums import DRUMS
-from dose.extract.kit import Hit, Kit
+from dose.extract.result import Kit, OneShot
 
 SETTINGS = {
     "state": "unused: DOSE_STATE is set",
@@ -69,10 +69,10 @@ class FakeExtractor:
         )
 
 
-def _hit(drum: str, pitch: float, rank: int, seed: int) -> Hit:
+def _hit(drum: str, pitch: float, rank: int, seed: int) -> OneShot:
     t = np.arange(44100) / 44100
     wave = 0.5 * np.sin(2 * np.pi * (pitch + 10 * rank + seed % 7) * t) * np.exp(-8 * t)
-    return Hit(
+    return OneShot(
         drum=drum,
         audio=wave.astype(np.float32),
         raw=wave.astype(np.float32),

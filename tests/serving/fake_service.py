@@ -4,9 +4,11 @@ import os
 
 from fake_extractor import FakeExtractor
 
-import serving.engine
+import serving.models.manager
 
-serving.engine.load_extractor = lambda folder: FakeExtractor(float(os.environ.get("FAKE_SECONDS", "0")))
+serving.models.manager.load_extractor = lambda folder: FakeExtractor(
+    float(os.environ.get("FAKE_SECONDS", "0"))
+)
 
 from serving.service import Dose  # noqa: E402
 

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from dose import audio
 from dose.extract.extractor import Extractor
 from serving.app import create_app
-from serving.engine import Engine
+from serving.models.manager import ModelManager
 
 RATE = audio.RATE
 
@@ -30,7 +30,7 @@ def extractor(tmp_path_factory):
 @pytest.fixture
 def client(served, extractor):
     served()  # writes its params and names its state folder
-    with TestClient(create_app(lambda config: Engine(config, load=lambda _: extractor))) as client:
+    with TestClient(create_app(lambda config: ModelManager(config, load=lambda _: extractor))) as client:
         yield client
 
 

@@ -21,7 +21,7 @@ NOT_FOR_SERVING = ("ray", "dvc", "mlflow", "optuna", "pandas", "matplotlib", "li
 
 def test_the_service_imports_nothing_that_only_training_needs():
     code = (
-        "import sys, serving.service, serving.engine, dose.extract.extractor; "
+        "import sys, serving.service, serving.models.manager, dose.extract.extractor; "
         f"print([m for m in {NOT_FOR_SERVING!r} if m in sys.modules])"
     )
     env = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}

@@ -9,11 +9,12 @@ import tiny_bundle
 from fake_extractor import SETTINGS
 from starlette.testclient import TestClient
 
-import serving.engine
-from dose import bundle, registry
-from dose.registry import Registry
+import serving.models.manager
+from dose import bundle
+from dose.registry import registry
+from dose.registry.registry import Registry
 from serving.app import create_app
-from serving.engine import Engine, find_bundle
+from serving.models.manager import ModelManager, find_bundle
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def project(tmp_path, monkeypatch):
     """A project's root with a registry that knows two bundles; the second waits for promotion."""
     monkeypatch.delenv("DOSE_BUNDLE", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(serving.engine, "ROOT", tmp_path)
+    monkeypatch.setattr(serving.models.manager, "ROOT", tmp_path)
     kept = Registry(root=tmp_path)
     kept.tracker.ensure_store()
     for name, seed in (("one", 0), ("two", 7)):
@@ -32,7 +33,7 @@ def project(tmp_path, monkeypatch):
 
 def test_the_live_link_comes_before_the_packaged_bundle(tmp_path, monkeypatch):
     monkeypatch.delenv("DOSE_BUNDLE", raising=False)
-    monkeypatch.setattr(serving.engine, "ROOT", tmp_path)
+    monkeypatch.setattr(serving.models.manager, "ROOT", tmp_path)
     assert registry.HOME / "live" == bundle.LIVE
     assert find_bundle() == bundle.SHIPPED
     made = tiny_bundle.make(tmp_path / "made")
@@ -51,7 +52,7 @@ def test_promotion_and_rollback_with_requests_in_flight(project, tmp_path, monke
     watched = {**SETTINGS["canary"], "requests": 50}  # as params.yaml has it: the old models stay at hand
     served(canary=watched)  # writes its params and names its state folder
     answers: list[tuple[int, str]] = []
-    with TestClient(create_app(Engine)) as client:
+    with TestClient(create_app(ModelManager)) as client:
         first = client.app.state.house.engine.models().version
         stop = threading.Event()
 

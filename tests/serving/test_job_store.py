@@ -6,7 +6,7 @@ import time
 import pytest
 
 from dose.errors import DoseError
-from serving.jobs import JobStore
+from serving.jobs.store import JobStore
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import tiny_bundle
 import yaml
 from server import ROOT, Server
 
-from dose.benchmarks.serve import growth, load, memory, sound
+from benchmarks.serve import growth, load, memory, sound
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 REQUESTS = int(os.environ.get("DOSE_LOAD", "60"))

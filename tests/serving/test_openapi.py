@@ -55,10 +55,10 @@ def test_what_the_service_answers_is_what_the_document_says(served, loop):
     with served() as client:
         document = client.get("/openapi.json").json()
         answers = {
-            "KitReply": client.post("/extract?reply=json", content=loop).json(),
+            "KitResponse": client.post("/extract?reply=json", content=loop).json(),
             "Problem": client.post("/extract", content=b"").json(),
-            "StateReply": client.get("/state").json(),
-            "JobReply": client.post("/jobs", content=loop).json(),
+            "StatusResponse": client.get("/state").json(),
+            "JobResponse": client.post("/jobs", content=loop).json(),
         }
     for name, answer in answers.items():
         schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
@@ -109,7 +109,7 @@ def test_a_generated_client_extracts_a_kit(tmp_path, loop, monkeypatch):
             return types.File(payload=io.BytesIO(loop), file_name="a.wav")
 
         made = api["extract"].sync(client=client, body=models.ExtractUpload(audio=upload()), candidates=2)
-        assert isinstance(made, models.KitReply)
+        assert isinstance(made, models.KitResponse)
         kick = made.drums["kick"]
         assert len(kick) == 2
         assert len(audio.read(io.BytesIO(base64.b64decode(kick[0].audio)))) > 1000

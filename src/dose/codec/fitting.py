@@ -25,7 +25,7 @@ from dose.codec.compact import (
     analyse,
     compand,
     search_envelope,
-)  # fmt: skip
+)
 
 NOISE_ROWS, EMBED_DIMS = 64, 64
 Report = Callable[[str, float], None]

@@ -83,7 +83,7 @@ def run_calibrate(args: argparse.Namespace) -> None:
     from dose.errors import ConfigError
     from dose.extract.calibrate import calibrate_bundle
     from dose.rmod.config import RmodConfig
-    from dose.sources.catalogue import Bank
+    from dose.sources.library import SampleLibrary
 
     if args.mixes < 2:
         raise ConfigError("--mixes must be at least 2.")
@@ -92,7 +92,7 @@ def run_calibrate(args: argparse.Namespace) -> None:
         bundle = calibrate_bundle(
             args.path,
             rmod,
-            Bank.load(args.sources),
+            SampleLibrary.load(args.sources),
             args.mixes,
             start=args.start,
             progress=lambda done: bar.update(done - bar.n),
@@ -112,7 +112,7 @@ def run_reference(args: argparse.Namespace) -> None:
 
     from dose import files
     from dose.errors import ConfigError
-    from dose.retrain.reference import of_training
+    from dose.retrain.drift_reference import of_training
 
     if args.mixes < 2:
         raise ConfigError("--mixes must be at least 2.")

@@ -60,7 +60,7 @@ def register(subparsers) -> None:
 def run(args: argparse.Namespace) -> None:
     from typing import get_args
 
-    from dose.evaluate import session
+    from dose.evaluate import pipeline
     from dose.evaluate.config import Dataset, EvaluateConfig
     from dose.evaluate.progress import show
 
@@ -75,12 +75,12 @@ def run(args: argparse.Namespace) -> None:
         recordings=False,
     )
     out, cache = Path(args.out), Path("data/cache/evaluate")
-    datasets = session.load_datasets(config, Path(args.rmod))
+    datasets = pipeline.load_datasets(config, Path(args.rmod))
     codec, systems = _systems(args)
     with show() as progress:
-        entries = session.generate_all(systems, datasets, cache, progress)
+        entries = pipeline.generate_all(systems, datasets, cache, progress)
         _add_external(args, datasets, entries)
-        session.score_all(
+        pipeline.score_all(
             config, datasets, entries, codec, _judges(args), out, cache=cache, progress=progress
         )
     print((out / ("metrics.json" if args.json else "summary.md")).read_text())
@@ -108,14 +108,15 @@ def _systems(args: argparse.Namespace):
     """The codec whose latents fad_codec uses (the first bundle's) and the rows to generate."""
     from dose.bundle import default_bundle
     from dose.codec import bundled_codec, load_codec
-    from dose.evaluate.systems import Dose, Reconstruction, hpss, larsnet
+    from dose.evaluate.systems import DoseSystem, Reconstruction, hpss, larsnet
 
     bundles = [_folder(b) for b in args.bundle]
     if not bundles and not args.external:
         bundles = [default_bundle()]
     names = ["DOSE" if len(bundles) == 1 else f"DOSE ({b.name})" for b in bundles]
     rows = [
-        Dose.load(name, b, args.draws, not args.generated) for name, b in zip(names, bundles, strict=True)
+        DoseSystem.load(name, b, args.draws, not args.generated)
+        for name, b in zip(names, bundles, strict=True)
     ]
     codec = load_codec(bundles[0] / "codec") if bundles else bundled_codec()
     baselines = [Reconstruction(codec=codec), hpss(), larsnet()] if args.baselines else []
@@ -132,7 +133,7 @@ def _folder(bundle: str) -> Path:
     from dose.bundle import assemble
     from dose.drums import DRUMS
     from dose.errors import MissingInputError
-    from dose.registry import Registry
+    from dose.registry.registry import Registry
 
     registry = Registry()
     versions = {drum: registry.aliases(drum).get(bundle) for drum in DRUMS}
@@ -151,7 +152,7 @@ def _folder(bundle: str) -> Path:
 
 
 def _add_external(args: argparse.Namespace, datasets, entries) -> None:
-    from dose.evaluate.items import check_outputs
+    from dose.evaluate.datasets import check_outputs
     from dose.evaluate.results import Entry
 
     for i, folder in enumerate(map(Path, args.external)):

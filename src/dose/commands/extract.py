@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dose.evaluate.recordings import KitPage
+    from dose.evaluate.kit_page import KitPage
     from dose.extract.extractor import Extractor
-    from dose.extract.finish import Finish
-    from dose.extract.kit import Kit
-    from dose.extract.watched import Watched
+    from dose.extract.postprocess import PostprocessConfig
+    from dose.extract.result import Kit
+    from dose.extract.watch_state import WatchState
 
 EXAMPLE = """examples:
   dose extract loop.wav --out kit
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 def _extract_all(args: argparse.Namespace) -> int:
     from dose.errors import ConfigError, DoseError
     from dose.extract import inputs
-    from dose.extract.finish import Finish
+    from dose.extract.postprocess import PostprocessConfig
     from dose.kits.write import parse_formats
 
     if not args.mixes and not args.watch:
@@ -98,7 +98,7 @@ def _extract_all(args: argparse.Namespace) -> int:
         raise ConfigError("--seed must be 0 or more.")
     parse_formats(args.kit)
     try:
-        finish = Finish(peak_db=args.peak, lufs=args.lufs, tail=args.tail, rate=args.rate)
+        finish = PostprocessConfig(peak_db=args.peak, lufs=args.lufs, tail=args.tail, rate=args.rate)
     except ValueError as e:
         raise ConfigError(f"--{e}.") from e
     with tempfile.TemporaryDirectory(prefix="dose-") as scratch:
@@ -133,10 +133,10 @@ def _tell_skipped(args: argparse.Namespace) -> None:
 def _watch(job: "_Job", folder: Path) -> None:
     """Files that appear in `folder`, until interrupted; those that an earlier run has done are skipped."""
     from dose.extract import inputs
-    from dose.extract.watched import Watched, state
+    from dose.extract.watch_state import WatchState, state
 
     print(f"Watching {folder}; stop with Ctrl-C.", file=sys.stderr)
-    record = Watched(job.args.out)
+    record = WatchState(job.args.out)
     try:
         for path in inputs.watch(folder):
             if record.is_done(path):
@@ -152,7 +152,7 @@ def _watch(job: "_Job", folder: Path) -> None:
 class _Job:
     """Extracts one mix after the other, goes on past a bad one, and keeps the account."""
 
-    def __init__(self, args: argparse.Namespace, finish: "Finish", paths: list[Path]) -> None:
+    def __init__(self, args: argparse.Namespace, finish: "PostprocessConfig", paths: list[Path]) -> None:
         self.args, self.finish, self.paths = args, finish, paths
         self.made: list[dict[str, Any]] = []
         self.taken: dict[Path, Path] = {}  # mix -> its kit's folder
@@ -164,9 +164,9 @@ class _Job:
     def extractor(self) -> "Extractor":
         """Loaded when the first readable mix asks for it: a mistyped name is answered at once."""
         if self._extractor is None:
-            from dose.extract.extractor import Extractor, Search
+            from dose.extract.extractor import Extractor, SearchConfig
 
-            search = Search(blend=not self.args.generated)
+            search = SearchConfig(blend=not self.args.generated)
             self._extractor = Extractor.load(
                 self.args.bundle, device=self.args.device, precision=self.args.precision, search=search
             )
@@ -197,7 +197,7 @@ class _Job:
         """The names that a kit's sounds will have, where they are known before they are made."""
         return [f"{drum}.wav" for drum in _drums(self.args.drums)] if self.args.candidates == 1 else []
 
-    def place_for(self, path: Path, record: "Watched") -> Path:
+    def place_for(self, path: Path, record: "WatchState") -> Path:
         """The folder of a watched song: the one that it had, else one that no other song has."""
         from dose.extract import inputs
         from dose.kits import folder
@@ -250,7 +250,7 @@ class _Job:
 
     def _add(self, path: Path, kit: "Kit") -> None:
         """The page is written anew after each mix: --watch has no last one."""
-        from dose.evaluate.recordings import KitPage
+        from dose.evaluate.kit_page import KitPage
 
         self._page = self._page or KitPage()
         self._page.add(path, kit)
@@ -287,7 +287,7 @@ class _Job:
 
     def _write(self, path: Path, kit: "Kit", out: Path) -> tuple[list[Path], list[str]]:
         """The kit's files, none when not one drum is in the mix, and what a format could not hold."""
-        from dose.extract.finish import finish, place
+        from dose.extract.postprocess import place, postprocess
         from dose.kits import build
         from dose.kits.write import left_out, parse_formats, write
 
@@ -295,9 +295,9 @@ class _Job:
         for drum, hits in kit.hits.items():
             if hits and (self.args.absent or kit.present(drum)):
                 takes[drum] = [
-                    build.Take(
+                    build.RenderedOneShot(
                         hit=hit,
-                        audio=finish(
+                        audio=postprocess(
                             place(hit.raw, hit.pan) if self.args.channels == "mix" else hit.raw, self.finish
                         ),
                     )
@@ -339,7 +339,7 @@ def _check_page(page: Path, inputs: list[Path]) -> None:
         raise Occupied(f"{page} is an input and would be replaced by the page; choose another name.")
     try:
         if page.exists():
-            from dose.evaluate.recordings import is_page
+            from dose.evaluate.kit_page import is_page
 
             if not page.is_file() or not is_page(page):
                 raise Occupied(f"{page} is no page of kits and would be overwritten; choose another name.")

@@ -54,7 +54,7 @@ def _register_generate(subparsers: argparse._SubParsersAction) -> None:
 def run_import(args: argparse.Namespace) -> None:
     from dose import files
     from dose.model import checkpoint
-    from dose.model.official import import_official
+    from dose.model.compat.official import import_official
     from dose.model.transformer import parameter_count
 
     model = import_official(args.checkpoint)
@@ -94,9 +94,9 @@ def run_generate(args: argparse.Namespace) -> None:
         rows = generate(model, torch.from_numpy(codes)[None], rule, args.max_rows, drum)[0]
     except ValueError as e:
         raise DoseError(f"{args.codes} cannot be answered: {e}.") from e
-    from dose.tokens.layout import stop_row
+    from dose.tokens.layout import stop_step
 
-    said = rows[: stop_row(rows) + 1].numpy()
+    said = rows[: stop_step(rows) + 1].numpy()
     with atomic(args.rows) as beside, open(beside, "wb") as f:
         np.save(f, said)
     print(f"{args.rows}: {said.shape[0]} rows of {said.shape[1]} tokens")

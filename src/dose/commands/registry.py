@@ -41,7 +41,7 @@ def run_list(args: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from dose.registry import Registry, model_name
+    from dose.registry.registry import Registry, model_name
 
     registry = Registry()
     table = Table("model", "version", "aliases", "codec", "data", "commit")
@@ -54,7 +54,7 @@ def run_list(args: argparse.Namespace) -> None:
 
 
 def run_log(args: argparse.Namespace) -> None:
-    from dose.registry import Registry, model_name
+    from dose.registry.registry import Registry, model_name
 
     for m in Registry().history():
         aliases = ", ".join(f"{a} {v}" for a, v in sorted(m.after.items()))
@@ -62,8 +62,8 @@ def run_log(args: argparse.Namespace) -> None:
 
 
 def run_lineage(args: argparse.Namespace) -> None:
-    from dose.registry import Registry
-    from dose.retrain.trace import resolve, trace
+    from dose.registry.lineage import resolve, trace
+    from dose.registry.registry import Registry
 
     registry = Registry()
     for drum, version in resolve(registry, args.what).items():
@@ -72,7 +72,7 @@ def run_lineage(args: argparse.Namespace) -> None:
 
 def run_promote(args: argparse.Namespace) -> None:
     from dose.errors import DoseError
-    from dose.registry import CHALLENGER, Registry
+    from dose.registry.registry import CHALLENGER, Registry
 
     registry = Registry()
     if args.drum == "all":
@@ -85,7 +85,7 @@ def run_promote(args: argparse.Namespace) -> None:
 
 
 def run_rollback(args: argparse.Namespace) -> None:
-    from dose.registry import Registry
+    from dose.registry.registry import Registry
 
     registry = Registry()
     drums = DRUMS if args.drum == "all" else (args.drum,)
@@ -93,7 +93,7 @@ def run_rollback(args: argparse.Namespace) -> None:
 
 
 def _tell(moves, live) -> None:
-    from dose.registry import CHAMPION, model_name
+    from dose.registry.registry import CHAMPION, model_name
 
     for m in moves:
         before = m.before.get(CHAMPION, "none")

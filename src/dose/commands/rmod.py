@@ -65,12 +65,12 @@ def _opened(args: argparse.Namespace):
     from dose import config
     from dose.errors import DoseError
     from dose.rmod import RmodConfig
-    from dose.sources.catalogue import Bank
+    from dose.sources.library import SampleLibrary
 
     if args.split and args.dataset:
         raise DoseError("Give --split or --dataset, not both: every --dataset is a test set.")
     ranges = config.load("rmod", RmodConfig, args.params)
-    bank = Bank.load(args.sources)
+    bank = SampleLibrary.load(args.sources)
     split = "groove" if args.dataset == "groove" else (args.split or "test")
     return ranges, bank, split, args.dataset == "rmod_drums"
 

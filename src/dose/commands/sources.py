@@ -116,9 +116,9 @@ def run_show(args: argparse.Namespace) -> None:
 
     from dose.drums import SPLITS
     from dose.sources.build import REJECTS, counts
-    from dose.sources.catalogue import CLASSES, Bank
+    from dose.sources.library import CLASSES, SampleLibrary
 
-    bank = Bank.load(args.root)
+    bank = SampleLibrary.load(args.root)
     table = counts(bank)
     print(f"{len(bank.clips)} clips in {args.root}, bank {bank.id}\n")
     rows: list[Sequence[str]] = [("class", *SPLITS, "kits", "clusters")]
@@ -150,9 +150,9 @@ def run_show(args: argparse.Namespace) -> None:
 def run_add(args: argparse.Namespace) -> None:
     from dose import config
     from dose.drums import SPLITS
+    from dose.sources.adapters.folder import Folder, enter
     from dose.sources.build import SourcesConfig, count_reasons, survey
-    from dose.sources.catalogue import CLASSES
-    from dose.sources.folder import Folder, enter
+    from dose.sources.library import CLASSES
 
     folder = Folder(
         path=str(args.folder.expanduser()), licence=args.licence, author=args.author, split=args.split

@@ -36,28 +36,28 @@ def run_fit(args: argparse.Namespace) -> None:
     from dose.errors import DoseError
     from dose.rmod.config import RmodConfig
     from dose.rmod.dataset import stream
-    from dose.sources.catalogue import Bank
-    from dose.tokens import onset_fit
+    from dose.sources.library import SampleLibrary
+    from dose.transcription import train
 
     if min(args.mixes, args.val, args.epochs) < 1:
         raise DoseError("--mixes, --val and --epochs must be at least 1.")
     section = config.load("rmod", RmodConfig, args.params)
-    bank = Bank.load(args.sources)
+    bank = SampleLibrary.load(args.sources)
 
     def items(split: str, count: int) -> Iterator[tuple[np.ndarray, dict[str, tuple[float, ...]]]]:
         for item in stream(section, bank, split, 0, count):
             yield audio.downmix(item.mix), item.hits
 
-    levels, targets = onset_fit.features(items("train", args.mixes))
-    net = onset_fit.fit_detector(
+    levels, targets = train.features(items("train", args.mixes))
+    net = train.fit_detector(
         levels,
         targets,
         epochs=args.epochs,
         seed=args.seed,
         report=lambda epoch, loss: print(f"epoch {epoch + 1}: loss {loss:.4f}", flush=True),
     )
-    onset_fit.save(net, args.out)
+    train.save(net, args.out)
     val = list(items("val", args.val))
     for count in (1, 3):
-        right = onset_fit.precision(val, net, count)
+        right = train.precision(val, net, count)
         print(f"best {count} per mix right:", ", ".join(f"{d} {p:.0%}" for d, p in right.items()))

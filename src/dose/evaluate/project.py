@@ -7,13 +7,13 @@ from pathlib import Path
 from dose import bundle, files
 from dose.drums import DRUMS
 from dose.errors import MissingInputError
-from dose.evaluate import session
+from dose.evaluate import pipeline
 from dose.evaluate.config import EvaluateConfig
-from dose.evaluate.items import Item
-from dose.evaluate.record import record
+from dose.evaluate.datasets import Item
 from dose.evaluate.results import Results
-from dose.evaluate.scoring import Judge
-from dose.evaluate.systems import Dose, Reconstruction, System, hpss, larsnet
+from dose.evaluate.runs import record
+from dose.evaluate.scoring import ReferenceFreeMetric
+from dose.evaluate.systems import DoseSystem, Reconstruction, System, hpss, larsnet
 from dose.model import checkpoint
 
 SEVERAL = "DOSE, of several draws"  # the same models, past the paper
@@ -33,23 +33,23 @@ class Folders:
 
 
 def evaluate_project(
-    config: EvaluateConfig, folders: Folders, out: Path, progress: session.Progress = lambda *_: None
+    config: EvaluateConfig, folders: Folders, out: Path, progress: pipeline.Progress = lambda *_: None
 ) -> Results:
     """Fills `out` and records a run per bundle in MLflow. What was generated or embedded before is reused."""
     from dose.codec import load_codec
 
     codec = load_codec(folders.codec)
-    datasets = session.load_datasets(config, folders.rmod)
+    datasets = pipeline.load_datasets(config, folders.rmod)
     rows, lacking = systems(config, codec, folders)
     shown = recordings() if config.recordings else []
-    entries = session.generate_all(rows, {**datasets, "recordings": shown}, folders.cache, progress)
+    entries = pipeline.generate_all(rows, {**datasets, "recordings": shown}, folders.cache, progress)
     of_recordings = entries.pop("recordings", [])
-    results = session.score_all(
+    results = pipeline.score_all(
         config, datasets, entries, codec, judges(folders.sources), out,
         cache=folders.cache, lacking=lacking, about=about(config, folders),
         recordings=(shown, of_recordings), progress=progress,
     )  # fmt: skip
-    record(results, {row.name: row.key for row in rows if isinstance(row, Dose)}, config, out)
+    record(results, {row.name: row.key for row in rows if isinstance(row, DoseSystem)}, config, out)
     return results
 
 
@@ -89,12 +89,12 @@ def systems(config: EvaluateConfig, codec, folders: Folders) -> tuple[list[Syste
     for name, kind in SWEPT.items():
         found = {d: folders.sweep / d / kind for d in DRUMS if _has(folders, d, kind)}
         if found:
-            rows.append(Dose.load(name, swept_bundle(kind, found, folders)))
+            rows.append(DoseSystem.load(name, swept_bundle(kind, found, folders)))
             if kind == "best" and config.draws > 1:
-                rows.append(Dose.load(SEVERAL, swept_bundle(kind, found, folders), config.draws))
+                rows.append(DoseSystem.load(SEVERAL, swept_bundle(kind, found, folders), config.draws))
         else:
             lacking[name] = f"no models: {folders.sweep}/<drum>/{kind} is missing; run `dvc repro sweep`."
-    rows += [Dose.load(f"DOSE ({Path(n).name})", bundle.named(n), config.draws) for n in config.bundles]
+    rows += [DoseSystem.load(f"DOSE ({Path(n).name})", bundle.named(n), config.draws) for n in config.bundles]
     return rows, lacking
 
 
@@ -110,17 +110,17 @@ def swept_bundle(kind: str, checkpoints: dict[str, Path], folders: Folders) -> P
     return bundle
 
 
-def judges(sources: Path) -> Sequence[Judge]:
+def judges(sources: Path) -> Sequence[ReferenceFreeMetric]:
     """The class check and the copy check, fitted to the catalogue in `sources`."""
-    from dose.evaluate.judges import class_check, copy_check
-    from dose.sources.catalogue import Bank
+    from dose.evaluate.reference_free import drum_classifier, memorisation_check
+    from dose.sources.library import SampleLibrary
 
-    bank = Bank.load(sources)
-    return [class_check(bank), copy_check(bank)]
+    bank = SampleLibrary.load(sources)
+    return [drum_classifier(bank), memorisation_check(bank)]
 
 
 def recordings() -> list[Item]:
     """Real recordings without truth, shown on the listening page."""
-    from dose.sources.bundled import demo_recordings
+    from dose.sources.shipped import demo_recordings
 
     return [Item(index=i, mix=path, shots={}, name=path.stem) for i, path in enumerate(demo_recordings())]

@@ -16,10 +16,10 @@ import numpy as np
 from dose import audio, files
 from dose.drums import DRUMS
 from dose.errors import AudioError
-from dose.evaluate.items import Item, read_outputs
-from dose.evaluate.pictures import spectrogram_png, waveform_svg
+from dose.evaluate.datasets import Item, read_outputs
 from dose.evaluate.results import Entry, Results
 from dose.evaluate.table import TITLES
+from dose.evaluate.thumbnails import spectrogram_png, waveform_svg
 from dose.metrics.shots import SAMPLES
 
 TEMPLATE = Path(__file__).parent / "page" / "listening.html"

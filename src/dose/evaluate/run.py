@@ -10,9 +10,9 @@ from dose.drums import DRUMS
 from dose.errors import AudioError, DoseError
 from dose.evaluate.compare import compare
 from dose.evaluate.config import EvaluateConfig
-from dose.evaluate.items import Item, read_outputs
+from dose.evaluate.datasets import Item, read_outputs
 from dose.evaluate.results import TRUTH, Entry, Exclusion, Results, put
-from dose.evaluate.scoring import Judge, Resampling, item_estimates, item_scores, set_scores
+from dose.evaluate.scoring import ReferenceFreeMetric, Resampling, item_estimates, item_scores, set_scores
 from dose.metrics.embeddings import Embedder
 from dose.metrics.shots import SAMPLES, is_silent
 from dose.metrics.statistics import resamples
@@ -23,7 +23,7 @@ def evaluate(
     datasets: Mapping[str, Sequence[Item]],
     entries: Mapping[str, Sequence[Entry]],
     embedders: Sequence[Embedder],
-    judges: Sequence[Judge] = (),
+    judges: Sequence[ReferenceFreeMetric] = (),
     *,
     cache: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
@@ -43,7 +43,7 @@ def evaluate(
             seed=config.seed,
         )
         for drum in DRUMS:
-            cell = _Cells(
+            cell = _Table(
                 dataset=dataset, drum=drum, items=items, sampling=sampling, embedders=embedders,
                 judges=judges, cache=cache, results=results,
             )  # fmt: skip
@@ -56,7 +56,7 @@ def evaluate(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Cells:
+class _Table:
     """All rows of one data set and drum."""
 
     dataset: str
@@ -64,7 +64,7 @@ class _Cells:
     items: Sequence[Item]
     sampling: Resampling
     embedders: Sequence[Embedder]
-    judges: Sequence[Judge]
+    judges: Sequence[ReferenceFreeMetric]
     cache: Path | None
     results: Results
 

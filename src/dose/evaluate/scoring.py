@@ -31,7 +31,7 @@ class SetScores:
     warnings: list[str] = dataclasses.field(default_factory=list)
 
 
-class Judge(Protocol):
+class ReferenceFreeMetric(Protocol):
     """Scores a sound without its truth: `metrics(shots [n, 44100], drum)` -> {metric: [n]}."""
 
     def metrics(self, shots: np.ndarray, drum: str) -> dict[str, np.ndarray]: ...

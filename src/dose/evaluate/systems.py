@@ -16,7 +16,7 @@ from dose import audio, files
 from dose.baselines.stem_to_one_shot import cut_shot
 from dose.drums import DRUMS, MIX_SECONDS
 from dose.errors import AudioError
-from dose.evaluate.items import Item
+from dose.evaluate.datasets import Item
 from dose.metrics.shots import SAMPLES, prepare
 
 if TYPE_CHECKING:
@@ -28,13 +28,14 @@ PACKAGE = Path(__file__).parent.parent
 # What makes a system's sound, relative to PACKAGE: packages (their Python files) and single files. What these
 # import besides (config, errors, files) reads and refuses, and makes no sound.
 COMMON = (
-    "audio.py", "containers", "drums.py", "evaluate/items.py", "evaluate/systems.py", "ffmpeg.py",
+    "audio.py", "containers", "drums.py", "evaluate/datasets.py", "evaluate/systems.py", "ffmpeg.py",
     "metrics/shots.py",
 )  # fmt: skip
 RECONSTRUCTING = (*COMMON, "codec", "compute.py")
 SEPARATING = (*COMMON, "baselines")
 GENERATING = (
-    *COMMON, "bundle", "codec", "compute.py", "extract", "model", "tokens", "tokens/onsets.safetensors",
+    *COMMON, "bundle", "codec", "compute.py", "extract", "model", "dsp", "tokens", "transcription",
+    "transcription/onsets.safetensors",
 )  # fmt: skip
 LARSNETS = {
     "authors": "LarsNet",
@@ -97,7 +98,7 @@ class Separation:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Dose:
+class DoseSystem:
     """A kit bundle through the Extractor that serves. Of test mixes one answer is taken: with `draws` 1 the
     greedy one, as in the paper, else what is made of so many free draws."""
 
@@ -107,11 +108,11 @@ class Dose:
     draws: int = 1
 
     @classmethod
-    def load(cls, name: str, bundle: Path, draws: int = 1, blend: bool = True) -> "Dose":
+    def load(cls, name: str, bundle: Path, draws: int = 1, blend: bool = True) -> "DoseSystem":
         from dose.extract import Extractor
-        from dose.extract.extractor import Search
+        from dose.extract.extractor import SearchConfig
 
-        extractor = Extractor.load(bundle, search=Search(blend=blend))  # checks the bundle first
+        extractor = Extractor.load(bundle, search=SearchConfig(blend=blend))  # checks the bundle first
         key = files.hash_json(
             [
                 "dose",

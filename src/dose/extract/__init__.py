@@ -4,18 +4,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dose.extract.extractor import Extractor as Extractor
-    from dose.extract.kit import Hit as Hit
-    from dose.extract.kit import Kit as Kit
+    from dose.extract.result import Kit as Kit
+    from dose.extract.result import OneShot as OneShot
 
 
 def __getattr__(name: str) -> Any:
-    """Extractor, Hit and Kit on first use: bundles and finishing are of use without torch."""
+    """Extractor, OneShot and Kit on first use: bundles and finishing are of use without torch."""
     if name == "Extractor":
         from dose.extract.extractor import Extractor
 
         return Extractor
-    if name in ("Hit", "Kit"):
-        from dose.extract import kit
+    if name in ("OneShot", "Kit"):
+        from dose.extract import result
 
-        return getattr(kit, name)
+        return getattr(result, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

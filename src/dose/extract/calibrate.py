@@ -17,15 +17,15 @@ import numpy as np
 from dose.audio import RATE
 from dose.bundle import Bundle, recalibrate
 from dose.drums import DRUMS
+from dose.dsp.mel import HOP, bands
 from dose.extract import confidence
 from dose.extract.confidence import Calibration
 from dose.extract.extractor import Extractor
-from dose.extract.finish import attack_start
-from dose.extract.spectrum import HOP, bands
+from dose.extract.postprocess import attack_start
 
 if TYPE_CHECKING:
     from dose.rmod.config import RmodConfig
-    from dose.sources.catalogue import Bank
+    from dose.sources.library import SampleLibrary
 
 NEARER_THAN = 0.5  # of the other one-shots
 ABSENT = 0.2  # share of the cases in which the drum is not there, after weighting
@@ -46,7 +46,7 @@ class Example:
 
 
 @dataclasses.dataclass(kw_only=True)
-class _Seen:
+class _Rows:
     """What was gathered for one drum: rows of features with their outcomes."""
 
     features: list[np.ndarray]
@@ -147,7 +147,7 @@ def _gathered(
     progress: Callable[[int], None],
 ) -> dict[str, "_Table"]:
     """Every try for each example as it is and without each drum; drums that never sounded are left out."""
-    gathered = {drum: _Seen(features=[], present=[], right=[], mix=[]) for drum in drums}
+    gathered = {drum: _Rows(features=[], present=[], right=[], mix=[]) for drum in drums}
     yardsticks = {drum: _yardstick([e.shots[drum] for e in examples]) for drum in drums}
     for i, example in enumerate(examples):
         for drum in drums:
@@ -169,7 +169,7 @@ def _share_said(there: np.ndarray, table: "_Table", present: float, limit: float
 def calibrate_bundle(
     folder: Path | str,
     config: "RmodConfig",
-    bank: "Bank",
+    bank: "SampleLibrary",
     mixes: int,
     *,
     start: int = 0,
@@ -184,7 +184,7 @@ def calibrate_bundle(
 
 
 def rmod_examples(
-    config: "RmodConfig", bank: "Bank", count: int, start: int = 0, split: str = "val"
+    config: "RmodConfig", bank: "SampleLibrary", count: int, start: int = 0, split: str = "val"
 ) -> Iterable[Example]:
     """Mixes start..start+count of one of RMOD's splits."""
     from dose.rmod.dataset import stream
@@ -202,7 +202,7 @@ def distance(a: np.ndarray, b: np.ndarray) -> float:
 
 def _gather(
     extractor: Extractor,
-    seen: _Seen,
+    seen: _Rows,
     mix: np.ndarray,
     drum: str,
     there: bool,
@@ -211,7 +211,7 @@ def _gather(
     index: int,
 ) -> None:
     for candidate in extractor.evidence(mix, drum):
-        near = distance(log_picture(candidate.shot), truth) <= limit
+        near = distance(log_spectrogram(candidate.shot), truth) <= limit
         seen.features.append(candidate.features)
         seen.present.append(float(there))
         seen.right.append(float(there and near))
@@ -220,7 +220,7 @@ def _gather(
 
 def _heard(extractor: Extractor, examples: Iterable[Example], drums: Sequence[str]) -> dict[str, _Table]:
     """Each example as it is and without each drum, without a try."""
-    seen = {drum: _Seen(features=[], present=[], right=[], mix=[]) for drum in drums}
+    seen = {drum: _Rows(features=[], present=[], right=[], mix=[]) for drum in drums}
     for i, example in enumerate(examples):
         whole = extractor.presence(example.mix, drums)
         for drum in drums:
@@ -276,7 +276,7 @@ def _auc(p: np.ndarray, y: np.ndarray) -> float:
 
 def _yardstick(shots: Sequence[np.ndarray]) -> list[tuple[np.ndarray, float]]:
     """For each one-shot its picture and the distance within which a tenth of the other one-shots lie."""
-    pictures = [log_picture(shot) for shot in shots]
+    pictures = [log_spectrogram(shot) for shot in shots]
     return [
         (
             mine,
@@ -292,7 +292,7 @@ def _yardstick(shots: Sequence[np.ndarray]) -> list[tuple[np.ndarray, float]]:
     ]
 
 
-def log_picture(shot: np.ndarray) -> np.ndarray:
+def log_spectrogram(shot: np.ndarray) -> np.ndarray:
     """Band levels in dB of the first half second from the attack, the loudest at 0, none below FLOOR_DB."""
     frames = int(COMPARED * RATE) // HOP
     levels = bands(np.pad(shot[attack_start(shot) :], (0, frames * HOP))[: frames * HOP])

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dose.extract.candidates import Scores
-from dose.extract.windows import Window
+from dose.extract.rerank import RerankScores
+from dose.extract.segments import Segment
 
 FEATURES = ("match", "agreement", "best_match", "pool_agreement", "likelihood", "strongest", "clarity")
 REACH = 4.0
@@ -50,7 +50,7 @@ class Calibration:
         return self.present(features) * self.right(features)
 
 
-def features(scores: Scores, windows: Sequence[Window]) -> np.ndarray:
+def features(scores: RerankScores, windows: Sequence[Segment]) -> np.ndarray:
     """[n, len(FEATURES)]: what is known of each of n candidates of one drum."""
     n = len(scores.match)
     tries = [float(scores.match.max(initial=0.0)), float(scores.agreement.mean()) if n else 0.0]
@@ -58,7 +58,7 @@ def features(scores: Scores, windows: Sequence[Window]) -> np.ndarray:
     return np.column_stack([scores.match, scores.agreement, np.tile(shared, (n, 1))])
 
 
-def of_windows(windows: Sequence[Window]) -> np.ndarray:
+def of_windows(windows: Sequence[Segment]) -> np.ndarray:
     """[len(FEATURES)]: what the windows say of their drum; 0 where only candidates could."""
     likely = [c for window in windows for c in window.likelihood]
     clear = [c for window in windows for c in window.clarity]

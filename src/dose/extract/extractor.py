@@ -17,16 +17,16 @@ from dose.codec.codec import check_same
 from dose.config import parse
 from dose.drums import DRUMS, SHOT_SECONDS
 from dose.errors import AudioError, DoseError
-from dose.extract import candidates as ranking
-from dose.extract import confidence, windows
-from dose.extract.blending import blended, excerpts
-from dose.extract.finish import SILENT_PEAK, Finish, finish
-from dose.extract.kit import Hit, Kit
-from dose.extract.shaping import shaped
-from dose.extract.windows import Scan, Window
+from dose.extract import confidence, segments
+from dose.extract import rerank as ranking
+from dose.extract.postprocess import SILENT_PEAK, PostprocessConfig, postprocess
+from dose.extract.result import Kit, OneShot
+from dose.extract.segments import ScanResult, Segment
+from dose.extract.source_blend import blend_source, source_segments
+from dose.extract.spectral_match import match_envelope
 from dose.model import checkpoint
 from dose.model.decode import generate
-from dose.model.engine import Engine
+from dose.model.engine import DecodingEngine
 from dose.model.sampling import Sampling
 from dose.tokens import layout
 from dose.tokens.prompt import PromptConfig, prompt_codes
@@ -41,7 +41,7 @@ Progress = Callable[[float, str], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Search:
+class SearchConfig:
     """How many tries are made for each drum, and how freely they are drawn."""
 
     windows: int = 3  # of the song, the clearest ones
@@ -57,20 +57,20 @@ class Search:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Voice:
+class DrumModel:
     """One drum's model, ready to decode."""
 
-    engine: Engine
+    engine: DecodingEngine
     prompt: PromptConfig
     drum: int | None  # its index in a model that is shared by several drums
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Try:
+class Candidate:
     """One candidate before it is judged."""
 
     shot: np.ndarray  # float32 [44100], raw
-    window: Window
+    window: Segment
     seed: int
     match: float
     agreement: float
@@ -81,7 +81,9 @@ class Try:
 class Extractor:
     """Models loaded once; `extract` may be called from several threads."""
 
-    def __init__(self, bundle: Bundle, codec: Codec, voices: dict[str, Voice], search: Search) -> None:
+    def __init__(
+        self, bundle: Bundle, codec: Codec, voices: dict[str, DrumModel], search: SearchConfig
+    ) -> None:
         self.bundle, self.codec, self.voices, self.search = bundle, codec, voices, search
         self.calibration = confidence.from_json(bundle.calibration)
 
@@ -92,7 +94,7 @@ class Extractor:
         *,
         device: str = "auto",
         precision: compute.DecodingPrecision = "auto",
-        search: Search | None = None,
+        search: SearchConfig | None = None,
     ) -> "Extractor":
         """Opens a bundle (the default one if none is named).
 
@@ -100,7 +102,7 @@ class Extractor:
         format that decodes fastest here. Raises as `open_bundle` does, and ConfigError for what this machine
         lacks.
         """
-        search = search or Search()
+        search = search or SearchConfig()
         bundle = open_bundle(folder or default_bundle())
         codec = load_codec(bundle.codec)
         on = str(compute.device(device))
@@ -179,7 +181,7 @@ class Extractor:
         tell = progress or (lambda fraction, stage: None)
         with compute.limited_threads(self.threads):
             tell(0.0, "listen")
-            heard = windows.scan(blocks, drums)
+            heard = segments.scan(blocks, drums)
             _check_heard(heard, name)
             hits = {}
             for i, drum in enumerate(drums):
@@ -219,9 +221,9 @@ class Extractor:
         shots = self.sample(drum, prompts.repeat_interleave(draws, dim=0), free * len(whole))
         each, seen = shots.reshape(len(whole), draws, SHOT), self.expected(drum, prompts)
         if seen is None:
-            return np.stack([ranking.answer(own, None) for own in each])
-        heard = [windows.scan([mix], (drum,)).windows[drum] if self.search.blend else [] for mix in whole]
-        return np.stack([ranking.answer(*one) for one in zip(each, seen, heard, strict=True)])
+            return np.stack([ranking.consensus(own, None) for own in each])
+        heard = [segments.scan([mix], (drum,)).windows[drum] if self.search.blend else [] for mix in whole]
+        return np.stack([ranking.consensus(*one) for one in zip(each, seen, heard, strict=True)])
 
     def prompt(self, mono: np.ndarray, drum: str, chances: np.ndarray | None = None) -> Tensor:
         """What the drum's model is shown of a window [N]: codes [1, K, P]. `chances` as for `find_hits`."""
@@ -246,31 +248,31 @@ class Extractor:
         # Here too: the service calls this from a thread that makes one batch of several requests.
         with compute.limited_threads(self.threads):
             rows = generate(voice.engine, prompts, sampling, drum=which)
-        codes = [layout.shot_codes(one, voice.engine.config.pattern) for one in rows]
+        codes = [layout.one_shot_codes(one, voice.engine.config.pattern) for one in rows]
         return self._decode(codes)
 
-    def voice(self, drum: str) -> Voice:
+    def voice(self, drum: str) -> DrumModel:
         if drum not in self.voices:
             self.bundle.checkpoint(drum)  # raises with the right sentence
         return self.voices[drum]
 
-    def evidence(self, mix: np.ndarray, drum: str, candidates: int = 1, seed: int = 0) -> list[Try]:
+    def evidence(self, mix: np.ndarray, drum: str, candidates: int = 1, seed: int = 0) -> list[Candidate]:
         """All tries for one drum of a mix [C, N] at 44.1 kHz with what is known of them, best first.
 
         For calibration: the confidence is fitted to these features.
         """
-        heard = windows.scan([np.atleast_2d(mix)], (drum,))
-        chosen = windows.choose(heard.windows[drum], self.search.windows)
+        heard = segments.scan([np.atleast_2d(mix)], (drum,))
+        chosen = segments.choose(heard.windows[drum], self.search.windows)
         return self._tries(chosen, drum, self.search.tries(candidates), seed, finished=None)
 
     def presence(self, mix: np.ndarray, drums: Sequence[str]) -> dict[str, np.ndarray]:
         """What is known of whether drums are in a mix [C, N] at 44.1 kHz, without a try: see `of_windows`."""
-        heard = windows.scan([np.atleast_2d(mix)], drums).windows
-        return {d: confidence.of_windows(windows.choose(heard[d], self.search.windows)) for d in drums}
+        heard = segments.scan([np.atleast_2d(mix)], drums).windows
+        return {d: confidence.of_windows(segments.choose(heard[d], self.search.windows)) for d in drums}
 
-    def _search(self, heard: Sequence[Window], drum: str, candidates: int, seed: int) -> tuple[Hit, ...]:
+    def _search(self, heard: Sequence[Segment], drum: str, candidates: int, seed: int) -> tuple[OneShot, ...]:
         """The best `candidates` hits of one drum."""
-        chosen = windows.choose(heard, self.search.windows)
+        chosen = segments.choose(heard, self.search.windows)
         tries = self._tries(chosen, drum, self.search.tries(candidates), seed, finished=candidates)
         if not tries:
             return ()
@@ -278,9 +280,9 @@ class Extractor:
         seen = np.stack([one.features for one in tries])
         likely, there = parts.confidence(seen), parts.present(seen)
         return tuple(
-            Hit(
+            OneShot(
                 drum=drum,
-                audio=finish(one.shot, Finish()),
+                audio=postprocess(one.shot, PostprocessConfig()),
                 raw=one.shot,
                 pan=ranking.pan(one.window, drum),
                 confidence=float(likely[i]),
@@ -295,8 +297,8 @@ class Extractor:
         )
 
     def _tries(
-        self, chosen: Sequence[Window], drum: str, count: int, seed: int, *, finished: int | None
-    ) -> list[Try]:
+        self, chosen: Sequence[Segment], drum: str, count: int, seed: int, *, finished: int | None
+    ) -> list[Candidate]:
         """`count` samples from the windows in one batch of the model, ranked; silent ones are left out.
 
         Only the `finished` best ones (None: all) are spectrally matched and blended: the others are there for
@@ -317,12 +319,12 @@ class Extractor:
         if expected is not None:
             ranked = [sounding[int(i)] for i in scores.order[:finished]]
             for i in ranked:
-                shots[i] = shaped(shots[i], expected)
-            free = excerpts(shots[ranked[0]], expected, chosen) if self.search.blend else []
+                shots[i] = match_envelope(shots[i], expected)
+            free = source_segments(shots[ranked[0]], expected, chosen) if self.search.blend else []
             for rank, i in enumerate(ranked) if free else ():  # other candidates borrow from other hits
-                shots[i], borrowed[i] = blended(shots[i], expected, free[rank % len(free)])
+                shots[i], borrowed[i] = blend_source(shots[i], expected, free[rank % len(free)])
         return [
-            Try(
+            Candidate(
                 shot=shots[sounding[i]],
                 window=chosen[turn[sounding[i]]],
                 seed=rules[sounding[i]].seed,
@@ -352,13 +354,13 @@ class Extractor:
 
 def _voice(
     bundle: Bundle, codec: Codec, drum: str, device: str, precision: compute.DecodingPrecision, batch: int
-) -> Voice:
+) -> DrumModel:
     loaded = checkpoint.load(bundle.checkpoint(drum), device)
     check_same(codec.id, loaded.meta["codec_id"], f"The {drum} model's codes")
     where = f"{bundle.checkpoint(drum) / 'model.json'}: prompt"
     shared = loaded.model.config.drums
-    return Voice(
-        engine=Engine(loaded.model, precision, batch=batch),
+    return DrumModel(
+        engine=DecodingEngine(loaded.model, precision, batch=batch),
         prompt=parse(PromptConfig, loaded.meta["prompt"], where),
         drum=shared.index(drum) if shared else None,
     )
@@ -373,11 +375,11 @@ def _check(drums: Sequence[str], candidates: int) -> None:
         raise DoseError(f"{candidates} candidates cannot be made; ask for 1 to {MOST_CANDIDATES}.")
 
 
-def _check_heard(heard: Scan, name: str) -> None:
+def _check_heard(heard: ScanResult, name: str) -> None:
     if heard.samples < SHORTEST * RATE:
         raise AudioError(
             f"{name} holds only {heard.samples} samples (at 44.1 kHz); "
             f"a drum hit needs at least {SHORTEST} seconds."
         )
-    if heard.peak < windows.SILENCE:
+    if heard.peak < segments.SILENCE:
         raise AudioError(f"{name} is silent; choose a recording in which drums can be heard.")

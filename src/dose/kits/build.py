@@ -12,7 +12,7 @@ from dose.kits.riff import Bits, Tags, wav
 
 
 class Played(Protocol):
-    """What is known of a hit; `dose.extract.kit.Hit` is one."""
+    """What is known of a hit; `dose.extract.result.Hit` is one."""
 
     @property
     def confidence(self) -> float: ...
@@ -23,7 +23,7 @@ class Played(Protocol):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Take:
+class RenderedOneShot:
     """A hit and its finished sound, float32 [N] or [C, N] at the kit's rate."""
 
     hit: Played
@@ -42,7 +42,7 @@ class Origin:
 
 def build(
     name: str,
-    takes: Mapping[str, Sequence[Take]],
+    takes: Mapping[str, Sequence[RenderedOneShot]],
     origin: Origin,
     *,
     rate: int,
@@ -68,7 +68,9 @@ def file_stem(drum: str, rank: int, count: int, confidence: float) -> str:
     return drum if count == 1 else f"{drum}_{rank:02d}_{confidence:.2f}"
 
 
-def _sound(drum: str, rank: int, count: int, take: Take, origin: Origin, rate: int, bits: Bits) -> Sound:
+def _sound(
+    drum: str, rank: int, count: int, take: RenderedOneShot, origin: Origin, rate: int, bits: Bits
+) -> Sound:
     hit = take.hit
     tags = Tags(
         title=f"{TITLES[drum]} {rank}" if count > 1 else TITLES[drum],

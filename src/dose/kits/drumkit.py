@@ -72,7 +72,7 @@ class DrumKit:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Layer:
+class VelocityLayer:
     """One sound of a pad and when it plays: MIDI velocities low..high, in turn `turn` of `turns`."""
 
     sound: Sound
@@ -82,7 +82,7 @@ class Layer:
     turns: int
 
 
-def layers(pad: Pad, layering: Layering) -> list[Layer]:
+def layers(pad: Pad, layering: Layering) -> list[VelocityLayer]:
     """How a pad's sounds share it.
 
     Round robin: every sound at every velocity, in turn. Velocity: the range is split evenly, the dullest
@@ -91,12 +91,13 @@ def layers(pad: Pad, layering: Layering) -> list[Layer]:
     count = len(pad.sounds)
     if layering == "round-robin":
         return [
-            Layer(sound=sound, low=1, high=127, turn=i + 1, turns=count) for i, sound in enumerate(pad.sounds)
+            VelocityLayer(sound=sound, low=1, high=127, turn=i + 1, turns=count)
+            for i, sound in enumerate(pad.sounds)
         ]
     edges = [1 + round(127 * i / count) for i in range(count + 1)]
     by_brightness = sorted(pad.sounds, key=lambda sound: brightness(sound.audio))
     return [
-        Layer(sound=sound, low=low, high=high - 1, turn=1, turns=1)
+        VelocityLayer(sound=sound, low=low, high=high - 1, turn=1, turns=1)
         for sound, low, high in zip(by_brightness, edges, edges[1:], strict=False)
     ]
 

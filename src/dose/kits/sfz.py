@@ -1,6 +1,6 @@
 """SFZ 1: text that sfizz, sforzando, LinuxSampler and others read."""
 
-from dose.kits.drumkit import DrumKit, Layer, layers
+from dose.kits.drumkit import DrumKit, VelocityLayer, layers
 
 
 def text(kit: DrumKit, samples: str = "") -> str:
@@ -18,6 +18,6 @@ def text(kit: DrumKit, samples: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _region(layer: Layer) -> str:
+def _region(layer: VelocityLayer) -> str:
     turn = f" seq_position={layer.turn}" if layer.turns > 1 else ""
     return f"<region> sample={layer.sound.name}.wav lovel={layer.low} hivel={layer.high}{turn}"

@@ -15,7 +15,7 @@ import torch
 from dose import config as strict
 from dose import files
 from dose.errors import ConfigError, IntegrityError, MissingInputError
-from dose.model.transformer import Dose, ModelConfig
+from dose.model.transformer import DoseModel, ModelConfig
 
 WEIGHTS, CARD = "weights.safetensors", "model.json"
 Format = Literal["fp32", "bf16"]
@@ -25,11 +25,11 @@ Format = Literal["fp32", "bf16"]
 class Checkpoint:
     """A loaded model (fp32, in eval mode) and what is known about it."""
 
-    model: Dose
+    model: DoseModel
     meta: dict[str, Any]
 
 
-def save(folder: Path | str, model: Dose, meta: dict[str, Any], number_format: Format = "fp32") -> None:
+def save(folder: Path | str, model: DoseModel, meta: dict[str, Any], number_format: Format = "fp32") -> None:
     """Writes the folder whole or not at all. bf16 halves the file and rounds the weights to 8 bits."""
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[number_format]
     state = {name: p.detach().to("cpu", dtype).contiguous() for name, p in model.state_dict().items()}
@@ -55,7 +55,7 @@ def load(folder: Path | str, device: str = "cpu") -> Checkpoint:
         raise MissingInputError(f"{path} is missing; fetch or make the model again.")
     if files.sha256(path) != card["weights"]["sha256"]:
         raise IntegrityError(f"{path} is not the file that {CARD} was written for; fetch or make it again.")
-    model = Dose(read_config(folder))
+    model = DoseModel(read_config(folder))
     state = safetensors.torch.load_file(path)
     _check_names(model, state, path)
     try:
@@ -83,7 +83,7 @@ def read_config(folder: Path | str) -> ModelConfig:
     return strict.parse(ModelConfig, read_card(folder)["config"], f"{Path(folder) / CARD}: config")
 
 
-def _check_names(model: Dose, state: dict[str, torch.Tensor], path: Path) -> None:
+def _check_names(model: DoseModel, state: dict[str, torch.Tensor], path: Path) -> None:
     wanted = set(model.state_dict())
     if missing := sorted(wanted - set(state)):
         raise IntegrityError(f"{path} lacks {missing[0]} ({len(missing)} missing in all).")

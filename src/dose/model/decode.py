@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from dose.model.captured import CapturedStep
-from dose.model.engine import Cache, Engine
-from dose.model.sampling import Chooser, Sampling
-from dose.model.transformer import Dose, ModelConfig
+from dose.model.cuda_graph import GraphedStep
+from dose.model.engine import DecodingEngine, KVCache
+from dose.model.sampling import Sampler, Sampling
+from dose.model.transformer import DoseModel, ModelConfig
 from dose.tokens import layout
 from dose.tokens.delay import EMPTY
 
 
 @torch.inference_mode()
 def generate(
-    model: Dose | Engine,
+    model: DoseModel | DecodingEngine,
     prompt: Tensor,
     sampling: Sampling | Sequence[Sampling] = Sampling(),  # noqa: B008 (frozen)
     max_rows: int | None = None,
@@ -30,14 +30,14 @@ def generate(
     is one rule for all (each request then gets its seed plus its place) or one per request; `drum` [B] is for
     shared models. Raises ValueError for a prompt that does not fit the model.
     """
-    engine = model if isinstance(model, Engine) else Engine(model)
+    engine = model if isinstance(model, DecodingEngine) else DecodingEngine(model)
     _check(engine.config, prompt)
     rules = _each(sampling, len(prompt))
     return _Run(engine, prompt.to(engine.device), rules, max_rows or engine.config.rows, drum).rows()
 
 
 @torch.inference_mode()
-def teacher_forced(engine: Engine, prompt: Tensor, rows: Tensor) -> Tensor:
+def teacher_forced(engine: DecodingEngine, prompt: Tensor, rows: Tensor) -> Tensor:
     """The logits [B, S, K, V] with which the engine predicts each of the given token rows [B, S, K]."""
     seen = engine.model.read_prompt(prompt.to(engine.device))
     rows = rows.to(engine.device)
@@ -68,7 +68,12 @@ class _Run:
     """One call of `generate`. A lane is a row of the cache: one per request, a second if it is guided."""
 
     def __init__(
-        self, engine: Engine, prompt: Tensor, samplings: list[Sampling], max_rows: int, drum: Tensor | None
+        self,
+        engine: DecodingEngine,
+        prompt: Tensor,
+        samplings: list[Sampling],
+        max_rows: int,
+        drum: Tensor | None,
     ) -> None:
         self.engine, self.model, self.config = engine, engine.model, engine.config
         self.fixed = self.config.structure == "fixed"
@@ -76,7 +81,7 @@ class _Run:
         self.out = torch.zeros(prompt.shape[0], max_rows, self.config.codebooks, dtype=torch.long)
         self.alive = list(range(prompt.shape[0]))
         self.guided = [i for i, s in enumerate(samplings) if s.guidance != 1]
-        self.chooser = Chooser(samplings)
+        self.chooser = Sampler(samplings)
         self.occupied = layout.occupied(self.config.frames, self.config.codebooks, self.config.pattern).to(
             engine.device
         )
@@ -106,7 +111,7 @@ class _Run:
             logits = step(self._embed(tokens, row + 1))
             row += 1
 
-    def _prefill(self) -> tuple[Tensor, Cache]:
+    def _prefill(self) -> tuple[Tensor, KVCache]:
         x = self.seen.rows
         prefix = x.shape[1]
         if self.fixed:
@@ -119,10 +124,10 @@ class _Run:
         logits = [self.engine.prefill(x[i : i + 1], cache, slice(i, i + 1)) for i in range(len(x))]
         return torch.cat(logits), cache
 
-    def _stepper(self, cache: Cache) -> Callable[[Tensor], Tensor]:
+    def _stepper(self, cache: KVCache) -> Callable[[Tensor], Tensor]:
         """One embedded row per lane [lanes, 1, d] to its logits [lanes, K, V]."""
         if cache.kv.is_cuda:
-            return CapturedStep(self.engine, cache)
+            return GraphedStep(self.engine, cache)
         return lambda x: self.engine.step(x, cache)
 
     def _choose(self, logits: Tensor, row: int) -> Tensor:
@@ -142,7 +147,7 @@ class _Run:
         logits[..., EMPTY] = -torch.inf
         return torch.where(self.occupied[row], self.chooser.choose(logits), EMPTY)
 
-    def _retire(self, tokens: Tensor, row: int, cache: Cache) -> Tensor:
+    def _retire(self, tokens: Tensor, row: int, cache: KVCache) -> Tensor:
         """Lets the requests leave that have just said the end; the tokens of those that stay."""
         if self.fixed or row == 0:
             return tokens

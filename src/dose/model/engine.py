@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dose import compute
 from dose.compute import DecodingPrecision, Format
-from dose.model.transformer import Block, Dose, ModelConfig, rotations
+from dose.model.transformer import Block, DoseModel, ModelConfig, rotations
 
 Linear = Callable[[Tensor], Tensor]
 PROBE_WEIGHTS = 32 << 20  # in a probe at most: 128 MB in fp32, so that a large model's miss the caches
@@ -25,7 +25,7 @@ PROBE_ROWS = 256  # of a prompt
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Layer:
+class LayerWeights:
     """One block's operations, each [.., in] to [.., out]; `block` keeps the norms."""
 
     block: Block
@@ -36,7 +36,7 @@ class Layer:
 
 
 @dataclasses.dataclass(kw_only=True)
-class Cache:
+class KVCache:
     """Keys and values of every layer, [layers, 2, B, H, rows, head size]: `length` rows, then zeros."""
 
     kv: Tensor
@@ -53,14 +53,14 @@ class Cache:
         self.layers = self.kv.unbind(0)
 
 
-class Engine:
+class DecodingEngine:
     """A model made ready to decode in one number format. Holds references to the model's fp32 weights.
 
     "auto" takes the format that is fastest on this machine for `batch` requests at once. Raises ConfigError
     for a format that the device lacks.
     """
 
-    def __init__(self, model: Dose, precision: DecodingPrecision = "fp32", *, batch: int = 8) -> None:
+    def __init__(self, model: DoseModel, precision: DecodingPrecision = "fp32", *, batch: int = 8) -> None:
         self.model = model.eval()
         self.config = c = model.config
         self.device = model.head.weight.device
@@ -84,11 +84,11 @@ class Engine:
     def _packed(self) -> bool:
         return self.precision in ("fp16", "int8")
 
-    def _layer(self, block: Block, number_format: Format, dtype: torch.dtype) -> Layer:
+    def _layer(self, block: Block, number_format: Format, dtype: torch.dtype) -> LayerWeights:
         def packed(module: torch.nn.Linear) -> Linear:
             return linear(module.weight, module.bias, number_format, dtype)
 
-        return Layer(
+        return LayerWeights(
             block=block,
             qkv=packed(block.qkv),
             proj=packed(block.proj),
@@ -96,11 +96,11 @@ class Engine:
             down=packed(block.down),
         )
 
-    def cache(self, batch: int, prefix: int, rows: int) -> Cache:
+    def cache(self, batch: int, prefix: int, rows: int) -> KVCache:
         """An empty cache for `prefix` prompt rows and `rows` of the one-shot."""
         c = self.config
         shape = (c.layers, 2, batch, c.heads, prefix + rows, c.head_size)
-        return Cache(
+        return KVCache(
             kv=torch.zeros(shape, dtype=self.dtype, device=self.device),
             prefix=prefix,
             rotation=self._rotation(prefix, rows) if self.model.rotary else None,
@@ -111,7 +111,7 @@ class Engine:
         cos, sin = rotations(self.model.positions(prefix, rows), self.config)
         return torch.stack([torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)]).to(self.dtype)
 
-    def prefill(self, x: Tensor, cache: Cache, request: slice) -> Tensor:
+    def prefill(self, x: Tensor, cache: KVCache, request: slice) -> Tensor:
         """Embedded rows [B, S, d] into the cache at `request`; the last row's logits [B, K, V] (fp32)."""
         s = x.shape[1]
         rotation = None if cache.rotation is None else cache.rotation[:, :s].to(self.prompt_dtype)
@@ -126,7 +126,7 @@ class Engine:
         cache.length = s
         return self.logits(x)
 
-    def step(self, x: Tensor, cache: Cache) -> Tensor:
+    def step(self, x: Tensor, cache: KVCache) -> Tensor:
         """One embedded row per request [B, 1, d]; its logits [B, K, V] (fp32)."""
         n = cache.length
         rotation = None if cache.rotation is None else cache.rotation[:, n : n + 1]
@@ -140,7 +140,7 @@ class Engine:
     # The three parts of a step that `captured` shares.
 
     def qkv(
-        self, layer: Layer, x: Tensor, rotation: Tensor | None, dtype: torch.dtype
+        self, layer: LayerWeights, x: Tensor, rotation: Tensor | None, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor]:
         """x [B, S, d] to queries [B, H, S, head size], and keys and values [2, B, H, S, head size]."""
         b, s, _ = x.shape
@@ -151,7 +151,7 @@ class Engine:
         turned = rotated(qkv[:2], rotation)  # queries and keys in one go
         return turned[0], torch.stack([turned[1], qkv[2]])
 
-    def finish(self, layer: Layer, x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
+    def finish(self, layer: LayerWeights, x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
         b, s, d = x.shape
         x = x + layer.proj(y.transpose(1, 2).reshape(b, s, d))
         return x + layer.down(F.gelu(layer.up(_norm(layer.block.ln2, x).to(dtype))))

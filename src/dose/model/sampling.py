@@ -27,7 +27,7 @@ class Sampling:
             raise ValueError("top_p must be above 0 and at most 1")
 
 
-class Chooser:
+class Sampler:
     """Picks tokens for a batch whose members come and go.
 
     A request's random numbers come from its own generator, in the same order whatever else is in the batch.

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dose.model import attention
+from dose.model.condition_encoder import ConditionEncoder
 from dose.model.dropout import dropout
 from dose.model.linear import Linear
-from dose.model.listener import Listener
-from dose.tokens import layout, levels
+from dose.tokens import band_energies, layout
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,17 +66,17 @@ class ModelConfig:
     @property
     def rows(self) -> int:
         """S: rows of a one-shot, start and end included."""
-        return layout.shot_length(self.frames, self.codebooks, self.pattern)
+        return layout.one_shot_length(self.frames, self.codebooks, self.pattern)
 
     @property
     def prompt_rows(self) -> int:
         """Rows of a prompt: codebooks, or features of a band picture."""
-        return levels.FEATURES if self.aligned == "levels" else self.codebooks
+        return band_energies.FEATURES if self.aligned == "levels" else self.codebooks
 
     @property
     def prompt_values(self) -> int:
         """A prompt's numbers lie below this."""
-        return levels.TOP + 1 if self.aligned == "levels" else self.entries
+        return band_energies.TOP + 1 if self.aligned == "levels" else self.entries
 
     @property
     def head_size(self) -> int:
@@ -115,7 +115,7 @@ class Block(nn.Module):
         return x + dropout(ff, self.dropout, self.training)
 
 
-class Aligned(nn.Module):
+class AlignedCodeEncoder(nn.Module):
     """What the model is told without having to find it: excerpt and one-shot start at the same moment.
 
     Where row s + 1 of the one-shot is predicted, two views of the excerpts are added, in an embedding of
@@ -143,7 +143,7 @@ class Aligned(nn.Module):
         c = self.config
         b, k, p = prompt.shape
         each = prompt.view(b, k, c.excerpts, p // c.excerpts).transpose(1, 2).flatten(0, 1)
-        cells = self._mean(embed(layout.mix_rows(each, c.pattern), self.embed.weight))
+        cells = self._mean(embed(layout.mix_steps(each, c.pattern), self.embed.weight))
         frames = embed(each.transpose(1, 2) + 1, self.embed.weight).transpose(1, 2)
         heard = self._mean(F.gelu(self.frames(frames)).transpose(1, 2))
         added = self.cells(cells) + F.pad(self.out(heard), (0, 0, 0, cells.shape[1] - heard.shape[1]))
@@ -177,7 +177,7 @@ class Prompt:
     picture: Tensor | None = None  # [B, BANDS, frames]: what a Listener takes the one-shot to look like
 
 
-class Dose(nn.Module):
+class DoseModel(nn.Module):
     """Predicts the token rows of a one-shot from the codes of a prompt."""
 
     def __init__(self, config: ModelConfig) -> None:
@@ -187,9 +187,9 @@ class Dose(nn.Module):
         self.embed = nn.Embedding(k * v, d)
         self.drum = nn.Embedding(len(config.drums), d) if config.drums else None
         self.segment = nn.Parameter(torch.zeros(d)) if config.aligned != "no" else None  # marks the prompt
-        self.aligned = Aligned(config) if config.aligned in ("also", "only") else None
+        self.aligned = AlignedCodeEncoder(config) if config.aligned in ("also", "only") else None
         self.listener = (
-            Listener(d, config.excerpts, config.frames, config.dropout)
+            ConditionEncoder(d, config.excerpts, config.frames, config.dropout)
             if config.aligned == "levels"
             else None
         )
@@ -252,7 +252,7 @@ class Dose(nn.Module):
         if summary is not None and self.config.aligned != "also":
             x = summary
         else:
-            x = self.embed_rows(layout.mix_rows(prompt, self.config.pattern, self.config.excerpts))
+            x = self.embed_rows(layout.mix_steps(prompt, self.config.pattern, self.config.excerpts))
         if self.segment is not None:
             x = x + self.segment
         if self.drum is not None:

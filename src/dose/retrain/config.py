@@ -5,7 +5,7 @@ from pathlib import Path
 
 from croniter import croniter
 
-from dose.gate.config import GateConfig
+from dose.registry.gate_config import GateConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,19 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from dose import files
-from dose.retrain.journal import PHASES, Journal
+from dose.retrain.run_state import PHASES, RunStateStore
 
 COLUMNS = ("drum", "family", "improvement", "sure bound", "held bound", "items", "verdict")
 
 
-def write(run: Journal, folder: Path) -> None:
+def write(run: RunStateStore, folder: Path) -> None:
     """Both files, each whole or not at all."""
     for name, text in (("report.md", markdown(run)), ("report.html", page(run))):
         with files.atomic(folder / name) as beside:
             beside.write_text(text)
 
 
-def headline(run: Journal) -> str:
+def headline(run: RunStateStore) -> str:
     """The run in one sentence."""
     match run.outcome:
         case "promoted" if run.done["gate"].get("first"):
@@ -32,7 +32,7 @@ def headline(run: Journal) -> str:
     return f"The gate lets {', '.join(promote)} through." if promote else "The gate lets nothing through."
 
 
-def markdown(run: Journal) -> str:
+def markdown(run: RunStateStore) -> str:
     lines = [f"# Retraining {run.id}", "", headline(run), "", *(f"- {cause}" for cause in run.causes), ""]
     if rows := _rows(run):
         lines += [_line(COLUMNS), _line(["---"] * len(COLUMNS)), *(_line(row) for row in rows), ""]
@@ -45,7 +45,7 @@ def markdown(run: Journal) -> str:
     return "\n".join(lines) + "\n"
 
 
-def page(run: Journal) -> str:
+def page(run: RunStateStore) -> str:
     """The same in one file of HTML that loads nothing; sounds of the run play where the gate kept some."""
     parts = [f"<h1>Retraining {_safe(run.id)}</h1>", f"<p><strong>{_safe(headline(run))}</strong></p>"]
     parts.append("<ul>" + "".join(f"<li>{_safe(c)}</li>" for c in run.causes) + "</ul>")
@@ -66,16 +66,16 @@ def page(run: Journal) -> str:
     )
 
 
-def _verdicts(run: Journal) -> dict[str, Any]:
+def _verdicts(run: RunStateStore) -> dict[str, Any]:
     return run.done.get("gate", {}).get("verdicts", {})
 
 
-def _sounds(run: Journal) -> list[str]:
+def _sounds(run: RunStateStore) -> list[str]:
     """Paths below the run's folder, of what both kits made of the same mixes."""
     return run.done.get("evaluate", {}).get("sounds", [])
 
 
-def _rows(run: Journal) -> list[tuple[str, ...]]:
+def _rows(run: RunStateStore) -> list[tuple[str, ...]]:
     return [
         (
             drum, family, f"{e['value']:+.1%}", f"{e['sure']:+.1%}", f"{e['held']:+.1%}", str(e["n"]),
@@ -86,11 +86,11 @@ def _rows(run: Journal) -> list[tuple[str, ...]]:
     ]  # fmt: skip
 
 
-def _reasons(run: Journal) -> dict[str, list[str]]:
+def _reasons(run: RunStateStore) -> dict[str, list[str]]:
     return {drum: v["reasons"] for drum, v in _verdicts(run).items() if v["reasons"]}
 
 
-def _told(run: Journal, phase: str) -> str:
+def _told(run: RunStateStore, phase: str) -> str:
     if phase in run.done:
         return str(run.done[phase].get("says", "done"))
     if run.error.startswith(f"{phase}: "):

@@ -15,18 +15,18 @@ import numpy as np
 
 from dose import audio, files
 from dose.drums import DRUMS
-from dose.gate.behaviour import check
-from dose.gate.verdict import Scores
 from dose.metrics import mss
 from dose.metrics.embeddings import Embedder
 from dose.metrics.shots import SAMPLES, prepare
+from dose.registry.behaviour import check
+from dose.registry.gate import ModelScores
 
 BATCH = 8  # mixes in memory
 EXAMPLES = 2  # mixes whose sounds a report plays
 TRUTH = "truth"  # their folder, beside those of the kits
 
 
-class Kit(Protocol):
+class KitLike(Protocol):
     """What is used of `dose.extract.Extractor`."""
 
     @property
@@ -38,19 +38,19 @@ class Kit(Protocol):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Held:
+class HeldOutSet:
     """One held-out item."""
 
     mix: np.ndarray  # float32 [2, N]
     shots: dict[str, np.ndarray]  # the truth, [44100]
 
 
-Items = Callable[[], Iterator[Held]]  # the same ones at every call
+Items = Callable[[], Iterator[HeldOutSet]]  # the same ones at every call
 
 
 def score(
-    kit: Kit, items: Items, embedder: Embedder, sizes: dict[str, float], draws: int
-) -> tuple[dict[str, Scores], dict[str, np.ndarray]]:
+    kit: KitLike, items: Items, embedder: Embedder, sizes: dict[str, float], draws: int
+) -> tuple[dict[str, ModelScores], dict[str, np.ndarray]]:
     """Drum -> scores over all items, and drum -> the true one-shots' embeddings [n, W, D].
 
     A kit's answer is chosen among so many free draws, as it is for users; `sizes` are the models' in MB.
@@ -74,7 +74,7 @@ def score(
             true[drum].append(embedder.embed(truth))
     broken = check(kit, first.mix, kit.drums) if first is not None else {}
     scores = {
-        drum: Scores(
+        drum: ModelScores(
             mss=np.concatenate(found[drum]),
             embeddings=np.concatenate(embedded[drum]),
             seconds=float(np.median(seconds[drum])),  # what else the machine does must not decide
@@ -86,7 +86,7 @@ def score(
     return scores, {drum: np.concatenate(parts) for drum, parts in true.items()}
 
 
-def write_examples(folder: Path, kit: Kit, items: Items, draws: int, count: int = EXAMPLES) -> None:
+def write_examples(folder: Path, kit: KitLike, items: Items, draws: int, count: int = EXAMPLES) -> None:
     """What the kit makes of the first mixes, <item>-<drum>.flac; in ../truth the mixes and true one-shots."""
     with files.atomic(folder) as own, files.atomic(folder.parent / TRUTH) as truth:
         own.mkdir()
@@ -99,8 +99,8 @@ def write_examples(folder: Path, kit: Kit, items: Items, draws: int, count: int 
                 audio.write(truth / f"{i}-{drum}.flac", item.shots[drum])
 
 
-def batches(items: Iterator[Held]) -> Iterator[list[Held]]:
-    batch: list[Held] = []
+def batches(items: Iterator[HeldOutSet]) -> Iterator[list[HeldOutSet]]:
+    batch: list[HeldOutSet] = []
     for item in items:
         batch.append(item)
         if len(batch) == BATCH:
@@ -114,9 +114,9 @@ def rendered(rmod: Any, bank: Any, count: int) -> Items:
     """`count` test items of RMOD that are not on disk, drawn by the params `rmod` (an RmodConfig)."""
     from dose.rmod.dataset import stream
 
-    def made() -> Iterator[Held]:
+    def made() -> Iterator[HeldOutSet]:
         for item in stream(rmod, bank, "test", rmod.test, rmod.test + count):
-            yield Held(mix=item.mix, shots={d: item.shots[d][:SAMPLES] for d in DRUMS})
+            yield HeldOutSet(mix=item.mix, shots={d: item.shots[d][:SAMPLES] for d in DRUMS})
 
     return made
 
@@ -126,7 +126,7 @@ def sizes(bundle: Path, drums: tuple[str, ...]) -> dict[str, float]:
     return {d: sum(p.stat().st_size for p in (bundle / d).rglob("*") if p.is_file()) / 1e6 for d in drums}
 
 
-def save(path: Path, scores: dict[str, Scores]) -> None:
+def save(path: Path, scores: dict[str, ModelScores]) -> None:
     """Keeps scores beside a run's report, whole or not at all."""
     arrays: dict[str, Any] = {}
     for drum, s in scores.items():
@@ -136,11 +136,11 @@ def save(path: Path, scores: dict[str, Scores]) -> None:
         np.savez(beside, **arrays)
 
 
-def load(path: Path) -> dict[str, Scores]:
+def load(path: Path) -> dict[str, ModelScores]:
     with np.load(path) as z:
         drums = sorted({name.partition(".")[0] for name in z.files}, key=DRUMS.index)
         return {
-            d: Scores(
+            d: ModelScores(
                 mss=z[f"{d}.mss"],
                 embeddings=z[f"{d}.embeddings"],
                 seconds=float(z[f"{d}.cost"][0]),

@@ -11,16 +11,17 @@ import numpy as np
 
 from dose import config, files
 from dose.bundle import PACKAGED, Bundle, open_bundle
-from dose.gate import GateConfig, Scores, judge
-from dose.registry import CHAMPION, Registry, model_name
-from dose.retrain import intake, reference, scoring
+from dose.registry.gate import ModelScores, judge
+from dose.registry.gate_config import GateConfig
+from dose.registry.registry import CHAMPION, Registry, model_name
+from dose.retrain import drift_reference, ingestion, scoring
 from dose.retrain.config import RetrainConfig
-from dose.retrain.job import HOME, REFERENCE
-from dose.retrain.journal import Journal
-from dose.retrain.workshop import Workshop
+from dose.retrain.orchestrator import HOME, REFERENCE
+from dose.retrain.run_state import RunStateStore
+from dose.retrain.worktree import Worktree
 
 # (bundle, worktree, folder for examples) -> scores and truth
-Measure = Callable[[Path, Path, Path], tuple[dict[str, Scores], dict[str, np.ndarray]]]
+Measure = Callable[[Path, Path, Path], tuple[dict[str, ModelScores], dict[str, np.ndarray]]]
 
 
 class Packaging(Protocol):
@@ -48,7 +49,7 @@ class Packaging(Protocol):
 
 
 class ProjectSteps:
-    """`dose.retrain.job.Steps` of the project in `root`; workshop, registry, measure: for tests."""
+    """`dose.retrain.orchestrator.Steps` of the project in `root`; workshop, registry, measure: for tests."""
 
     def __init__(
         self,
@@ -56,29 +57,29 @@ class ProjectSteps:
         packaging: Packaging,
         root: Path = Path("."),
         *,
-        workshop: Workshop | None = None,
+        workshop: Worktree | None = None,
         registry: Registry | None = None,
         measure: Measure | None = None,
     ) -> None:
         self.settings, self.packaging, self.root = settings, packaging, root
         self.home = root / HOME
-        self.workshop = workshop or Workshop(root, self.home / "work")
+        self.workshop = workshop or Worktree(root, self.home / "work")
         self.registry = registry or Registry(root=root)
         self.measure = measure or functools.partial(measure_bundle, settings.gate)
 
     def waiting(self) -> int:
-        return len(intake.waiting(self.root / self.settings.folder))
+        return len(ingestion.waiting(self.root / self.settings.folder))
 
     def key(self) -> str:
         watched = self.root / self.settings.folder
-        names = {p: p.relative_to(watched).as_posix() for p in intake.waiting(watched)}
-        new = [files.sha256(p) for p, name in names.items() if intake.fault(p, name) is None]
-        old = [d for about in intake.stored(self._intakes).values() for d in about["files"].values()]
+        names = {p: p.relative_to(watched).as_posix() for p in ingestion.waiting(watched)}
+        new = [files.sha256(p) for p, name in names.items() if ingestion.fault(p, name) is None]
+        old = [d for about in ingestion.stored(self._intakes).values() for d in about["files"].values()]
         # Data is what will have been taken in, so that taking it in changes nothing.
         facts = [sorted({*new, *old}), self.workshop.params(), self.workshop.fetched()]
         return files.hash_json(facts)
 
-    def do(self, phase: str, run: Journal, folder: Path) -> dict[str, Any]:
+    def do(self, phase: str, run: RunStateStore, folder: Path) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
         return getattr(self, f"_{phase}")(run, folder)
 
@@ -86,22 +87,22 @@ class ProjectSteps:
     def _intakes(self) -> Path:
         return self.home / "intake"
 
-    def _intake(self, run: Journal, folder: Path) -> dict[str, Any]:
-        found = intake.take_in(self.root / self.settings.folder, self._intakes, self.home / "rejected")
+    def _intake(self, run: RunStateStore, folder: Path) -> dict[str, Any]:
+        found = ingestion.take_in(self.root / self.settings.folder, self._intakes, self.home / "rejected")
         says = f"{found.taken} sounds taken in, {len(found.rejected)} rejected"
         return {"says": says, "rejected": found.rejected}
 
-    def _version(self, run: Journal, folder: Path) -> dict[str, Any]:
-        commit = self.workshop.set_up(run.id, self._intakes, intake.stored(self._intakes))
+    def _version(self, run: RunStateStore, folder: Path) -> dict[str, Any]:
+        commit = self.workshop.set_up(run.id, self._intakes, ingestion.stored(self._intakes))
         return {"says": f"commit {commit[:10]}", "commit": commit}
 
-    def _repro(self, run: Journal, folder: Path) -> dict[str, Any]:
+    def _repro(self, run: RunStateStore, folder: Path) -> dict[str, Any]:
         self.packaging.prepare_stores(self.root)
         self.workshop.reproduce("evaluate")
         commit = self.workshop.publish(run.id)
         return {"says": f"reproduced as {commit[:10]}", "commit": commit}
 
-    def _evaluate(self, run: Journal, folder: Path) -> dict[str, Any]:
+    def _evaluate(self, run: RunStateStore, folder: Path) -> dict[str, Any]:
         """Scores both kits on the same items; what an earlier start has scored is kept."""
         bundle = self.packaging.pack(self.workshop.place, folder / "challenger")
         kits = {"challenger": bundle.folder}
@@ -119,7 +120,7 @@ class ProjectSteps:
             "sounds": sorted(p.relative_to(folder).as_posix() for p in sounds.rglob("*.flac")),
         }
 
-    def _gate(self, run: Journal, folder: Path) -> dict[str, Any]:
+    def _gate(self, run: RunStateStore, folder: Path) -> dict[str, Any]:
         challengers = scoring.load(folder / "challenger.npz")
         if not (folder / "champion.npz").is_file():
             return {"says": "there is no champion yet", "verdicts": {}, "first": True}
@@ -134,7 +135,7 @@ class ProjectSteps:
             "verdicts": {drum: _plain(v) for drum, v in verdicts.items()},
         }
 
-    def _promote(self, run: Journal, folder: Path) -> dict[str, Any]:
+    def _promote(self, run: RunStateStore, folder: Path) -> dict[str, Any]:
         """Registers all drums as challengers and moves the alias of those that passed."""
         bundle = open_bundle(folder / "challenger")
         self.registry.tracker.ensure_store()
@@ -164,10 +165,10 @@ class ProjectSteps:
         """Drift is measured from what the models in service were trained on."""
         if self.settings.triggers.drift is not None:
             place = self.workshop.place
-            told = reference.of_training(place / "params.yaml", place / "data/sources")
+            told = drift_reference.of_training(place / "params.yaml", place / "data/sources")
             files.write_json(self.home / REFERENCE, told)
 
-    def _bento(self, run: Journal, folder: Path) -> dict[str, Any]:
+    def _bento(self, run: RunStateStore, folder: Path) -> dict[str, Any]:
         """A Bento of what is in service now, where that changed; then the worktree has done its work."""
         place, says = self.workshop.place, "nothing changed"
         if run.promoted and not place.is_dir():
@@ -183,7 +184,7 @@ class ProjectSteps:
         self.workshop.clear()
         return {"says": says}
 
-    def give_up(self, run: Journal) -> None:
+    def give_up(self, run: RunStateStore) -> None:
         """Removes the worktree and ends the MLflow runs that a failed run left open; its branch stays."""
         commit = run.done.get("version", {}).get("commit")
         tracker = self.registry.tracker
@@ -195,7 +196,7 @@ class ProjectSteps:
 
 def measure_bundle(
     gate: GateConfig, bundle: Path, worktree: Path, examples: Path
-) -> tuple[dict[str, Scores], dict[str, np.ndarray]]:
+) -> tuple[dict[str, ModelScores], dict[str, np.ndarray]]:
     """A bundle's scores on `gate.items` held-out mixes of the worktree's data, and the truth's embeddings.
 
     What it makes of the first few of them is written to the folder `examples`.
@@ -204,10 +205,10 @@ def measure_bundle(
     from dose.extract import Extractor
     from dose.metrics.latents import CodecEmbedder
     from dose.rmod import RmodConfig
-    from dose.sources.catalogue import Bank
+    from dose.sources.library import SampleLibrary
 
     rmod = config.load("rmod", RmodConfig, worktree / "params.yaml")
-    items = scoring.rendered(rmod, Bank.load(worktree / "data/sources"), gate.items)
+    items = scoring.rendered(rmod, SampleLibrary.load(worktree / "data/sources"), gate.items)
     # The shipped codec judges both: a challenger may speak another codec than the champion.
     judge_of_both = CodecEmbedder(bundled_codec())
     kit = Extractor.load(bundle)

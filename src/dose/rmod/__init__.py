@@ -3,7 +3,7 @@
 from dose.rmod.config import RmodConfig
 from dose.rmod.dataset import TestItem, items, stream
 from dose.rmod.draw import draw
-from dose.rmod.recipe import Recipe
+from dose.rmod.mix_spec import MixSpec
 from dose.rmod.render import Rendered, render
 
-__all__ = ["Recipe", "Rendered", "RmodConfig", "TestItem", "draw", "items", "render", "stream"]
+__all__ = ["MixSpec", "Rendered", "RmodConfig", "TestItem", "draw", "items", "render", "stream"]

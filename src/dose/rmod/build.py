@@ -18,13 +18,13 @@ from dose.rmod.config import RmodConfig
 from dose.rmod.dataset import Export, counts, exports, pack_shard
 
 if TYPE_CHECKING:
-    from dose.sources.catalogue import Bank
+    from dose.sources.library import SampleLibrary
 
 HARMLESS = ("workers", "shard", "pitch_cache_mb", "train", "val", "test")  # change no item's bytes
-MAKERS = ("streams", "columns", "recipe", "patterns", "draw", "lanes", "effects", "pitch", "render")
+MAKERS = ("rng", "columns", "mix_spec", "patterns", "draw", "simd", "effects", "pitch", "render")
 
 
-def data_id(config: RmodConfig, bank: "Bank") -> str:
+def data_id(config: RmodConfig, bank: "SampleLibrary") -> str:
     """16 hex digits that change whenever any item may: ranges, seed, bank, or the code of this package."""
     values = {k: v for k, v in vars(config).items() if k not in HARMLESS}
     return files.hash_json({"config": values, "bank": bank.id, "code": code_version()})
@@ -37,7 +37,7 @@ def code_version() -> str:
     return hashlib.sha256(b"".join((folder / f"{m}.py").read_bytes() for m in MAKERS)).hexdigest()[:16]
 
 
-def build(config: RmodConfig, bank: "Bank", root: Path) -> None:
+def build(config: RmodConfig, bank: "SampleLibrary", root: Path) -> None:
     """Writes data/rmod, or what of it is missing. Raises what drawing and rendering raise."""
     _clear_stale(config, bank, root)
     tables: list[tuple] = []
@@ -61,7 +61,7 @@ def _spans(count: int, size: int) -> list[tuple[int, int]]:
     return [(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def _clear_stale(config: RmodConfig, bank: "Bank", root: Path) -> None:
+def _clear_stale(config: RmodConfig, bank: "SampleLibrary", root: Path) -> None:
     """What was made from other params, another bank or other code goes; what only resumes stays."""
     key = files.hash_json({"id": data_id(config, bank), "counts": counts(config), "shard": config.shard})
     state = root / "build.json"
@@ -98,19 +98,23 @@ def _keep_record(root: Path, shard: tuple, paths: list[Path]) -> None:
     files.write_json(_record(root, shard), hashes)
 
 
-def _table_shard(config: RmodConfig, bank: "Bank", root: Path, shard: tuple[str, str, int, int]) -> None:
+def _table_shard(
+    config: RmodConfig, bank: "SampleLibrary", root: Path, shard: tuple[str, str, int, int]
+) -> None:
     _, split, start, stop = shard
     path = table.part_path(root, split, start)
     table.write_part(config, bank, split, start, stop, path)
     _keep_record(root, shard, [path])
 
 
-def _audio_shard(config: RmodConfig, bank: "Bank", root: Path, shard: tuple[str, Export, int, int]) -> None:
+def _audio_shard(
+    config: RmodConfig, bank: "SampleLibrary", root: Path, shard: tuple[str, Export, int, int]
+) -> None:
     _, export, start, stop = shard
     _keep_record(root, shard, [pack_shard(config, bank, export, start, stop)])
 
 
-def summary(config: RmodConfig, bank: "Bank") -> dict[str, Any]:
+def summary(config: RmodConfig, bank: "SampleLibrary") -> dict[str, Any]:
     """What identifies the data."""
     return {
         "data_id": data_id(config, bank),

@@ -17,14 +17,14 @@ from dose.rmod.dataset import DATASETS, items
 from dose.rmod.draw import draw_many
 
 if TYPE_CHECKING:
-    from dose.sources.catalogue import Bank
+    from dose.sources.library import SampleLibrary
 
 SAMPLE = 200  # items whose sound is measured
 DRY = "rmod_drums"
 SETS = {"val": "val", "rmod": "test", "rmod_drums": "test, drums only", "groove": "groove"}
 
 
-def write_card(config: RmodConfig, bank: "Bank", root: Path) -> dict[str, Any]:
+def write_card(config: RmodConfig, bank: "SampleLibrary", root: Path) -> dict[str, Any]:
     """Writes card.json and card.html beside the data that `build` made; gives what card.json holds."""
     card = {
         **summary(config, bank),
@@ -39,7 +39,7 @@ def write_card(config: RmodConfig, bank: "Bank", root: Path) -> dict[str, Any]:
     return card
 
 
-def _clips(bank: "Bank") -> dict[str, Any]:
+def _clips(bank: "SampleLibrary") -> dict[str, Any]:
     """Counts of clips by class and split, licence and kit."""
     table = Counter((c.cls, c.split) for c in bank.clips)
     return {
@@ -52,7 +52,7 @@ def _clips(bank: "Bank") -> dict[str, Any]:
     }
 
 
-def _recipes(config: RmodConfig, bank: "Bank") -> dict[str, Any]:
+def _recipes(config: RmodConfig, bank: "SampleLibrary") -> dict[str, Any]:
     """Histograms over the first recipes of the test split, or of train where there is no test."""
     split = "test" if config.test else "train"
     count = min(getattr(config, split), 2000)
@@ -112,7 +112,7 @@ def _schema(root: Path) -> str:
     return pq.read_schema(path).to_string(show_field_metadata=False) if path else ""
 
 
-def _page(card: dict[str, Any], bank: "Bank") -> str:
+def _page(card: dict[str, Any], bank: "SampleLibrary") -> str:
     counts = card["clips"]
     credit = sorted({c.attribution for c in bank.clips if c.attribution})
     facts = {

@@ -23,7 +23,7 @@ def _check_share(name: str, value: float) -> None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Layering:
+class LayeringConfig:
     """Two samples of one class summed with one of the pairs of weights.
 
     `recorded` is the share of the train split's samples that are recordings; null takes all sounds alike, as
@@ -43,7 +43,7 @@ class Layering:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Variation:
+class AugmentationConfig:
     """What a drum sample goes through before it is a one-shot; beyond the paper, for our bank is smaller.
 
     With `probability` each layer is played faster or slower by `semitones` and the layered shot gets an
@@ -234,8 +234,8 @@ class RmodConfig:
     groove: Groove
     shard: int  # items a worker renders, and recipes it draws times 100, between two writes
     workers: int
-    layering: Layering
-    variation: Variation
+    layering: LayeringConfig
+    variation: AugmentationConfig
     midi: Midi
     loops: Loops
     pitch: Literal["fast", "librosa"]

@@ -13,12 +13,12 @@ from dose.drums import DRUMS
 from dose.errors import DoseError, MissingInputError
 from dose.rmod.config import RmodConfig
 from dose.rmod.draw import draw_many
+from dose.rmod.mix_spec import MixSpec
 from dose.rmod.patterns import write_midi
-from dose.rmod.recipe import Recipe
 from dose.rmod.render import Rendered, render
 
 if TYPE_CHECKING:
-    from dose.sources.catalogue import Bank
+    from dose.sources.library import SampleLibrary
 
 # What evaluation calls a set, and where it lies under data/rmod/audio.
 DATASETS = {"val": "val", "rmod": "test", "rmod_drums": "test_drums", "groove": "test_groove"}
@@ -76,7 +76,7 @@ def _item(index: int, inside: dict[str, Any]) -> TestItem:
 
 def stream(
     config: RmodConfig,
-    bank: "Bank",
+    bank: "SampleLibrary",
     split: str,
     start: int,
     stop: int,
@@ -100,7 +100,13 @@ class Export:
 
 
 def write_items(
-    config: RmodConfig, bank: "Bank", exports: tuple[Export, ...], start: int, stop: int, *, workers: int
+    config: RmodConfig,
+    bank: "SampleLibrary",
+    exports: tuple[Export, ...],
+    start: int,
+    stop: int,
+    *,
+    workers: int,
 ) -> None:
     """Writes items start..stop of each export, in shards, over `workers` processes.
 
@@ -116,7 +122,7 @@ def write_items(
         pass
 
 
-def _export_shard(config: RmodConfig, bank: "Bank", shard: tuple[Export, int, int]) -> None:
+def _export_shard(config: RmodConfig, bank: "SampleLibrary", shard: tuple[Export, int, int]) -> None:
     """Each item's folder whole or not at all."""
     export = shard[0]
     for index, item in _rendered(config, bank, *shard):
@@ -124,7 +130,7 @@ def _export_shard(config: RmodConfig, bank: "Bank", shard: tuple[Export, int, in
             write_item(item, folder)
 
 
-def pack_shard(config: RmodConfig, bank: "Bank", export: Export, start: int, stop: int) -> Path:
+def pack_shard(config: RmodConfig, bank: "SampleLibrary", export: Export, start: int, stop: int) -> Path:
     """Writes items start..stop of the export as one uncompressed zip of their folders; gives its path.
 
     A set of 10,000 is then a hundred files instead of 50,000, each of which dvc would look at every time.
@@ -136,7 +142,7 @@ def pack_shard(config: RmodConfig, bank: "Bank", export: Export, start: int, sto
 
 
 def _rendered(
-    config: RmodConfig, bank: "Bank", export: Export, start: int, stop: int
+    config: RmodConfig, bank: "SampleLibrary", export: Export, start: int, stop: int
 ) -> Iterator[tuple[int, Rendered]]:
     of_split = stream(
         config, bank, export.split, start, stop, drums_only=export.drums_only, stems=export.stems
@@ -160,7 +166,7 @@ def _files(item: Rendered) -> Iterator[tuple[str, bytes]]:
     yield "hits.json", (json.dumps(item.hits, indent=2, allow_nan=False) + "\n").encode()
 
 
-def write_shown(recipe: Recipe, item: Rendered, folder: Path) -> None:
+def write_shown(recipe: MixSpec, item: Rendered, folder: Path) -> None:
     """One item with its recipe and MIDI, for people to look at."""
     folder.mkdir(parents=True, exist_ok=True)
     write_item(item, folder)

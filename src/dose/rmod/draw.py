@@ -15,12 +15,12 @@ from dose.errors import MissingInputError
 from dose.rmod import config as ranges
 from dose.rmod.columns import Coded, Lists, Many, Maybe, Node, row
 from dose.rmod.config import Range, RmodConfig
+from dose.rmod.mix_spec import MixSpec
 from dose.rmod.patterns import groove_pattern
-from dose.rmod.recipe import Recipe
-from dose.rmod.streams import HITS, NAMED, ROWS, uniforms
+from dose.rmod.rng import HITS, NAMED, ROWS, uniforms
 
 if TYPE_CHECKING:
-    from dose.sources.catalogue import Bank
+    from dose.sources.library import SampleLibrary
 
 MIX = int(MIX_SECONDS * RATE)
 PIECE, HALF = MIX, MIX // 2  # loops are cut to pieces of 4 s, or halves of them
@@ -65,7 +65,7 @@ class _Numbers:
         return self[name] < probability
 
 
-def draw(config: RmodConfig, bank: "Bank", split: str, index: int) -> Recipe:
+def draw(config: RmodConfig, bank: "SampleLibrary", split: str, index: int) -> MixSpec:
     """Recipe `index` of a split: a pure function of config, the bank's catalogue, split and index.
 
     Raises MissingInputError when the bank lacks clips of a class in that split.
@@ -73,16 +73,20 @@ def draw(config: RmodConfig, bank: "Bank", split: str, index: int) -> Recipe:
     return next(draw_many(config, bank, split, index, index + 1))
 
 
-def draw_many(config: RmodConfig, bank: "Bank", split: str, start: int, stop: int) -> Iterator[Recipe]:
+def draw_many(
+    config: RmodConfig, bank: "SampleLibrary", split: str, start: int, stop: int
+) -> Iterator[MixSpec]:
     """Recipes start..stop, drawn a block at a time."""
     for first in range(start, stop, 256):
         last = min(first + 256, stop)
         block = draw_block(config, bank, split, first, last)
         for b in range(last - first):
-            yield Recipe.from_dict(row(block, b))
+            yield MixSpec.from_dict(row(block, b))
 
 
-def draw_block(config: RmodConfig, bank: "Bank", split: str, start: int, stop: int) -> dict[str, Node]:
+def draw_block(
+    config: RmodConfig, bank: "SampleLibrary", split: str, start: int, stop: int
+) -> dict[str, Node]:
     """Recipes start..stop as nested columns, a field for each field of `Recipe`."""
     if start < 0:
         raise ValueError(f"item {start} does not exist; items are counted from 0")
@@ -104,7 +108,7 @@ def draw_block(config: RmodConfig, bank: "Bank", split: str, start: int, stop: i
     return _groove(config, block, u[:, ROWS.index("pattern")]) if split == "groove" else block
 
 
-def _drum(config: RmodConfig, bank: "Bank", split: str, name: str, u: _Numbers) -> Node:
+def _drum(config: RmodConfig, bank: "SampleLibrary", split: str, name: str, u: _Numbers) -> Node:
     clips = _clips(bank, name, split)
     count = len(clips)
     if split == "train" and config.layering.recorded is not None:
@@ -173,7 +177,7 @@ def _hits(midi: ranges.Midi, name: str, u: _Numbers) -> dict[str, Node]:
     }
 
 
-def _loop(config: RmodConfig, bank: "Bank", split: str, name: str, u: _Numbers) -> Node:
+def _loop(config: RmodConfig, bank: "SampleLibrary", split: str, name: str, u: _Numbers) -> Node:
     clips = _clips(bank, name, split, never_used=config.loops.absent == 1)
     code = u.below("clip0", len(clips))
     length = np.array([round(c.seconds * RATE) for c in clips])[code]
@@ -274,7 +278,7 @@ def _master(span: ranges.MasterRange, u: _Numbers) -> Node:
     }
 
 
-def _clips(bank: "Bank", name: str, split: str, *, never_used: bool = False) -> tuple:
+def _clips(bank: "SampleLibrary", name: str, split: str, *, never_used: bool = False) -> tuple:
     clips = bank.select(name, split)
     if not clips and never_used:
         return bank.clips[:1]  # gives the columns their types

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from dose.audio import RATE
-from dose.rmod.lanes import (
+from dose.rmod.simd import (
     LANES,
     by_sign,
     interleave,

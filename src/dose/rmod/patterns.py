@@ -12,7 +12,7 @@ from scipy.special import ndtri
 from dose.audio import RATE
 from dose.drums import DRUMS, INSTRUMENTS, MIX_SECONDS
 from dose.errors import DoseError, MissingInputError
-from dose.rmod.recipe import Recipe
+from dose.rmod.mix_spec import MixSpec
 
 STAND_IN = "groove-like, not GMD"
 MIX = int(MIX_SECONDS * RATE)
@@ -147,7 +147,7 @@ def _stand_in(u: np.ndarray) -> Pattern:
     return _pattern(STAND_IN, hits)
 
 
-def write_midi(recipe: Recipe, path: Path) -> None:
+def write_midi(recipe: MixSpec, path: Path) -> None:
     """The recipe's hits as a MIDI file: 120 beats a minute, 960 ticks a beat (4 to a grid point).
 
     Instruments have no notes; each present one is a marker with its clip and transposition.

@@ -112,7 +112,7 @@ def _add(frames: Array, window: Array) -> Array:
 METHODS = {"librosa": shift_librosa, "fast": shift_fast}
 
 
-class Cache:
+class PitchCache:
     """The least recently used sounds go when `limit` bytes are full. Kept as 16 bit, for twice as many.
 
     `get` always gives the sound as it comes out of the 16 bits, so a hit and a miss give the same bytes.

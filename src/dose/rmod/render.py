@@ -14,10 +14,10 @@ from dose.audio import RATE
 from dose.drums import MIX_SECONDS, SHOT_SECONDS
 from dose.rmod import effects, pitch
 from dose.rmod.config import RmodConfig
-from dose.rmod.recipe import Chain, Drum, Filter, Layer, Loop, Master, Recipe
+from dose.rmod.mix_spec import ChainSpec, DrumSpec, Filter, LayerSpec, LoopSpec, MasterSpec, MixSpec
 
 if TYPE_CHECKING:
-    from dose.sources.catalogue import Bank
+    from dose.sources.library import SampleLibrary
 
 MIX = int(MIX_SECONDS * RATE)
 SHOT = int(SHOT_SECONDS * RATE)
@@ -36,7 +36,12 @@ class Rendered:
 
 
 def render(
-    recipe: Recipe, bank: "Bank", config: RmodConfig, *, drums_only: bool = False, stems: bool = False
+    recipe: MixSpec,
+    bank: "SampleLibrary",
+    config: RmodConfig,
+    *,
+    drums_only: bool = False,
+    stems: bool = False,
 ) -> Rendered:
     """Raises MissingInputError when a clip of the recipe has gone from the bank."""
     _keep_freed_memory()
@@ -81,7 +86,7 @@ class _Bus:
             self.sent += other.sent
 
 
-def shot(drum: Drum, bank: "Bank") -> Array:
+def shot(drum: DrumSpec, bank: "SampleLibrary") -> Array:
     """The one-shot that the model is to find: layered, varied, peak 1. Float32 [SHOT]."""
     mixed = np.zeros(SHOT, np.float32)
     for layer in drum.layers:
@@ -95,7 +100,7 @@ def shot(drum: Drum, bank: "Bank") -> Array:
     return audio.normalise_peak(audio.fade_out(mixed, FADE))
 
 
-def _layer(layer: Layer, bank: "Bank") -> Array:
+def _layer(layer: LayerSpec, bank: "SampleLibrary") -> Array:
     """A clip played faster or slower, [SHOT]."""
     x = bank.audio(layer.clip)
     if layer.semitones != 0:
@@ -105,7 +110,7 @@ def _layer(layer: Layer, bank: "Bank") -> Array:
     return audio.fit_length(x, SHOT)
 
 
-def place(drum: Drum, sound: Array) -> Array:
+def place(drum: DrumSpec, sound: Array) -> Array:
     """The drum's track [MIX]: every hit cuts what is left of the one before."""
     track = np.zeros(MIX, np.float32)
     ends = (*drum.onsets[1:], MIX)
@@ -116,7 +121,7 @@ def place(drum: Drum, sound: Array) -> Array:
     return track
 
 
-def _loop(loop: Loop, bank: "Bank", config: RmodConfig) -> Array:
+def _loop(loop: LoopSpec, bank: "SampleLibrary", config: RmodConfig) -> Array:
     """The instrument's track [MIX]: its slice, transposed, repeated until the mix is full."""
     piece = loop.start // MIX  # whole pieces are transposed, so that their halves share the work
     key = (bank.id, loop.clip, piece, loop.semitones, config.pitch)
@@ -142,11 +147,11 @@ def _keep_freed_memory() -> None:
 
 
 @functools.cache
-def _cache(limit: int) -> pitch.Cache:
-    return pitch.Cache(limit)
+def _cache(limit: int) -> pitch.PitchCache:
+    return pitch.PitchCache(limit)
 
 
-def _strips(rows: Array, chains: list[Chain]) -> list[float]:
+def _strips(rows: Array, chains: list[ChainSpec]) -> list[float]:
     """Gain, EQ and compressor of all tracks at once, in place; the gains that return them to their level."""
     gains = [10 ** (c.gain_db / 20) * (-1 if c.inverted else 1) for c in chains]
     levels = [effects.rms(x) * abs(gain) for x, gain in zip(rows, gains, strict=False)]
@@ -159,7 +164,7 @@ def _strips(rows: Array, chains: list[Chain]) -> list[float]:
     return [_level_return(x, level) for x, level in zip(rows, levels, strict=False)]
 
 
-def _sends(x: Array, back: float, chain: Chain, bus: _Bus) -> None:
+def _sends(x: Array, back: float, chain: ChainSpec, bus: _Bus) -> None:
     """Adds the track [MIX], times `back`, and its sends to the bus."""
     left, right = (back * side for side in pan_gains(chain.pan, chain.law))
     # The limiter is linked over both channels, so that pan stays a pair of numbers.
@@ -214,7 +219,7 @@ def pan_gains(pan: float, law: str) -> tuple[float, float]:
 class _Master:
     """EQ, gain and limiter over the sum of all tracks; the limiter's gain is kept for the stems."""
 
-    def __init__(self, master: Master, bus: _Bus):
+    def __init__(self, master: MasterSpec, bus: _Bus):
         self._eq = _sections(master.peaks, shelf=False)
         loud = self._filter(bus.dry)
         back = _level_return(loud.ravel(), effects.rms(bus.dry.ravel()))

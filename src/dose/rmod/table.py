@@ -11,7 +11,7 @@ from dose.rmod.config import RmodConfig
 from dose.rmod.draw import draw_block
 
 if TYPE_CHECKING:
-    from dose.sources.catalogue import Bank
+    from dose.sources.library import SampleLibrary
 
 PART = 25_000  # rows of one file
 BLOCK = 5_000  # rows drawn at a time, and of one row group
@@ -22,7 +22,9 @@ def part_path(root: Path, split: str, start: int) -> Path:
     return root / "recipes" / split / f"{start:09d}.parquet"
 
 
-def write_part(config: RmodConfig, bank: "Bank", split: str, start: int, stop: int, path: Path) -> None:
+def write_part(
+    config: RmodConfig, bank: "SampleLibrary", split: str, start: int, stop: int, path: Path
+) -> None:
     """Draws recipes start..stop and writes them as one parquet file, whole or not at all."""
     import pyarrow as pa
     import pyarrow.parquet as pq

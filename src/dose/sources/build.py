@@ -10,12 +10,23 @@ import numpy as np
 from dose import audio, files
 from dose.drums import SPLITS
 from dose.errors import AudioError, DoseError
-from dose.sources import bundled, debian, duplicates, procedural, soundfont, splits, voice
-from dose.sources import folder as folders
-from dose.sources.catalogue import CATALOGUE, CLASSES, CLIPS, Bank, Clip, quantise, sound_id, write_catalogue
+from dose.sources import duplicates, shipped, splits
+from dose.sources.adapters import debian, soundfont
+from dose.sources.adapters import folder as folders
+from dose.sources.adapters.folder import Folder
 from dose.sources.cleaning import Cleaned, Reject, clean
-from dose.sources.folder import Folder
-from dose.sources.take import Take
+from dose.sources.item import SourceItem
+from dose.sources.library import (
+    CATALOGUE,
+    CLASSES,
+    CLIPS,
+    Clip,
+    SampleLibrary,
+    quantise,
+    sound_id,
+    write_catalogue,
+)
+from dose.sources.synth import procedural, voice
 
 REJECTS = "rejects.csv"
 
@@ -76,10 +87,10 @@ class Rejected:
 
 
 @dataclasses.dataclass(kw_only=True)
-class Kept:
+class Accepted:
     """A take that became samples, int16 [N]."""
 
-    take: Take
+    take: SourceItem
     samples: np.ndarray
     lead_in_ms: float
     peak_db: float
@@ -90,10 +101,10 @@ class Kept:
         return self.take.split or splits.of_group(self.take.group)
 
 
-def takes(config: SourcesConfig) -> Iterator[Take]:
+def takes(config: SourcesConfig) -> Iterator[SourceItem]:
     """All takes of all chosen sources, recordings first: of equal sounds the first is kept."""
     if config.bundled:
-        yield from bundled.takes()
+        yield from shipped.takes()
     for folder in config.folders:
         yield from folders.takes(folder)
     yield from debian.takes(config.packages, Path(config.packs), config.riffs_per_program)
@@ -104,8 +115,10 @@ def takes(config: SourcesConfig) -> Iterator[Take]:
 
 
 def build(
-    config: SourcesConfig, out: Path | str, progress: Callable[[Iterable[Take]], Iterable[Take]] = iter
-) -> Bank:
+    config: SourcesConfig,
+    out: Path | str,
+    progress: Callable[[Iterable[SourceItem]], Iterable[SourceItem]] = iter,
+) -> SampleLibrary:
     """Writes the catalogue to the folder `out`, whole or not at all, and opens it.
 
     `progress` wraps the takes as they are read. Raises DoseError when a class or split stays empty, or too
@@ -126,7 +139,7 @@ def build(
         write_catalogue(clips, beside / CATALOGUE)
         _write_rejects(beside / REJECTS, rejected)
         files.write_manifest(beside)
-    return Bank(out, clips)
+    return SampleLibrary(out, clips)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -149,7 +162,9 @@ def survey(folder: Folder, config: SourcesConfig) -> Survey:
     return Survey(usable=usable, rejected=tuple(rejected))
 
 
-def _read(wanted: Iterable[Take], config: SourcesConfig, rejected: list[Rejected]) -> Iterator[Kept]:
+def _read(
+    wanted: Iterable[SourceItem], config: SourcesConfig, rejected: list[Rejected]
+) -> Iterator[Accepted]:
     for take in wanted:
         try:
             sound = take.load()
@@ -162,7 +177,7 @@ def _read(wanted: Iterable[Take], config: SourcesConfig, rejected: list[Rejected
         except AudioError as e:
             rejected.append(_reject(take, e.reason if isinstance(e, Reject) else "unreadable", str(e)))
             continue
-        yield Kept(
+        yield Accepted(
             take=take,
             samples=quantise(cleaned.sound),
             lead_in_ms=cleaned.lead_in_ms,
@@ -170,9 +185,9 @@ def _read(wanted: Iterable[Take], config: SourcesConfig, rejected: list[Rejected
         )
 
 
-def _without_copies(everything: Iterable[Kept], rejected: list[Rejected]) -> list[Kept]:
+def _without_copies(everything: Iterable[Accepted], rejected: list[Rejected]) -> list[Accepted]:
     """The first of each set of equal sounds."""
-    first: dict[str, Kept] = {}
+    first: dict[str, Accepted] = {}
     for k in everything:
         earlier = first.setdefault(sound_id(k.samples), k)
         if earlier is not k:
@@ -180,7 +195,7 @@ def _without_copies(everything: Iterable[Kept], rejected: list[Rejected]) -> lis
     return list(first.values())
 
 
-def _cluster(kept: list[Kept], threshold: float) -> None:
+def _cluster(kept: list[Accepted], threshold: float) -> None:
     """Sets each clip's cluster: the index of the first clip that it repeats."""
     for kind in ("oneshot", "loop"):
         members = [i for i, k in enumerate(kept) if k.take.kind == kind]
@@ -189,7 +204,7 @@ def _cluster(kept: list[Kept], threshold: float) -> None:
             kept[i].cluster = members[leader]
 
 
-def _without_leaks(kept: list[Kept], rejected: list[Rejected]) -> list[Kept]:
+def _without_leaks(kept: list[Accepted], rejected: list[Rejected]) -> list[Accepted]:
     """Where a cluster reaches into several splits, only its part in the last of them stays.
 
     Dropping from training keeps the test set what it was, and neither cluster nor group is divided.
@@ -207,14 +222,14 @@ def _without_leaks(kept: list[Kept], rejected: list[Rejected]) -> list[Kept]:
     return stay
 
 
-def _with_leaders(kept: list[Kept]) -> Iterator[tuple[Kept, str]]:
+def _with_leaders(kept: list[Accepted]) -> Iterator[tuple[Accepted, str]]:
     """Each clip with the id of the first remaining clip of its cluster."""
     leaders: dict[int, str] = {}
     for k in kept:
         yield k, leaders.setdefault(k.cluster, sound_id(k.samples))
 
 
-def _clip(k: Kept, cluster: str) -> Clip:
+def _clip(k: Accepted, cluster: str) -> Clip:
     identity, take = sound_id(k.samples), k.take
     return Clip(
         id=identity,
@@ -239,7 +254,7 @@ def _clip(k: Kept, cluster: str) -> Clip:
     )
 
 
-def _reject(take: Take, reason: str, detail: str) -> Rejected:
+def _reject(take: SourceItem, reason: str, detail: str) -> Rejected:
     return Rejected(
         source=take.source,
         package=take.package,
@@ -250,7 +265,7 @@ def _reject(take: Take, reason: str, detail: str) -> Rejected:
     )
 
 
-def _check_rejects(everything: list[Take], rejected: list[Rejected], allowed: float) -> None:
+def _check_rejects(everything: list[SourceItem], rejected: list[Rejected], allowed: float) -> None:
     """Duplicates do not count: they say nothing against a folder's quality."""
     for package in sorted({t.package for t in everything if t.source == "folder"}):
         files_of = sum(t.package == package for t in everything if t.source == "folder")
@@ -277,6 +292,6 @@ def _write_rejects(path: Path, rejected: list[Rejected]) -> None:
         writer.writerows(dataclasses.asdict(r) for r in rejected)
 
 
-def counts(bank: Bank) -> dict[tuple[str, str], int]:
+def counts(bank: SampleLibrary) -> dict[tuple[str, str], int]:
     """(class, split) -> number of clips."""
     return {(cls, split): len(bank.select(cls, split)) for cls in CLASSES for split in SPLITS}

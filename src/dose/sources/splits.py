@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from dose.drums import SPLITS
 from dose.errors import DoseError
-from dose.sources.catalogue import CLASSES, Clip
+from dose.sources.library import CLASSES, Clip
 
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}  # of groups that the table does not name
 

@@ -8,7 +8,7 @@ from dose import config as strict
 from dose.drums import DRUMS
 from dose.errors import ConfigError
 from dose.model.transformer import ModelConfig
-from dose.train.fit import FitConfig
+from dose.train.trainer import FitConfig
 
 Metric = Literal["val/mss", "val/loss"]
 EXAMPLES = "examples"  # in a trial's folder: sounds to be heard, one sub-folder per evaluation

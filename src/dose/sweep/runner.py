@@ -14,14 +14,14 @@ from dose.bundle import SHIPPED
 from dose.errors import DoseError
 from dose.sweep import space
 from dose.sweep.config import SweepConfig
+from dose.sweep.ddp import train_together
 from dose.sweep.table import Trial, ranking, write_tables
-from dose.sweep.together import train_together
 from dose.sweep.trial import DrumTask, Train, run_trial
 from dose.tokens.shards import read_index
 from dose.tracking import Outbox, Tracker, lineage_tags
 
 if TYPE_CHECKING:
-    from dose.sweep.recorder import Recorder
+    from dose.sweep.callback import SweepLogger
 
 EXPERIMENT = "dose"
 LOCAL_STATE = Path("data/.sweep")  # what only the driver needs, also where the rest is on remote storage
@@ -96,7 +96,7 @@ class _Sweep:
             self.train = functools.partial(train_together, self.train, config.resources.processes)
 
     def run(self, out: Path) -> list[Trial]:
-        from dose.sweep.recorder import Recorder
+        from dose.sweep.callback import SweepLogger
 
         tracker = Tracker(EXPERIMENT, root=self.root)
         tracker.ensure_store()
@@ -114,7 +114,7 @@ class _Sweep:
                     "steps": self.config.fit.steps,
                 },
             )
-            recorder = Recorder(self.id, self.config, self.drum, self.state / "trials", outbox, tags)
+            recorder = SweepLogger(self.id, self.config, self.drum, self.state / "trials", outbox, tags)
             try:
                 trials = self._search_and_write(recorder, out)
                 outbox.artifacts(self.id, out / "trials.csv")
@@ -131,7 +131,7 @@ class _Sweep:
             self._end_strays(tracker)
         return trials
 
-    def _search_and_write(self, recorder: "Recorder", out: Path) -> list[Trial]:
+    def _search_and_write(self, recorder: "SweepLogger", out: Path) -> list[Trial]:
         try:
             self._search(recorder, "search")
             best = self._winner(recorder)
@@ -155,7 +155,7 @@ class _Sweep:
             write_tables(beside, trials, {t.id: recorder.rows(t.id) for t in trials}, about)
         return trials
 
-    def _winner(self, recorder: "Recorder") -> Trial:
+    def _winner(self, recorder: "SweepLogger") -> Trial:
         """The best trial with the onset loss; where the space holds none, the best of all."""
         trials = ranking([t for t in recorder.trials() if t.score is not None and math.isfinite(t.score)])
         if not trials:
@@ -167,7 +167,7 @@ class _Sweep:
     def _onset_weight(self, trial: Trial) -> float:
         return float(trial.hyper.get("onset_weight", self.config.fit.onset_weight))
 
-    def _twin(self, recorder: "Recorder", best: Trial) -> Trial:
+    def _twin(self, recorder: "SweepLogger", best: Trial) -> Trial:
         """The trial that differs from `best` in the onset loss alone; trained on, or made, if need be."""
         if self._onset_weight(best) == 0:
             return best
@@ -181,7 +181,7 @@ class _Sweep:
 
     def _search(
         self,
-        recorder: "Recorder",
+        recorder: "SweepLogger",
         name: str,
         hyper: dict[str, Any] | None = None,
         steps: int | None = None,
@@ -224,7 +224,7 @@ class _Sweep:
     ) -> Any:
         from ray import tune
 
-        from dose.sweep.recorder import Relay
+        from dose.sweep.callback import TrialCallback
 
         c = self.config
         return tune.Tuner(
@@ -246,7 +246,7 @@ class _Sweep:
                 stop={"step": steps} if steps and steps < c.fit.steps else None,
                 failure_config=tune.FailureConfig(max_failures=c.retries),
                 checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
-                callbacks=[Relay(self.id)],
+                callbacks=[TrialCallback(self.id)],
                 verbose=0,
             ),
         )

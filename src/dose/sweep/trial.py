@@ -31,10 +31,10 @@ class DrumTask:
         import torch
         import torch.distributed as dist
 
-        from dose.sweep.listen import Listener
         from dose.sweep.progress import step_writer
+        from dose.sweep.validation import GenerationValidator
         from dose.train.data import open_data
-        from dose.train.fit import fit
+        from dose.train.trainer import fit
 
         torch.set_num_threads(max(1, int(self.config.resources.cpus)))
         rank = dist.get_rank() if dist.is_initialized() else 0
@@ -44,7 +44,7 @@ class DrumTask:
         if rank == 0:
             self._prepare(hyper, out, config, data)
             items, examples = self.config.listen_items, self.config.listen_examples
-            listener = Listener(data, self.codec, out, items=items, examples=examples)
+            listener = GenerationValidator(data, self.codec, out, items=items, examples=examples)
         if dist.is_initialized():
             dist.barrier()  # the others read what the first one prepared
         device = f"cuda:{rank}" if torch.cuda.is_available() else "cpu"
@@ -62,7 +62,7 @@ class DrumTask:
 def _adopt(out: Path, config: Any, data: Any) -> None:
     """Lets a state that PBT copied from another trial go on under this trial's params."""
     from dose.train import state
-    from dose.train.fit import params_hash
+    from dose.train.trainer import params_hash
 
     card = state.read(out)
     if card is not None:
@@ -73,7 +73,7 @@ def _warm_start(out: Path, config: Any, data: Any, init: Path) -> None:
     """A state at step 0 with the weights of `init`; none where there is a state or the sizes differ."""
     from dose.model import checkpoint
     from dose.train import optim, state
-    from dose.train.fit import params_hash
+    from dose.train.trainer import params_hash
 
     if state.read(out) is not None:
         return
@@ -84,7 +84,7 @@ def _warm_start(out: Path, config: Any, data: Any, init: Path) -> None:
     if card["meta"].get("codec_id") != data.codec_id:
         return
     model = checkpoint.load(init).model
-    average = optim.Average(model, config.ema) if config.ema else None
+    average = optim.EMA(model, config.ema) if config.ema else None
     optimiser = optim.adamw(model, config.lr, config.weight_decay)
     state.save(out, params_hash(config, data), state.Progress(), model, optimiser, average)
 

@@ -16,7 +16,7 @@ from dose.tokens.delay import EMPTY, delay, undelay
 Pattern = Literal["delay", "parallel"]
 
 
-def mix_rows(codes: Tensor, pattern: Pattern = "delay", excerpts: int = 1) -> Tensor:
+def mix_steps(codes: Tensor, pattern: Pattern = "delay", excerpts: int = 1) -> Tensor:
     """Prompt codes [B, K, T] as token rows [B, S, K].
 
     With several `excerpts` of equal length laid end to end in T, each is delayed by itself, so that the rows
@@ -31,32 +31,32 @@ def mix_rows(codes: Tensor, pattern: Pattern = "delay", excerpts: int = 1) -> Te
     return delay(each).reshape(b, -1, k)
 
 
-def shot_rows(codes: Tensor, pattern: Pattern = "delay") -> Tensor:
+def one_shot_steps(codes: Tensor, pattern: Pattern = "delay") -> Tensor:
     """One-shot codes [B, K, L] as token rows with start and end row: [B, L + K + 1, K] (delay)."""
     inner = delay(codes) if pattern == "delay" else codes.transpose(1, 2).long() + 1
     empty = inner.new_full((inner.shape[0], 1, inner.shape[2]), EMPTY)
     return torch.cat([empty, inner, empty], dim=1)
 
 
-def shot_length(frames: int, codebooks: int, pattern: Pattern = "delay") -> int:
+def one_shot_length(frames: int, codebooks: int, pattern: Pattern = "delay") -> int:
     """Rows that a one-shot of `frames` takes, start and end row included."""
     return frames + 2 + (codebooks - 1 if pattern == "delay" else 0)
 
 
-def stop_row(rows: Tensor) -> int:
+def stop_step(rows: Tensor) -> int:
     """Index of the first all-empty row after row 0 of rows [S, K]; S when there is none."""
     empty = (rows[1:] == EMPTY).all(dim=1).nonzero()
     return int(empty[0]) + 1 if len(empty) else rows.shape[0]
 
 
-def shot_codes(rows: Tensor, pattern: Pattern = "delay") -> Tensor:
+def one_shot_codes(rows: Tensor, pattern: Pattern = "delay") -> Tensor:
     """The codes [K, L] that generated rows [S, K] (start row included) say before their stop row.
 
     A cell that the model left empty inside the one-shot takes the code before it in its codebook (0 at the
     start), so that a slip costs one frame instead of the whole sound. An immediate stop gives L = 0.
     """
     k = rows.shape[1]
-    inner = rows[1 : stop_row(rows)]
+    inner = rows[1 : stop_step(rows)]
     if pattern == "parallel":
         codes = inner.T - 1
     elif inner.shape[0] < k:
@@ -76,4 +76,4 @@ def _fill(codes: Tensor) -> Tensor:
 def occupied(frames: int, codebooks: int, pattern: Pattern = "delay") -> Tensor:
     """Boolean [S, K]: which cells of a one-shot's rows hold a code (the others are empty)."""
     codes = torch.zeros(1, codebooks, frames, dtype=torch.long)
-    return shot_rows(codes, pattern)[0] != EMPTY
+    return one_shot_steps(codes, pattern)[0] != EMPTY

@@ -4,7 +4,7 @@
 "hits": excerpts of the mix that start on the drum's own hits, best first, each encoded by itself, so that its
         first frame is the hit's first frame. In the same training time this prompt makes the model listen
         where 4 s of everything does not yet (docs/model.md).
-"levels": the same excerpts as levels of bands (tokens/levels.py) instead of codes.
+"levels": the same excerpts as levels of bands (tokens/band_energies.py) instead of codes.
 """
 
 import dataclasses
@@ -16,9 +16,9 @@ import torch
 from dose import audio
 from dose.codec import Codec
 from dose.drums import MIX_SECONDS
-from dose.tokens import levels
-from dose.tokens.onsets import RATE, Hit, find_hits, likelihoods
+from dose.tokens import band_energies
 from dose.tokens.shards import PromptKind
+from dose.transcription.detector import RATE, Onset, find_onsets, likelihoods
 
 MIX = int(MIX_SECONDS * RATE)
 EXCERPT_PEAK = 0.9
@@ -44,7 +44,7 @@ class PromptConfig:
     @property
     def frames(self) -> int:
         """Of one excerpt as levels, from its hit on."""
-        return -(-self.samples // levels.HOP)
+        return -(-self.samples // band_energies.HOP)
 
 
 def prompt_codes(
@@ -54,10 +54,10 @@ def prompt_codes(
     [FEATURES, P]. `chances` are the mix's `likelihoods`, for callers that have them."""
     if config.kind == "mix":
         return _encode(codec, audio.fit_length(mix, MIX)[None])[0]
-    hits = find_hits(mix, drum, config.hits, chances)
+    hits = find_onsets(mix, drum, config.hits, chances)
     if config.kind == "levels":
         return _levels(mix, hits, config, np.zeros(config.hits, np.int64))
-    return join(_encode(codec, excerpts(mix, [h.start for h in hits], config)))
+    return join(_encode(codec, cut_segments(mix, [h.start for h in hits], config)))
 
 
 def prompts_of_all(
@@ -71,11 +71,11 @@ def prompts_of_all(
     """The "hits" and "levels" prompts of several drums in one pass; `jitter` [drums, hits] samples moves each
     start."""
     chances = likelihoods(mix)
-    found = {drum: find_hits(mix, drum, config.hits, chances) for drum in drums}
+    found = {drum: find_onsets(mix, drum, config.hits, chances) for drum in drums}
     moved = dict(zip(drums, jitter, strict=True))
     out: dict[PromptKind, dict[str, np.ndarray]] = {}
     if "hits" in kinds:
-        cuts = [excerpts(mix, [h.start for h in found[drum]], config, moved[drum]) for drum in drums]
+        cuts = [cut_segments(mix, [h.start for h in found[drum]], config, moved[drum]) for drum in drums]
         codes = _encode(codec, np.concatenate(cuts)).reshape(len(drums), config.hits, codec.K, -1)
         out["hits"] = {drum: join(c) for drum, c in zip(drums, codes, strict=True)}
     if "levels" in kinds:
@@ -83,12 +83,14 @@ def prompts_of_all(
     return out
 
 
-def _levels(mix: np.ndarray, hits: Sequence[Hit], config: PromptConfig, jitter: np.ndarray) -> np.ndarray:
+def _levels(mix: np.ndarray, hits: Sequence[Onset], config: PromptConfig, jitter: np.ndarray) -> np.ndarray:
     starts = [max(0, hit.start + int(moved)) for hit, moved in zip(hits, jitter, strict=False)]
-    return levels.heard(mix, starts, [hit.likelihood for hit in hits], config.hits, config.frames)
+    return band_energies.segment_features(
+        mix, starts, [hit.likelihood for hit in hits], config.hits, config.frames
+    )
 
 
-def excerpts(
+def cut_segments(
     mix: np.ndarray, starts: Sequence[int], config: PromptConfig, jitter: np.ndarray | None = None
 ) -> np.ndarray:
     """[hits, samples], each at one peak level, zeros past the mix's end.
@@ -116,11 +118,11 @@ def _encode(codec: Codec, sounds: np.ndarray) -> np.ndarray:
 
 
 __all__ = [
-    "Hit",
+    "Onset",
     "PromptConfig",
     "PromptKind",
-    "excerpts",
-    "find_hits",
+    "cut_segments",
+    "find_onsets",
     "join",
     "prompt_codes",
     "prompts_of_all",

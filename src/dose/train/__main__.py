@@ -10,7 +10,7 @@ from dose import files
 from dose.drums import DRUMS
 from dose.errors import DoseError
 from dose.train.data import open_data
-from dose.train.fit import FitConfig, fit
+from dose.train.trainer import FitConfig, fit
 
 
 def main() -> None:

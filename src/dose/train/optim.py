@@ -23,7 +23,7 @@ def learning_rate(step: int, *, peak: float, warmup: int, steps: int, floor: flo
     return peak * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
 
 
-class Average:
+class EMA:
     """Exponential moving average of a model's weights; young averages forget faster, so it starts useful."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:

@@ -32,7 +32,7 @@ def save(
     progress: Progress,
     model: torch.nn.Module,
     optimiser: torch.optim.Optimizer,
-    average: optim.Average | None,
+    average: optim.EMA | None,
 ) -> None:
     tensors = {f"model.{n}": p.detach() for n, p in model.named_parameters()}
     tensors |= {f"optimiser.{n}": t for n, t in optim.pack(optimiser).items()}
@@ -51,7 +51,7 @@ def load(
     params: str,
     model: torch.nn.Module,
     optimiser: torch.optim.Optimizer,
-    average: optim.Average | None,
+    average: optim.EMA | None,
 ) -> Progress | None:
     """Restores a run of the same params in place and says how far it was; None when there is none such."""
     card = read(out)

@@ -6,7 +6,7 @@ import torch
 
 from dose.codec import bundled_codec, check_same, compact, load_codec
 from dose.errors import AudioError, IntegrityError
-from dose.sources import bundled
+from dose.sources import shipped
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def codec():
 def drums():
     """Recorded drums of the test split, [1, 1, N] by class."""
     found = {"kick": [], "snare": [], "hihat": []}
-    for take in bundled.takes():
+    for take in shipped.takes():
         if take.split == "test" and take.cls in found:
             found[take.cls].append(torch.from_numpy(np.asarray(take.load(), np.float32))[None, None])
     return found

@@ -10,7 +10,7 @@ from dose import cli, files
 from dose.bundle import open_bundle
 from dose.drums import DRUMS
 from dose.evaluate.systems import LARSNETS
-from dose.registry import Registry
+from dose.registry.registry import Registry
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from drum_sounds import shot, shots
 
 from dose.drums import DRUMS
 from dose.evaluate.scoring import item_scores
+from dose.metrics.classifier import features
 from dose.metrics.frechet import frechet
-from dose.metrics.judges import features
 from dose.metrics.kernel import kad
 from dose.metrics.latents import WINDOWS
 

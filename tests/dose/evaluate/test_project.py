@@ -16,9 +16,9 @@ from dose.errors import ConfigError
 from dose.evaluate import project, systems
 from dose.evaluate.compare import BASELINES
 from dose.evaluate.config import EvaluateConfig
-from dose.evaluate.record import metrics_of, record
 from dose.evaluate.results import Results
-from dose.evaluate.systems import Dose, Reconstruction
+from dose.evaluate.runs import metrics_of, record
+from dose.evaluate.systems import DoseSystem, Reconstruction
 from dose.metrics.statistics import mean_estimate, resamples
 
 
@@ -84,10 +84,10 @@ def test_test_mixes_go_through_in_one_pass_and_recordings_through_the_whole_extr
     audio.write(long, np.random.default_rng(0).standard_normal((2, 6 * 44100)).astype(np.float32) * 0.1)
     recording = dataclasses.replace(items[0], mix=long, shots={})
     extractor = FakeExtractor()
-    kits = Dose(name="DOSE", extractor=extractor, key="k").kits([*items, recording])
+    kits = DoseSystem(name="DOSE", extractor=extractor, key="k").kits([*items, recording])
     assert [k["kick"][0] for k in kits] == [0.5, 0.5, 0.25]
     assert extractor.asked == [[(2, 176400), (2, 176400)]]
-    central = Dose(name="DOSE", extractor=extractor, key="k", draws=8).kits(items)
+    central = DoseSystem(name="DOSE", extractor=extractor, key="k", draws=8).kits(items)
     assert [k["kick"][0] for k in central] == pytest.approx([0.08, 0.08])
 
 
@@ -151,7 +151,7 @@ def _keys(tmp_path, monkeypatch) -> dict[str, str]:
     (tmp_path / "bundle" / "manifest.json").write_text("{}")
     monkeypatch.setattr("dose.extract.extractor.Extractor.load", lambda folder, search: FakeExtractor())
     codec = Reconstruction(codec=CoarseCodec())
-    rows = [codec, systems.hpss(), systems.larsnet(), Dose.load("DOSE", tmp_path / "bundle")]
+    rows = [codec, systems.hpss(), systems.larsnet(), DoseSystem.load("DOSE", tmp_path / "bundle")]
     return {row.name: row.key for row in rows}
 
 
@@ -166,7 +166,7 @@ ROWS = {
     ("metrics/shots.py", {"codec", "hpss", "larsnet", "dose"}),
     ("compute.py", {"codec", "dose"}),
     ("codec/quantise.py", {"codec", "dose"}),
-    ("tokens/onsets.safetensors", {"dose"}),
+    ("transcription/onsets.safetensors", {"dose"}),
     ("bundle/__init__.py", {"dose"}),
     ("model/decode.py", {"dose"}),
     ("baselines/stem_to_one_shot.py", {"hpss", "larsnet"}),

@@ -10,13 +10,13 @@ from drum_sounds import CoarseCodec, shot, write_items
 from dose import audio
 from dose.drums import DRUMS
 from dose.errors import DoseError, MissingInputError
-from dose.evaluate import output, report, session, table
+from dose.evaluate import output, pipeline, report, table
 from dose.evaluate.config import EvaluateConfig
-from dose.evaluate.items import check_outputs, read_outputs
+from dose.evaluate.datasets import check_outputs, read_outputs
 from dose.evaluate.results import Entry
 from dose.evaluate.run import evaluate
 from dose.evaluate.systems import Reconstruction, generate, hpss
-from dose.metrics.judges import ClassCheck, CopyCheck, features
+from dose.metrics.classifier import DrumClassifier, MemorisationCheck, features
 from dose.metrics.latents import CodecEmbedder
 
 CONFIG = EvaluateConfig(items=10, datasets=("rmod",), bootstrap=100, bootstrap_sets=20, recordings=False)
@@ -30,13 +30,13 @@ def project(tmp_path_factory):
     items = write_items(root / "data", COUNT)
     datasets = {"rmod": items}
     systems = [Reconstruction(codec=CoarseCodec()), hpss()]
-    entries = session.generate_all(systems, datasets, root / "cache")
+    entries = pipeline.generate_all(systems, datasets, root / "cache")
     sounds = {d: features(np.stack([shot(d, 500 + i) for i in range(8)])) for d in DRUMS}
     labels = np.repeat(DRUMS, 8)
-    judges = [ClassCheck(np.concatenate([sounds[d] for d in DRUMS]), labels), CopyCheck(sounds)]
+    judges = [DrumClassifier(np.concatenate([sounds[d] for d in DRUMS]), labels), MemorisationCheck(sounds)]
     demo = dataclasses.replace(items[0], shots={}, name="a recording")
     rows = [Entry(name="Separation (HPSS)", folder=entries["rmod"][1].folder)]
-    results = session.score_all(
+    results = pipeline.score_all(
         CONFIG, datasets, entries, CoarseCodec(), judges, root / "out", cache=root / "cache",
         lacking={"LarsNet": "no weights: put them there."}, recordings=([demo], rows),
     )  # fmt: skip
@@ -65,7 +65,7 @@ def test_a_copy_of_a_training_sound_is_nearer_to_training_than_the_truth_and_ano
         for item, sound in zip(items, sounds, strict=True):
             audio.write(tmp_path / name / str(item.index) / "kick.wav", sound)
     rows = {"rmod": [Entry(name=name, folder=tmp_path / name) for name in ("copies", "others")]}
-    known = CopyCheck({"kick": features(training[None])})
+    known = MemorisationCheck({"kick": features(training[None])})
     results = evaluate(CONFIG, {"rmod": items}, rows, [CodecEmbedder(CoarseCodec())], [known])
     assert results.items["rmod", "copies", "kick"]["nearer"].tolist() == [1, 1]
     assert results.items["rmod", "others", "kick"]["nearer"].tolist() == [0, 0]

@@ -9,7 +9,7 @@ from extract_beat import RATE, drum_loop
 from dose import bundle
 from dose.extract import Extractor, calibrate, confidence
 from dose.extract.calibrate import Example
-from dose.extract.extractor import Try
+from dose.extract.extractor import Candidate
 
 
 def _examples(count: int) -> list[Example]:
@@ -34,7 +34,7 @@ class Oracle:
     def presence(self, mix: np.ndarray, drums: tuple[str, ...]) -> dict[str, np.ndarray]:
         return {drum: confidence.OF_THE_DRUM * self.evidence(mix, drum)[0].features for drum in drums}
 
-    def evidence(self, mix: np.ndarray, drum: str) -> list[Try]:
+    def evidence(self, mix: np.ndarray, drum: str) -> list[Candidate]:
         (example,) = [
             e for e in self.examples if np.allclose(mix / np.abs(mix).max(), e.mix / np.abs(e.mix).max())
         ]
@@ -46,7 +46,7 @@ class Oracle:
         for right, shot in zip((1.0, 0.0), shots, strict=True):
             features = noise[int(right)] + np.array([right, 0.5, 0.5, 0.5, there, 0.5, 0.5])
             tries.append(
-                Try(
+                Candidate(
                     shot=shot,
                     window=None,  # type: ignore[arg-type]
                     seed=0,
@@ -81,9 +81,9 @@ def test_what_tells_is_learnt():
 def test_distance_knows_neither_gain_nor_lead_in():
     shot = _examples(1)[0].shots["kick"]
     late = np.concatenate([np.zeros(3000, np.float32), 0.1 * shot])[:RATE]
-    mine, other = calibrate.log_picture(shot), calibrate.log_picture(late)
+    mine, other = calibrate.log_spectrogram(shot), calibrate.log_spectrogram(late)
     assert calibrate.distance(mine, other) < 1.5
-    assert calibrate.distance(mine, calibrate.log_picture(np.sin(np.arange(RATE) * 0.01))) > 10
+    assert calibrate.distance(mine, calibrate.log_spectrogram(np.sin(np.arange(RATE) * 0.01))) > 10
 
 
 def test_a_bundle_is_calibrated_in_place(bundle_copy):

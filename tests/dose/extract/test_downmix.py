@@ -5,7 +5,7 @@ import pytest
 from extract_beat import drum_loop
 
 from dose import audio
-from dose.extract.windows import scan
+from dose.extract.segments import scan
 
 SOUND = drum_loop(3.0)
 MONO = SOUND[0]

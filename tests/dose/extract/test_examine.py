@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from test_calibrate import Oracle, _examples
 
-from dose.benchmarks.calibration import draw
+from benchmarks.calibration import draw
 from dose.extract import calibrate, confidence
-from dose.extract.extractor import Search
+from dose.extract.extractor import SearchConfig
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,7 @@ def told():
     examples = _examples(24)
     fitted = confidence.from_json(calibrate.calibrate(Oracle(examples[:12]), examples[:12], drums=("kick",)))
     fresh = Oracle(examples[12:])
-    fresh.calibration, fresh.search = fitted, Search()
+    fresh.calibration, fresh.search = fitted, SearchConfig()
     return calibrate.examine(fresh, examples[12:], drums=("kick",))["kick"]
 
 
@@ -36,7 +36,7 @@ def test_errors_and_curves_are_of_the_fresh_mixes(told):
 def test_without_calibration_the_slopes_set_by_hand_are_judged():
     examples = _examples(4)
     oracle = Oracle(examples)
-    oracle.calibration, oracle.search = {}, Search()
+    oracle.calibration, oracle.search = {}, SearchConfig()
     told = calibrate.examine(oracle, examples, drums=("kick",))["kick"]
     assert np.isfinite(told["confidence"]["ece"])
 

@@ -9,7 +9,7 @@ from dose import audio
 from dose.drums import DRUMS
 from dose.errors import AudioError, DoseError, IntegrityError
 from dose.extract import Extractor
-from dose.extract.extractor import Search
+from dose.extract.extractor import SearchConfig
 from dose.model.sampling import Sampling
 
 RATE = 44100
@@ -152,7 +152,7 @@ def test_nothing_said_is_no_hit(extractor, loop, monkeypatch):
 
 
 def test_more_candidates_are_more_tries(bundle):
-    search = Search(pool=2, more=1)
+    search = SearchConfig(pool=2, more=1)
     assert [search.tries(n) for n in (1, 2, 8)] == [2, 3, 9]
     kit = Extractor.load(bundle, search=search).extract(drum_loop(4.0), RATE, drums=("kick",), candidates=2)
     assert len(kit.hits["kick"]) == 2

@@ -6,8 +6,8 @@ import pytest
 from dose import audio
 from dose.audio import RATE
 from dose.extract.offset import has_offset, without_offset
-from dose.extract.windows import scan
-from dose.sources.bundled import DEMO
+from dose.extract.segments import scan
+from dose.sources.shipped import DEMO
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,10 @@ class _Hit:
 
 def _kit(name: str, candidates: int = 1, bits: Bits = 16, channels: int = 1):
     sound = np.full((channels, 100), 0.5, np.float32)
-    takes = {drum: [build.Take(hit=_Hit(), audio=sound)] * candidates for drum in ("kick", "snare", "hihat")}
+    takes = {
+        drum: [build.RenderedOneShot(hit=_Hit(), audio=sound)] * candidates
+        for drum in ("kick", "snare", "hihat")
+    }
     origin = build.Origin(source=f"{name}.wav", version="dose-1", data_id="made")
     return build.build(name, takes, origin, rate=44100, bits=bits)
 

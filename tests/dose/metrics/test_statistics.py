@@ -3,13 +3,7 @@
 import numpy as np
 import pytest
 
-from dose.metrics.statistics import (
-    gap_closed,
-    mean_difference,
-    mean_estimate,
-    resamples,
-    set_estimate,
-)
+from dose.metrics.statistics import gap_closed, mean_difference, mean_estimate, resamples, set_estimate
 
 
 def test_resamples_are_counts_that_sum_to_the_number_of_items_and_repeat_with_the_seed():

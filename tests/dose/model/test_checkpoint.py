@@ -8,7 +8,7 @@ import torch
 from dose import files
 from dose.errors import ConfigError, DoseError, IntegrityError, MissingInputError
 from dose.model import checkpoint
-from dose.model.transformer import Dose, ModelConfig
+from dose.model.transformer import DoseModel, ModelConfig
 
 CONFIG = ModelConfig(
     layers=1,
@@ -26,7 +26,7 @@ CONFIG = ModelConfig(
 @pytest.fixture
 def saved(tmp_path):
     torch.manual_seed(0)
-    model = Dose(CONFIG)
+    model = DoseModel(CONFIG)
     checkpoint.save(tmp_path / "kick", model, {"drum": "kick", "steps": 3})
     return tmp_path / "kick", model
 

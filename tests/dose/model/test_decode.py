@@ -8,9 +8,9 @@ import torch
 from dose import compute
 from dose.model import engine
 from dose.model.decode import generate, teacher_forced
-from dose.model.engine import Engine
+from dose.model.engine import DecodingEngine
 from dose.model.sampling import Sampling, draw
-from dose.model.transformer import Dose, ModelConfig
+from dose.model.transformer import DoseModel, ModelConfig
 from dose.tokens import layout
 
 SWITCHES = {
@@ -28,29 +28,29 @@ SWITCHES = {
 }
 
 
-def tiny(seed: int = 0, **switches: object) -> Dose:
+def tiny(seed: int = 0, **switches: object) -> DoseModel:
     """A model whose logits are far apart, so that rounding cannot decide."""
     torch.manual_seed(seed)
     config = ModelConfig(
         layers=2, width=32, heads=4, dropout=0.1, codebooks=4, entries=30, frames=12, **switches
     )
-    model = Dose(config).eval()
+    model = DoseModel(config).eval()
     for p in model.parameters():
         torch.nn.init.normal_(p, std=0.3)
     return model
 
 
-def prompts(model: Dose, batch: int, seed: int = 1, frames: int = 21) -> torch.Tensor:
+def prompts(model: DoseModel, batch: int, seed: int = 1, frames: int = 21) -> torch.Tensor:
     g = torch.Generator().manual_seed(seed)
     return torch.randint(model.config.entries, (batch, model.config.codebooks, frames), generator=g)
 
 
-def drums(model: Dose, batch: int) -> torch.Tensor | None:
+def drums(model: DoseModel, batch: int) -> torch.Tensor | None:
     return torch.arange(batch) % 2 if model.config.drums else None
 
 
 @torch.no_grad()
-def slowly(model: Dose, prompt: torch.Tensor, drum: torch.Tensor | None, max_rows: int) -> torch.Tensor:
+def slowly(model: DoseModel, prompt: torch.Tensor, drum: torch.Tensor | None, max_rows: int) -> torch.Tensor:
     """One request, greedily, the whole sequence again for each row: what the cache must not change."""
     c = model.config
     rows = torch.zeros(1, 0, c.codebooks, dtype=torch.long)
@@ -88,7 +88,7 @@ def test_a_free_model_stops_where_the_slow_one_stops(seed: int) -> None:
         model.embed.weight *= 4
     prompt = prompts(model, 5, seed)
     made = generate(model, prompt, max_rows=25)
-    stops = [layout.stop_row(r) for r in made]
+    stops = [layout.stop_step(r) for r in made]
     assert min(stops) < 25
     for i in range(5):
         assert torch.equal(made[i], slowly(model, prompt[i : i + 1], None, 25))
@@ -148,7 +148,7 @@ def test_a_fixed_model_says_a_code_in_every_cell_that_wants_one() -> None:
     made = generate(model, prompts(model, 4), Sampling(temperature=2.0))
     want = layout.occupied(12, 4)
     assert torch.equal(made > 0, want.expand_as(made))
-    assert layout.shot_codes(made[0]).shape == (4, 12)
+    assert layout.one_shot_codes(made[0]).shape == (4, 12)
 
 
 @pytest.mark.parametrize("around", ["fp32", "bf16"])
@@ -163,7 +163,7 @@ def test_lower_precisions_agree_with_full_precision_row_by_row(
     """
     monkeypatch.setattr(engine, "choose_products", lambda *_: compute.Choice(format=around, why="measured"))
     torch.manual_seed(3)
-    model = Dose(
+    model = DoseModel(
         ModelConfig(layers=2, width=64, heads=4, codebooks=4, entries=30, frames=40, **SWITCHES[name])
     ).eval()
     with torch.no_grad():
@@ -172,7 +172,7 @@ def test_lower_precisions_agree_with_full_precision_row_by_row(
     rows = generate(model, prompt)
     with torch.no_grad():
         wanted = model(prompt, rows[:, :-1])
-    got = teacher_forced(Engine(model, precision), prompt, rows)
+    got = teacher_forced(DecodingEngine(model, precision), prompt, rows)
     agree = (got.argmax(-1) == wanted.argmax(-1)).float().mean()
     assert agree > 0.95
     assert torch.nn.functional.cosine_similarity(got.flatten(), wanted.flatten(), dim=0) > 0.999

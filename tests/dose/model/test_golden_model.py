@@ -8,7 +8,7 @@ import torch
 
 from dose.model.decode import generate
 from dose.model.loss import losses, onset_mask
-from dose.model.transformer import Dose, ModelConfig
+from dose.model.transformer import DoseModel, ModelConfig
 from dose.tokens import layout
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "model.npz"
@@ -20,14 +20,14 @@ VARIANTS = {
 
 def outputs(name: str) -> dict[str, np.ndarray]:
     """Weights come from a plain formula, not from a generator whose stream a new torch may change."""
-    model = Dose(
+    model = DoseModel(
         ModelConfig(layers=2, width=32, heads=2, codebooks=4, entries=30, frames=12, **VARIANTS[name])
     ).eval()
     with torch.no_grad():
         for i, p in enumerate(model.parameters()):
             p.copy_(0.5 * torch.sin(torch.arange(p.numel()) * (1.7 + 0.13 * i) + i).view(p.shape))
     prompt = (torch.arange(4 * 21) * 7 % 30).view(1, 4, 21)
-    shot = layout.shot_rows((torch.arange(4 * 12) * 11 % 30).view(1, 4, 12))
+    shot = layout.one_shot_steps((torch.arange(4 * 12) * 11 % 30).view(1, 4, 12))
     with torch.no_grad():
         logits = model(prompt, shot[:, :-1])
     loss = losses(logits, shot, onset_mask(shot.shape[1], 4, "paper"), 1.0)
@@ -51,7 +51,7 @@ def test_starting_from_vectors_makes_codes_that_sound_alike_look_alike():
     config = ModelConfig(
         layers=1, width=512, heads=2, codebooks=3, entries=40, frames=8, excerpts=2, aligned="only"
     )
-    model = Dose(config)
+    model = DoseModel(config)
     vectors = torch.randn(3, 40, 6)
     vectors[:, 1] = vectors[:, 0] + 0.01
     empty = model.embed.weight.view(3, 41, -1)[:, 0].clone()

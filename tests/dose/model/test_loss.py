@@ -11,7 +11,7 @@ from dose.tokens import layout
 @pytest.mark.parametrize(("codebooks", "frames"), [(9, 87), (9, 173), (4, 12), (9, 5)])
 @pytest.mark.parametrize("pattern", ["delay", "parallel"])
 def test_the_papers_region_is_t_plus_k_up_to_K_plus_1_counted_from_1(codebooks, frames, pattern):
-    rows = layout.shot_length(frames, codebooks, pattern)
+    rows = layout.one_shot_length(frames, codebooks, pattern)
     wanted = torch.zeros(rows, codebooks, dtype=torch.bool)
     for k in range(1, codebooks + 1):
         for t in range(1, frames + codebooks):
@@ -73,7 +73,7 @@ def test_the_training_loss_is_the_total_with_its_gradients(precision, weight, mo
 
 
 def test_each_codebook_has_its_loss_and_its_accuracy_over_cells_with_codes():
-    rows = layout.shot_rows(torch.randint(30, (2, 4, 12)))
+    rows = layout.one_shot_steps(torch.randint(30, (2, 4, 12)))
     logits = F.one_hot(rows, 31).float() * 20
     logits[:, :, 2] = 0  # says nothing of codebook 2
     logits[..., 2, 0] = 1  # and guesses the empty token

@@ -10,8 +10,8 @@ import torch
 from dose.cli import main
 from dose.errors import DoseError, IntegrityError
 from dose.model import checkpoint
+from dose.model.compat.official import HEAD_SIZE, import_official
 from dose.model.decode import generate
-from dose.model.official import HEAD_SIZE, import_official
 from dose.tokens import layout
 
 HEADS = 128 // HEAD_SIZE
@@ -67,7 +67,7 @@ def test_the_stop_rule_is_theirs(tmp_path, codes, seed):
     theirs = authors.generate(state, codes, 1, limit=40)
     ours = generate(import_official(path), codes[None], max_rows=40)[0]
     assert 1 < len(theirs) < 40
-    assert layout.stop_row(ours) == len(theirs) - 1
+    assert layout.stop_step(ours) == len(theirs) - 1
     assert torch.equal(ours[: len(theirs)], theirs)
     assert not ours[len(theirs) :].any()
 

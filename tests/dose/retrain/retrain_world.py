@@ -3,7 +3,7 @@
 import datetime
 
 from dose.retrain.config import RetrainConfig, Triggers
-from dose.retrain.job import Job
+from dose.retrain.orchestrator import Orchestrator
 
 
 class Killed(BaseException):
@@ -84,7 +84,9 @@ class Calendar:
         self.home = root / "retrain"
 
     def job(self):
-        return Job(self.config, self.world, self.home, clock=lambda: self.now, free=lambda: self.free)
+        return Orchestrator(
+            self.config, self.world, self.home, clock=lambda: self.now, free=lambda: self.free
+        )
 
     def at(self, day, hour=0):
         """Day 0 is the first Monday."""

@@ -102,7 +102,7 @@ def measure(bundle: Path, worktree: Path, examples: Path):
     """The challenger is always a fifth better."""
     from dose import audio
     from dose.drums import DRUMS
-    from dose.gate import Scores
+    from dose.registry.gate import ModelScores
 
     audio.write(examples / "1-kick.flac", np.zeros(100, np.float32))
     rng = np.random.default_rng(0)
@@ -110,15 +110,16 @@ def measure(bundle: Path, worktree: Path, examples: Path):
     luck = np.random.default_rng(len(bundle.name)).normal(0, 0.03, 60)
     better = 0.8 if bundle.name == "challenger" else 1.0
     scores = {
-        d: Scores(mss=better * np.exp(luck), embeddings=truth[d] + 1, seconds=0.1, size_mb=1.0) for d in DRUMS
+        d: ModelScores(mss=better * np.exp(luck), embeddings=truth[d] + 1, seconds=0.1, size_mb=1.0)
+        for d in DRUMS
     }
     return scores, truth
 
 
 def main(phase: str = "", when: str = "") -> None:
     from dose.files import die_with_parent
-    from dose.gate import GateConfig
-    from dose.retrain import Job, RetrainConfig
+    from dose.registry.gate_config import GateConfig
+    from dose.retrain import Orchestrator, RetrainConfig
     from dose.retrain.config import Triggers
     from dose.retrain.steps import ProjectSteps
     from pipelines import package
@@ -139,7 +140,7 @@ def main(phase: str = "", when: str = "") -> None:
         kill()
 
     steps.do = do
-    outcome = Job(settings, steps, say=print).start()
+    outcome = Orchestrator(settings, steps, say=print).start()
     print(f"{outcome.status}. {outcome.says}")
 
 

@@ -1,4 +1,4 @@
-"""Scores of a kit on held-out items, with a stand-in for the models."""
+"""ModelScores of a kit on held-out items, with a stand-in for the models."""
 
 from types import SimpleNamespace
 
@@ -7,9 +7,9 @@ import pytest
 
 from dose import audio
 from dose.drums import DRUMS
-from dose.gate import Scores
 from dose.metrics import mss
 from dose.metrics.shots import prepare
+from dose.registry.gate import ModelScores
 from dose.retrain import scoring
 
 RATE = 44100
@@ -44,7 +44,7 @@ class Embedder:
 
 def held():
     for i in range(1, 11):
-        yield scoring.Held(
+        yield scoring.HeldOutSet(
             mix=np.full((2, 1000), i, np.float32),
             shots={drum: thump(100 * i + 20 * j) for j, drum in enumerate(DRUMS)},
         )
@@ -75,7 +75,7 @@ def test_examples_are_what_the_kit_makes_of_the_first_mixes(tmp_path):
 
 
 def test_what_is_kept_is_what_comes_back(tmp_path):
-    one = Scores(
+    one = ModelScores(
         mss=np.array([1.0, np.nan]), embeddings=np.ones((2, 1, 3), np.float32), seconds=0.5, size_mb=2.0,
         broken=("It is late.",),
     )  # fmt: skip

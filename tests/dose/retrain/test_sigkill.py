@@ -13,8 +13,8 @@ import small_project
 from dose import audio
 from dose.bundle import open_bundle
 from dose.drums import DRUMS
-from dose.registry import Registry
-from dose.retrain.journal import PHASES
+from dose.registry.registry import Registry
+from dose.retrain.run_state import PHASES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -14,12 +14,13 @@ from dose import audio, files
 from dose.bundle import assemble, open_bundle
 from dose.drums import DRUMS
 from dose.errors import DoseError, MissingInputError
-from dose.gate import GateConfig, Scores
-from dose.registry import Registry
-from dose.retrain import journal, reference
+from dose.registry.gate import ModelScores
+from dose.registry.gate_config import GateConfig
+from dose.registry.registry import Registry
+from dose.retrain import drift_reference, run_state
 from dose.retrain.config import RetrainConfig, Triggers
-from dose.retrain.job import Job
-from dose.retrain.journal import PHASES
+from dose.retrain.orchestrator import Orchestrator
+from dose.retrain.run_state import PHASES
 from dose.retrain.steps import ProjectSteps
 from dose.tracking import ModelVersion, RunRecord
 
@@ -145,7 +146,7 @@ class Project:
         for drum in DRUMS:
             luck = np.random.default_rng(len(bundle.name)).normal(0, 0.03, ITEMS)
             mss = np.exp(rng.normal(0, 0.5, ITEMS) + luck) * (1 - gain.get(drum, 0))
-            scores[drum] = Scores(mss=mss, embeddings=truth[drum] + 1, seconds=0.1, size_mb=1.0)
+            scores[drum] = ModelScores(mss=mss, embeddings=truth[drum] + 1, seconds=0.1, size_mb=1.0)
         return scores, truth
 
     # The package stage
@@ -181,7 +182,7 @@ class Project:
             workshop=self.workshop, registry=self.registry, measure=self.measure,
         )  # fmt: skip
         home = self.root / "data" / "retrain"
-        return Job(self.settings, steps, home, clock=lambda: self.now, free=lambda: 10**12)
+        return Orchestrator(self.settings, steps, home, clock=lambda: self.now, free=lambda: 10**12)
 
     def start(self, **options):
         self.now += datetime.timedelta(hours=1)
@@ -249,7 +250,7 @@ def test_drift_is_measured_from_what_the_models_in_service_were_trained_on(proje
         asked.append(params)
         return {"mean": [float(len(asked))] * 32, "spread": [1.0] * 32}
 
-    monkeypatch.setattr(reference, "of_training", of_training)
+    monkeypatch.setattr(drift_reference, "of_training", of_training)
     project.settings = dataclasses.replace(project.settings, triggers=Triggers(new_clips=20, drift=1.0))
     project.sounds(20, 100)
     assert project.start().status == "kept"
@@ -347,7 +348,7 @@ def test_the_key_follows_data_and_params_and_not_the_taking_in(project):
     audio.write(project.root / "incoming" / "kick" / "silent.wav", np.zeros(9000, np.float32))
     before = steps.key()
     assert steps.waiting() == 4
-    steps.do("intake", journal.new("key", [], project.now), project.root / "x")
+    steps.do("intake", run_state.new("key", [], project.now), project.root / "x")
     assert steps.waiting() == 0
     assert steps.key() == before
     (project.root / "params.yaml").write_text("sources: {seed: 1}")

@@ -10,7 +10,7 @@ from dose import audio
 from dose import config as params
 from dose.drums import DRUMS, INSTRUMENTS, SPLITS
 from dose.rmod import RmodConfig
-from dose.sources.catalogue import Bank, Clip, quantise, sound_id
+from dose.sources.library import Clip, SampleLibrary, quantise, sound_id
 
 LOOP_SECONDS = (1.0, 2.5, 4.5, 9.0)  # shorter than a half, than a piece, than two, and more
 
@@ -25,7 +25,7 @@ def _sound(cls: str, j: int, rng: np.random.Generator) -> np.ndarray:
     return 0.6 * np.sin(2 * np.pi * 110 * (j + 1) * t) * (1 + 0.4 * np.sin(2 * np.pi * 3 * t))
 
 
-def _write_bank(root: Path, classes: Iterable[str], each: int) -> Bank:
+def _write_bank(root: Path, classes: Iterable[str], each: int) -> SampleLibrary:
     rng = np.random.default_rng(0)
     clips = []
     for split in SPLITS:
@@ -57,19 +57,19 @@ def _write_bank(root: Path, classes: Iterable[str], each: int) -> Bank:
                         cluster=clip,
                     )
                 )
-    return Bank(root, clips)
+    return SampleLibrary(root, clips)
 
 
 @pytest.fixture(scope="session")
-def make_bank(tmp_path_factory) -> Callable[..., Bank]:
-    def make(classes: Iterable[str] = DRUMS + INSTRUMENTS, each: int = 4) -> Bank:
+def make_bank(tmp_path_factory) -> Callable[..., SampleLibrary]:
+    def make(classes: Iterable[str] = DRUMS + INSTRUMENTS, each: int = 4) -> SampleLibrary:
         return _write_bank(tmp_path_factory.mktemp("bank"), classes, each)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def bank(make_bank) -> Bank:
+def bank(make_bank) -> SampleLibrary:
     return make_bank()
 
 

@@ -9,9 +9,9 @@ from dose import config as params
 from dose import files
 from dose.drums import DRUMS, INSTRUMENTS
 from dose.errors import ConfigError, MissingInputError
-from dose.rmod import Recipe, RmodConfig, draw
+from dose.rmod import MixSpec, RmodConfig, draw
 from dose.rmod.draw import HALF, LAWS, MIX, PARAMETERS, _weighted, draw_many
-from dose.rmod.streams import NAMED, WIDTH, uniforms
+from dose.rmod.rng import NAMED, WIDTH, uniforms
 
 COUNT = 2000
 
@@ -205,7 +205,7 @@ GOLDEN = ["edf1a72b533d56d9", "c20d47114725d0f8", "805128eb2fd622cf"]
 
 def test_a_dict_and_back(recipes):
     for recipe in recipes[:20]:
-        assert Recipe.from_dict(recipe.as_dict()) == recipe
+        assert MixSpec.from_dict(recipe.as_dict()) == recipe
 
 
 def test_a_class_with_no_clips_is_named(ranges, make_bank):

@@ -7,7 +7,7 @@ from dose.errors import DoseError, MissingInputError
 from dose.rmod import draw
 from dose.rmod.patterns import STAND_IN, groove_pattern, performances, write_midi
 from dose.rmod.render import MIX
-from dose.rmod.streams import uniforms
+from dose.rmod.rng import uniforms
 
 
 def _performance(path, seconds=6.0, notes=(36, 38, 42), tempo=90):

@@ -3,7 +3,7 @@ import pytest
 from scipy import signal
 
 from dose.audio import RATE
-from dose.rmod.pitch import Cache, shift_fast, shift_librosa
+from dose.rmod.pitch import PitchCache, shift_fast, shift_librosa
 
 
 def _music(seconds=2.0):
@@ -49,7 +49,7 @@ def test_silence_and_no_shift():
 
 def test_the_cache_gives_the_same_bytes_and_keeps_to_its_limit():
     sounds = [np.random.default_rng(i).normal(0, 0.3, 1000).astype(np.float32) for i in range(5)]
-    cache = Cache(limit=3 * 2000)
+    cache = PitchCache(limit=3 * 2000)
     first = [cache.put((i,), s) for i, s in enumerate(sounds)]
     assert cache.bytes == 6000
     assert cache.get((0,)) is None
@@ -59,4 +59,4 @@ def test_the_cache_gives_the_same_bytes_and_keeps_to_its_limit():
     np.testing.assert_allclose(first[0], sounds[0], atol=5e-5)
     np.testing.assert_array_equal(cache.put((0,), sounds[0]), first[0])  # made again: the same
     assert cache.get((2,)) is None  # the one not used for longest made room
-    assert not Cache(limit=10**6).put((0,), np.zeros(10, np.float32)).any()
+    assert not PitchCache(limit=10**6).put((0,), np.zeros(10, np.float32)).any()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dose.benchmarks import rmod as bench
+from benchmarks import rmod as bench
 from dose.rmod import draw, effects, render
 from dose.rmod.render import MIX
 

@@ -10,7 +10,7 @@ from dose.drums import DRUMS
 from dose.rmod import build, render, table
 from dose.rmod.dataset import Export, items, write_items
 from dose.rmod.draw import draw
-from dose.rmod.recipe import Recipe
+from dose.rmod.mix_spec import MixSpec
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_the_table_holds_what_is_drawn(built, small, bank):
         rows = pq.read_table(table.part_path(built, split, 0)).to_pylist()
         assert len(rows) == count
         for index in {0, count - 1}:
-            assert Recipe.from_dict(rows[index]) == draw(small, bank, split, index)
+            assert MixSpec.from_dict(rows[index]) == draw(small, bank, split, index)
 
 
 def test_a_second_run_writes_nothing_and_a_damaged_shard_is_made_again(built, small, bank):

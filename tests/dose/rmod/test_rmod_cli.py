@@ -6,7 +6,7 @@ import yaml
 
 from dose import cli, files
 from dose.drums import DRUMS
-from dose.sources import catalogue
+from dose.sources import library
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def project(tmp_path, monkeypatch, make_bank, ranges_path):
     bank = make_bank(each=2)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "sources").symlink_to(bank.root)
-    catalogue.write_catalogue(bank.clips, bank.root / catalogue.CATALOGUE)
+    library.write_catalogue(bank.clips, bank.root / library.CATALOGUE)
     files.write_manifest(bank.root)
     (tmp_path / "params.yaml").write_text(ranges_path.read_text())
     monkeypatch.chdir(tmp_path)

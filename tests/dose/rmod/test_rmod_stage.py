@@ -12,7 +12,7 @@ import pytest
 from servers import ray_head
 
 from dose import files
-from dose.sources import catalogue
+from dose.sources import library
 
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # or Ray takes 127.0.0.1 for the address outside
 COMMAND = [sys.executable, "-m", "pipelines.rmod"]
@@ -23,7 +23,7 @@ def project(tmp_path, make_bank, ranges_path):
     def make(name: str, workers: int):
         folder = tmp_path / name
         bank = make_bank(each=2)
-        catalogue.write_catalogue(bank.clips, bank.root / catalogue.CATALOGUE)
+        library.write_catalogue(bank.clips, bank.root / library.CATALOGUE)
         files.write_manifest(bank.root)
         (folder / "data").mkdir(parents=True)
         (folder / "data" / "sources").symlink_to(bank.root)

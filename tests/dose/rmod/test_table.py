@@ -5,7 +5,7 @@ from dose.drums import DRUMS
 from dose.errors import DoseError, MissingInputError
 from dose.rmod import table
 from dose.rmod.draw import draw_many
-from dose.rmod.recipe import Recipe
+from dose.rmod.mix_spec import MixSpec
 
 COUNT = 120
 
@@ -25,7 +25,7 @@ def recipes(ranges, bank):
 
 def test_rows_are_the_recipes_exactly(written, recipes):
     rows = pq.read_table(table.part_path(written, "train", 0)).to_pylist()
-    assert [Recipe.from_dict(row) for row in rows] == recipes
+    assert [MixSpec.from_dict(row) for row in rows] == recipes
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ import soundfile
 
 from dose.audio import RATE
 from dose.errors import IntegrityError, MissingInputError
-from dose.sources import debian, drumsynth, hydrogen, lmms, packages, sonicpi, strums
+from dose.sources import packages
+from dose.sources.adapters import debian, hydrogen, lmms, sonicpi, strums
 from dose.sources.cleaning import Reject
+from dose.sources.synth import drumsynth
 
 
 def sound(path, seed=0, seconds=0.5):

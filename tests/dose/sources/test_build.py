@@ -10,11 +10,11 @@ from dose import audio, config
 from dose.drums import SPLITS
 from dose.errors import ConfigError, DoseError
 from dose.files import check_manifest
-from dose.sources import bundled
+from dose.sources import shipped
+from dose.sources.adapters.folder import Folder
 from dose.sources.build import SourcesConfig, build
-from dose.sources.catalogue import Bank
 from dose.sources.duplicates import pairs
-from dose.sources.folder import Folder
+from dose.sources.library import SampleLibrary
 
 
 def rejects(root):
@@ -28,13 +28,13 @@ def mine(path, split):
 
 def test_the_same_params_give_the_same_bank(small, root, tmp_path):
     again = build(small, tmp_path / "again")
-    assert again.id == Bank.load(root).id == Bank.load(tmp_path / "again").id
+    assert again.id == SampleLibrary.load(root).id == SampleLibrary.load(tmp_path / "again").id
     other = build(dataclasses.replace(small, seed=4), tmp_path / "other")
     assert other.id != again.id
 
 
 def test_no_group_and_no_cluster_crosses_splits(root):
-    bank = Bank.load(root)
+    bank = SampleLibrary.load(root)
     for key in ("group", "cluster"):
         homes: dict[str, set[str]] = {}
         for clip in bank.clips:
@@ -45,8 +45,8 @@ def test_no_group_and_no_cluster_crosses_splits(root):
 
 def test_a_training_clip_that_sounds_like_a_test_clip_is_dropped(small, tmp_path):
     """A test kick in a user folder, quieter, shifted, a little noisy: no group tells, the sound does."""
-    row = next(r for r in bundled.rows() if r["cls"] == "kick" and r["split"] == "test")
-    kick = audio.read(bundled.BANK / row["file"])
+    row = next(r for r in shipped.rows() if r["cls"] == "kick" and r["split"] == "test")
+    kick = audio.read(shipped.BANK / row["file"])
     altered = 0.4 * np.concatenate([np.zeros(300), kick]) + 1e-4 * np.random.default_rng(0).standard_normal(
         len(kick) + 300
     )
@@ -77,7 +77,7 @@ def test_near_duplicates_within_a_split_stay_and_share_a_cluster(small, tmp_path
 
 def test_what_is_written_is_whole_and_true_to_its_manifest(root):
     check_manifest(root)
-    bank = Bank.load(root)
+    bank = SampleLibrary.load(root)
     assert {p.stem for p in (root / "clips").iterdir()} == {c.id for c in bank.clips}
     assert len({c.id for c in bank.clips}) == len(bank.clips)
     assert all(c.licence and c.author and c.kit and c.group and c.package for c in bank.clips)
@@ -86,10 +86,10 @@ def test_what_is_written_is_whole_and_true_to_its_manifest(root):
 def test_a_build_that_fails_leaves_the_earlier_one(small, root, tmp_path):
     out = tmp_path / "sources"
     shutil.copytree(root, out)
-    before = Bank.load(out).id
+    before = SampleLibrary.load(out).id
     with pytest.raises(DoseError):
         build(dataclasses.replace(small, bundled=False), out)
-    assert Bank.load(out).id == before
+    assert SampleLibrary.load(out).id == before
     assert [p.name for p in tmp_path.iterdir()] == ["sources"]
 
 

@@ -12,8 +12,8 @@ import yaml
 from dose import audio
 from dose.config import load
 from dose.errors import ConfigError, DoseError, MissingInputError
+from dose.sources.adapters.folder import Folder, enter, takes
 from dose.sources.build import SourcesConfig, build, survey
-from dose.sources.folder import Folder, enter, takes
 
 RATE = 44100
 

@@ -3,9 +3,9 @@ import collections
 import numpy as np
 import pytest
 
-from dose.sources import procedural
 from dose.sources.cleaning import clean
-from dose.sources.procedural import draw, synthesise, takes, variant_of
+from dose.sources.synth import procedural
+from dose.sources.synth.procedural import draw, synthesise, takes, variant_of
 
 
 def test_each_clip_depends_on_seed_drum_split_and_index_alone():

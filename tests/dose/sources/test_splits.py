@@ -7,7 +7,7 @@ from dose.drums import SPLITS
 from dose.errors import DoseError
 from dose.sources import splits
 from dose.sources.build import build
-from dose.sources.catalogue import CLASSES, Bank
+from dose.sources.library import CLASSES, SampleLibrary
 
 
 def test_the_table_keeps_shared_recordings_together():
@@ -30,7 +30,7 @@ def test_unknown_groups_go_by_name_in_the_stated_shares():
 
 @pytest.fixture
 def clips(root):
-    return list(Bank.load(root).clips)
+    return list(SampleLibrary.load(root).clips)
 
 
 def test_a_whole_bank_passes(clips):

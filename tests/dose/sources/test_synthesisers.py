@@ -5,7 +5,8 @@ import pytest
 
 from dose.audio import RATE
 from dose.errors import DoseError, MissingInputError
-from dose.sources import riffs, soundfont, voice
+from dose.sources.adapters import soundfont
+from dose.sources.synth import riffs, voice
 
 TIMGM = soundfont.locate("timgm6mb")
 

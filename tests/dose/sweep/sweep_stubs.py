@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dose.model.transformer import ModelConfig
 from dose.sweep import SweepConfig
-from dose.train.fit import FitConfig
+from dose.train.trainer import FitConfig
 
 STEPS, EVERY = 40, 10
 FIT = FitConfig(

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from dose.codec import bundled_codec
-from dose.tokens import onset_fit, onsets
-from dose.tokens.onsets import HOP, RATE, find_hits, likelihoods
-from dose.tokens.prompt import PromptConfig, excerpts, prompt_codes, prompts_of_all
+from dose.tokens.prompt import PromptConfig, cut_segments, prompt_codes, prompts_of_all
+from dose.transcription import detector, train
+from dose.transcription.detector import HOP, RATE, find_onsets, likelihoods
 
 
 def kick(n: int = 8000) -> np.ndarray:
@@ -38,25 +38,25 @@ def beat(offset: int = 0) -> tuple[np.ndarray, dict[str, list[int]]]:
 @pytest.mark.parametrize("offset", [0, 77, 1000])
 def test_clear_hits_are_found_where_they_are(drum, offset):
     mix, places = beat(offset)
-    found = sorted(h.start for h in find_hits(mix, drum, 3))
+    found = sorted(h.start for h in find_onsets(mix, drum, 3))
     assert len(found) == 3
     assert np.abs(np.array(found) - places[drum]).max() < 0.008 * RATE
 
 
 def test_level_does_not_matter_and_the_answer_is_always_the_same():
     mix, _ = beat()
-    first = find_hits(mix, "kick", 4)
-    assert find_hits(mix, "kick", 4) == first
-    quiet = np.array([h.start for h in find_hits(mix * 0.05, "kick", 3)])
+    first = find_onsets(mix, "kick", 4)
+    assert find_onsets(mix, "kick", 4) == first
+    quiet = np.array([h.start for h in find_onsets(mix * 0.05, "kick", 3)])
     assert np.abs(quiet - [h.start for h in first[:3]]).max() <= 2  # rounding of the energies
-    assert find_hits(mix, "kick", 4, likelihoods(mix)) == first
+    assert find_onsets(mix, "kick", 4, likelihoods(mix)) == first
 
 
 def test_hits_are_apart_best_first_and_no_more_than_there_are():
     mix, _ = beat()
-    hits = find_hits(mix, "hihat", 16)
+    hits = find_onsets(mix, "hihat", 16)
     starts = np.sort([h.start for h in hits])
-    assert np.diff(starts).min() >= onsets.APART * RATE
+    assert np.diff(starts).min() >= detector.APART * RATE
     assert [h.rank for h in hits] == sorted((h.rank for h in hits), reverse=True)
     assert all(0 <= h.likelihood <= 1 and 0 <= h.start < len(mix) for h in hits)
 
@@ -70,22 +70,22 @@ def test_silence_and_very_short_sounds_are_no_error():
 
 def test_an_unknown_drum_is_refused():
     with pytest.raises(ValueError, match="cowbell"):
-        find_hits(np.zeros(RATE, np.float32), "cowbell", 1)
+        find_onsets(np.zeros(RATE, np.float32), "cowbell", 1)
 
 
 def test_excerpts_start_on_the_hit_at_one_level_and_few_hits_are_repeated():
     mix = np.zeros(20000, np.float32)
     mix[5000:5400], mix[15000:15100] = 0.1, -0.4
-    cut = excerpts(mix, [5000, 15000], PromptConfig(hits=3, seconds=0.3))
+    cut = cut_segments(mix, [5000, 15000], PromptConfig(hits=3, seconds=0.3))
     assert cut.shape == (3, 13230)
     assert np.allclose(cut[0, :400], 0.9 / 4)  # the later, louder hit sets this one's level
     assert np.allclose(cut[1, :100], -0.9)
     assert not cut[1, 100:].any()
     assert np.array_equal(cut[2], cut[0])
-    moved = excerpts(mix, [5000, 15000], PromptConfig(hits=2, seconds=0.3), np.array([0, -10]))
+    moved = cut_segments(mix, [5000, 15000], PromptConfig(hits=2, seconds=0.3), np.array([0, -10]))
     assert not moved[1, :10].any()
     assert moved[1, 10] == pytest.approx(-0.9)
-    assert not excerpts(mix, [], PromptConfig(hits=2, seconds=0.3)).any()
+    assert not cut_segments(mix, [], PromptConfig(hits=2, seconds=0.3)).any()
 
 
 def test_training_and_extraction_make_the_same_prompt():
@@ -102,7 +102,7 @@ def test_training_and_extraction_make_the_same_prompt():
 
 def test_the_target_of_the_detector_peaks_at_the_hits():
     seconds = 1.0
-    row = onset_fit.target({"kick": (seconds,), "snare": (), "hihat": ()}, 300)
+    row = train.target({"kick": (seconds,), "snare": (), "hihat": ()}, 300)
     assert row[0].argmax() == round(seconds * RATE / HOP)
     assert row[0].max() > 0.6
     assert not row[1:].any()
@@ -111,13 +111,11 @@ def test_the_target_of_the_detector_peaks_at_the_hits():
 def test_a_detector_can_be_fitted(tmp_path):
     items = [(m, {d: tuple(p / RATE for p in ps.get(d, ())) for d in ("kick", "snare", "hihat")}) for m, ps in
              (beat(o) for o in range(0, 16000, 500))]  # fmt: skip
-    levels, targets = onset_fit.features(items)
+    levels, targets = train.features(items)
     losses: list[float] = []
-    net = onset_fit.fit_detector(
-        levels, targets, epochs=6, seed=0, report=lambda e, loss: losses.append(loss)
-    )
+    net = train.fit_detector(levels, targets, epochs=6, seed=0, report=lambda e, loss: losses.append(loss))
     assert losses[-1] < 0.7 * losses[0]
-    onset_fit.save(net, tmp_path / "d.safetensors")
-    again = onset_fit.fit_detector(levels, targets, epochs=6, seed=0, report=lambda e, loss: None)
+    train.save(net, tmp_path / "d.safetensors")
+    again = train.fit_detector(levels, targets, epochs=6, seed=0, report=lambda e, loss: None)
     for a, b in zip(net.parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b)

@@ -12,7 +12,7 @@ from dose.model import checkpoint
 from dose.model.transformer import ModelConfig
 from dose.tokens.shards import Index, write_index, write_shard
 from dose.train import __main__ as alone
-from dose.train.fit import FitConfig
+from dose.train.trainer import FitConfig
 
 FIT = FitConfig(
     model=ModelConfig(

@@ -1,0 +1,338 @@
+"""Speed of the training data: mixes a second on one core, against a plain chain of pedalboard and librosa.
+
+Figures that end in _cpu count processor time, which other processes on the machine disturb least.
+"""
+
+import argparse
+import contextlib
+import functools
+import importlib
+import itertools
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+AUTHORS_MIXES_PER_S = 1.3  # the authors' generator on the machine of the design notes, one core
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--mixes", type=int, default=60, help="mixes timed (default 60, at least 50)")
+    parser.add_argument(
+        "--reference", type=int, default=12, help="of them also by the plain chain (default 12)"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="of one worker and two by turns (default 5)")
+    parser.add_argument(
+        "--recipes", type=int, default=50_000, help="recipes drawn and written (default 50000)"
+    )
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--sources", type=Path, default=Path("data/sources"))
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    from dose import config as params
+    from dose.rmod import RmodConfig
+    from dose.rmod.draw import draw_many
+    from dose.sources.library import SampleLibrary
+
+    config = params.load("rmod", RmodConfig, args.params)
+    bank = SampleLibrary.load(args.sources)
+    recipes = list(draw_many(config, bank, "train", 0, max(args.mixes, 50)))
+    with _pinned():
+        figures = _one_core(recipes, bank, config, args.reference)
+    figures |= _workers(args, config, bank)
+    figures |= _recipes(args, config, bank)
+    figures["mixes"] = len(recipes)
+    figures["bank_clips"] = len(bank.clips)
+    _print(figures)
+    return figures
+
+
+@contextlib.contextmanager
+def _pinned() -> Iterator[None]:
+    """This process on one core; elsewhere than Linux wherever the system puts it."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _one_core(recipes, bank, config, reference: int) -> dict[str, Any]:
+    from dose.rmod.render import render
+
+    def ours(recipe) -> None:
+        render(recipe, bank, config)
+
+    for recipe in recipes[:3]:  # compiles
+        ours(recipe)
+    cold, _ = _times(ours, recipes)  # most loops are transposed for the first time
+    warm, warm_cpu = _times(ours, recipes)
+    with _steps() as spent:
+        _times(ours, recipes)
+    plain_render = functools.partial(render_plainly, bank=bank)
+    lean_render = functools.partial(render_plainly, bank=bank, lean=True)
+    plain_render(recipes[0])  # imports and compiles librosa
+    (plain, plain_cpu), (lean, lean_cpu), (same, same_cpu) = _by_turns(
+        (plain_render, lean_render, ours), recipes[:reference]
+    )
+    return {
+        "ms_per_mix": 1e3 * statistics.median(warm),
+        "ms_per_mix_cpu": 1e3 * statistics.median(warm_cpu),
+        "ms_per_mix_cold_pitch_cache": 1e3 * statistics.median(cold),
+        "mixes_per_s_per_core": 1 / statistics.median(warm),
+        "mixes_per_s_per_core_cpu": 1 / statistics.median(warm_cpu),
+        "mixes_per_s_per_core_cold": 1 / statistics.median(cold),
+        "times_authors": 1 / statistics.median(warm) / AUTHORS_MIXES_PER_S,
+        "reference_ms_per_mix": 1e3 * statistics.median(plain),
+        "reference_ms_per_mix_cpu": 1e3 * statistics.median(plain_cpu),
+        "speedup_vs_reference": statistics.median(plain) / statistics.median(same),
+        "speedup_vs_reference_cpu": statistics.median(plain_cpu) / statistics.median(same_cpu),
+        "speedup_vs_lean_reference": statistics.median(lean) / statistics.median(same),
+        "speedup_vs_lean_reference_cpu": statistics.median(lean_cpu) / statistics.median(same_cpu),
+        "steps_ms": {name: 1e3 * seconds / len(recipes) for name, seconds in spent.items()},
+    }
+
+
+def _times(fn: Callable[[Any], Any], values) -> tuple[list[float], list[float]]:
+    """Wall and processor seconds of each call."""
+    wall, cpu = [], []
+    for value in values:
+        start, start_cpu = time.perf_counter(), time.process_time()
+        fn(value)
+        wall.append(time.perf_counter() - start)
+        cpu.append(time.process_time() - start_cpu)
+    return wall, cpu
+
+
+def _by_turns(fns: tuple[Callable, ...], values) -> list[tuple[list[float], list[float]]]:
+    """`_times` of each function, all on one value before the next: what slows the machine slows them all."""
+    turns = [[_times(fn, [value]) for fn in fns] for value in values]
+    return [([wall[0] for wall, _ in own], [cpu[0] for _, cpu in own]) for own in zip(*turns, strict=True)]
+
+
+@contextlib.contextmanager
+def _steps() -> Iterator[dict[str, float]]:
+    """Processor seconds in each step while the block runs; each step's function is wrapped in a clock."""
+    render = importlib.import_module("dose.rmod.render")
+    effects = render.effects
+    steps = {
+        "one-shots": (render, "shot"),
+        "placing hits": (render, "place"),
+        "loops (pitch from cache)": (render, "_loop"),
+        "EQ": (effects, "equalise"),
+        "compressor": (effects, "compress"),
+        "level return": (effects, "rms"),
+        "send filters": (effects, "first_order"),
+        "delay": (effects, "delay"),
+        "reverb": (effects, "reverb"),
+        "limiter": (effects, "limiter_gain"),
+        "summing": (effects, "mix_in"),
+    }
+    spent = dict.fromkeys((*steps, "everything"), 0.0)
+    depth = [0]
+
+    def clocked(name: str, fn: Callable) -> Callable:
+        def call(*args):
+            start = time.process_time()
+            depth[0] += 1
+            try:
+                return fn(*args)
+            finally:
+                depth[0] -= 1
+                if depth[0] == 0:  # an effect inside another step belongs to that step
+                    spent[name] += time.process_time() - start
+
+        return call
+
+    before = {name: getattr(module, attribute) for name, (module, attribute) in steps.items()}
+    for name, (module, attribute) in steps.items():
+        setattr(module, attribute, clocked(name, before[name]))
+    start = time.process_time()
+    try:
+        yield spent
+    finally:
+        spent["everything"] = time.process_time() - start
+        for name, (module, attribute) in steps.items():
+            setattr(module, attribute, before[name])
+    spent["the rest"] = 2 * spent["everything"] - sum(spent.values())
+
+
+TURN = 1.5  # seconds of one worker, or of both
+STARTING = 20  # seconds for two processes to start, open the bank and warm up
+
+
+def _workers(args: argparse.Namespace, config, bank) -> dict[str, Any]:
+    """Mixes a second of one process and of two at once, and what a process holds in memory.
+
+    Two cores of a machine are not always twice one: they may be two threads of one, or lent to others as
+    well. So the same two processes also count in a loop that touches no memory, by turns with the rendering:
+    what that gains by the second worker is what the machine has to give.
+    """
+    from dose.cluster import map_shards
+
+    job = functools.partial(_busy, config, bank, args.rounds, time.time() + STARTING)
+    with _as_processes():
+        first, second = map_shards(job, range(2), workers=2, describe="one and two workers")
+
+    def both(what: str) -> list[float]:
+        return [a + b for a, b in zip(first[what], second[what], strict=True)]
+
+    def scaling(what: str) -> float:
+        pairs = zip(both(what), first[f"{what}, alone"], strict=True)
+        return statistics.median(two / one for two, one in pairs)
+
+    return {
+        "one_worker_mixes_per_s": statistics.median(first["mixes, alone"]) / TURN,
+        "two_workers_mixes_per_s": statistics.median(both("mixes")) / TURN,
+        "two_workers_scaling": scaling("mixes"),
+        "two_workers_scaling_of_an_empty_loop": scaling("loops"),
+        "peak_memory_mb_per_worker": max(first["memory"] + second["memory"]),
+    }
+
+
+@contextlib.contextmanager
+def _as_processes() -> Iterator[None]:
+    """No cluster, whatever the environment says: this measures one machine."""
+    address = os.environ.pop("RAY_ADDRESS", None)
+    try:
+        yield
+    finally:
+        if address is not None:
+            os.environ["RAY_ADDRESS"] = address
+
+
+def _busy(config, bank, rounds: int, start: float, worker: int) -> dict[str, list[float]]:
+    """What this worker gets done in each of its turns, which begin at `start`; until then it warms up."""
+    import resource
+
+    from dose.rmod.dataset import stream
+
+    items = stream(config, bank, "train", worker * 100_000, worker * 100_000 + 99_999)
+    steps: dict[str, Callable[[], object]] = {
+        "mixes": lambda: next(items),
+        "loops": lambda: sum(range(20_000)),
+    }
+    done: dict[str, list[float]] = {f"{what}{how}": [] for what in steps for how in ("", ", alone")}
+    while time.time() < start - 1:
+        next(items)
+    for begin, what in zip(itertools.count(), list(done) * rounds, strict=False):
+        opens = start + begin * TURN
+        time.sleep(max(opens - time.time(), 0))
+        if what.endswith("alone") and worker:
+            continue
+        count = 0
+        while time.time() < opens + TURN:
+            steps[what.removesuffix(", alone")]()
+            count += 1
+        done[what].append(count)
+    return {**done, "memory": [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]}
+
+
+def _recipes(args: argparse.Namespace, config, bank) -> dict[str, Any]:
+    """Draws and writes recipes with one worker; a million by extrapolation."""
+    from dose.rmod import table
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "recipes.parquet"
+        start = time.perf_counter()
+        table.write_part(config, bank, "train", 0, args.recipes, path)
+        seconds = time.perf_counter() - start
+        size = path.stat().st_size
+    return {
+        "recipes_per_s_one_worker": args.recipes / seconds,
+        "million_recipes_minutes_one_worker_extrapolated": 1e6 / args.recipes * seconds / 60,
+        "million_recipes_gb_extrapolated": 1e6 / args.recipes * size / 1e9,
+    }
+
+
+def render_plainly(recipe, bank, lean: bool = False) -> np.ndarray:
+    """The mix [2, N] as a careful user of pedalboard and librosa would make it from the same recipe.
+
+    Every track is stereo from the start, as the paper's loops are, and goes through one plugin after the
+    other; loops are transposed by librosa. `lean` uses that our clips are mono: one channel is transposed,
+    and only the slice that plays. pedalboard's compressor and limiter are other algorithms than ours, so
+    this is a yardstick of speed and of what belongs in the mix, not of samples.
+    """
+    from pedalboard import Compressor, LowShelfFilter, PeakFilter, Pedalboard
+
+    render = importlib.import_module("dose.rmod.render")
+    tracks = [(render.place(d, render.shot(d, bank)), d.chain) for d in recipe.drums.values()]
+    tracks += [(_plain_loop(loop, bank, lean), loop.chain) for loop in recipe.loops.values()]
+    bus = np.zeros((2, render.MIX), np.float32)
+    for sound, chain in tracks:
+        x = np.broadcast_to(sound, (2, render.MIX))
+        x = x * np.float32(10 ** (chain.gain_db / 20) * (-1 if chain.inverted else 1))
+        peaks = [PeakFilter(f.hz, f.gain_db, f.q) for f in chain.peaks]
+        shelf = LowShelfFilter(chain.shelf.hz, chain.shelf.gain_db, chain.shelf.q)
+        x = _same_level(Pedalboard([shelf, *peaks])(x, 44100), x)
+        c = chain.compressor
+        x = _same_level(Compressor(c.threshold_db, c.ratio, c.attack_ms, c.release_ms)(x, 44100), x)
+        x = x * np.array(render.pan_gains(chain.pan, chain.law), np.float32)[:, None]
+        bus += _plain_sends(_plain_limiter(chain.limiter, x), chain)
+    m = recipe.master
+    bus = _same_level(Pedalboard([PeakFilter(f.hz, f.gain_db, f.q) for f in m.peaks])(bus, 44100), bus)
+    return _plain_limiter(m.limiter, bus * np.float32(10 ** (m.gain_db / 20)))
+
+
+def _plain_limiter(limiter, x: np.ndarray) -> np.ndarray:
+    from pedalboard import Limiter
+
+    return Limiter(limiter.threshold_db, limiter.release_ms)(x, 44100)
+
+
+def _plain_sends(x: np.ndarray, chain) -> np.ndarray:
+    from pedalboard import Delay, Gain, HighpassFilter, LowpassFilter, Pedalboard, Reverb
+
+    total = x.copy()
+    for send in (chain.reverb, chain.delay):
+        if send is None:
+            continue
+        effect: Reverb | Delay
+        if send is chain.reverb:
+            effect = Reverb(send.room, send.damping, wet_level=1, dry_level=0, width=send.width)
+        else:
+            effect = Delay(send.seconds, send.feedback, mix=1)
+        low = [LowpassFilter(send.lowpass_hz)] if send.lowpass_hz is not None else []
+        total += Pedalboard([effect, HighpassFilter(send.highpass_hz), *low, Gain(send.level_db)])(x, 44100)
+    return total
+
+
+def _plain_loop(loop, bank, lean: bool) -> np.ndarray:
+    """[N] if lean, else [2, N]."""
+    from librosa.effects import pitch_shift
+
+    piece = loop.start // 176400 * 176400
+    x = bank.audio(loop.clip)[piece : piece + 176400]
+    offset = loop.start - piece
+    if lean:
+        cut = pitch_shift(x[offset : offset + loop.length], sr=44100, n_steps=loop.semitones)
+    else:
+        whole = pitch_shift(np.stack([x, x]), sr=44100, n_steps=loop.semitones)
+        cut = whole[:, offset : offset + loop.length]
+    repeats = -(-176400 // cut.shape[-1])
+    return np.concatenate([cut] * repeats, axis=-1)[..., :176400].astype(np.float32)
+
+
+def _same_level(x: np.ndarray, before: np.ndarray) -> np.ndarray:
+    now = np.sqrt(np.mean(x**2))
+    return x * (np.sqrt(np.mean(before**2)) / now) if now > 1e-6 else x
+
+
+def _print(figures: dict[str, Any]) -> None:
+    print(f"one core, {figures['mixes']} mixes, {figures['bank_clips']} clips in the bank\n")
+    for name, ms in figures["steps_ms"].items():
+        print(f"  {name:28}{ms:8.2f} ms a mix")
+    print()
+    for name, value in figures.items():
+        if isinstance(value, float):
+            print(f"  {name:52}{value:10.3f}")

@@ -1,0 +1,161 @@
+"""One training step: ours against a restatement of the authors', on the same data and sizes.
+
+Both train on a 4 s mix (353 rows) and a one-shot of 2 s (183 rows). Theirs: fp32 (their fp16 needs a GPU), a
+head over all rows, three cross entropies, Adam. Ours: head and last block on the one-shot's rows, one
+weighted cross entropy, fused AdamW, clipping, in the number format that `dose.compute` chooses here, and in
+each one by itself. FLOPs are counted by torch's counter on our step.
+"""
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from dose import compute
+from dose.model.compat import authors_decoding
+from dose.model.loss import onset_mask, training_loss
+from dose.model.transformer import DoseModel, ModelConfig, parameter_count
+from dose.tokens import layout
+from dose.train import optim
+from dose.train.trainer import choose_format
+
+# Dense bf16 peaks, FLOP/s, from the vendor's data sheets; for the MFU.
+PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
+
+
+LONG = 10.0  # seconds; a step that takes longer is run once
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--steps", type=int, default=3, help="steps timed; the fastest counts")
+    parser.add_argument("--compile", action="store_true", help="torch.compile our step")
+    parser.add_argument("--no-authors", action="store_true", help="time our step only")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(args.threads)
+    try:
+        figures = _run(args)
+    finally:
+        torch.set_num_threads(before)
+    print(table(figures))
+    return figures
+
+
+def _run(args: argparse.Namespace) -> dict[str, Any]:
+    torch.manual_seed(0)
+    config = ModelConfig(layers=args.layers, width=args.width, heads=max(1, args.width // 64), frames=173)
+    model = DoseModel(config).to(args.device).train()
+    mix = torch.randint(1024, (args.batch, 9, 345), device=args.device)
+    shot = torch.randint(1024, (args.batch, 9, 173), device=args.device)
+    choice = choose_format("auto", model.head.weight.device, args.batch * config.rows, args.width)
+    authors = None if args.no_authors else fastest(authors_step(model, mix, shot), args.steps)
+    if args.device == "cpu":
+        compute.keep_memory()  # as our trainer does, and theirs does not: so they come first
+    # The counter does not know oneDNN's product, nor one that adds to its result.
+    unknown = {
+        torch.ops.mkldnn._linear_pointwise: _product_flop,
+        torch.ops.aten.addmm_: lambda to, a, b, **more: 2 * math.prod(a) * b[1],
+        torch.ops.aten.baddbmm_: lambda to, a, b, **more: 2 * math.prod(a) * b[2],
+    }
+    with FlopCounterMode(display=False, custom_mapping=unknown) as counter:
+        our_step(model, mix, shot, "fp32", False)()
+    flops = counter.get_total_flops()
+    formats: tuple[compute.Format, ...] = ("fp32", "bf16")
+    took = {f: fastest(our_step(model, mix, shot, f, args.compile), args.steps) for f in formats}
+    seconds = took[choice.format]
+    rows = args.batch * (353 + config.rows - 1)
+    figures: dict[str, Any] = {
+        "device": torch.cuda.get_device_name() if args.device == "cuda" else "cpu",
+        "precision": choice.format,
+        "chosen": choice.sentence,
+        **{f"{name}_s": s for name, s in took.items()},
+        "parameters": parameter_count(model),
+        "batch": args.batch,
+        "ours_s": seconds,
+        "rows_per_s": rows / seconds,
+        "tokens_per_s": 9 * rows / seconds,
+        "pairs_per_s": args.batch / seconds,
+        "gflop_per_step": flops / 1e9,
+        "gflop_per_s": flops / 1e9 / seconds,
+    }
+    if authors is not None:
+        figures["authors_s"] = authors
+        figures["times_faster"] = authors / seconds
+        figures |= {f"{name}_times_faster": authors / s for name, s in took.items()}
+    peak = next((p for name, p in PEAKS.items() if name in figures["device"]), None)
+    if peak:
+        figures["mfu"] = flops / seconds / peak
+    return figures
+
+
+def _product_flop(x: tuple[int, ...], weight: tuple[int, ...], *others: Any, **more: Any) -> int:
+    return 2 * math.prod(x) * weight[0]
+
+
+def our_step(
+    model: DoseModel, mix: torch.Tensor, shot: torch.Tensor, number_format: compute.Format, compiled: bool
+) -> Callable[[], None]:
+    optimiser = optim.adamw(model, 1e-4, 0.01)
+    mask = onset_mask(model.config.rows, 9, "code").to(mix.device)
+    forward = torch.compile(model.hidden) if compiled else model.hidden
+
+    def step() -> None:
+        rows = layout.one_shot_steps(shot)
+        with torch.autocast(mix.device.type, torch.bfloat16, enabled=number_format == "bf16"):
+            loss = training_loss(forward(mix, rows[:, :-1])[0], model.head, rows, mask, 1.0)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+
+    return step
+
+
+def authors_step(model: DoseModel, mix: torch.Tensor, shot: torch.Tensor) -> Callable[[], None]:
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
+
+    def step() -> None:
+        authors_decoding.training_loss(model, layout.mix_steps(mix), layout.one_shot_steps(shot)).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+    return step
+
+
+def fastest(step: Callable[[], None], times: int) -> float:
+    took = []
+    for _ in range(times + 1):
+        began = time.perf_counter()
+        step()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        took.append(time.perf_counter() - began)
+        if took[0] > LONG:
+            return took[0]
+    return min(took[1:])
+
+
+def table(figures: dict[str, Any]) -> str:
+    lines = [
+        f"{figures['parameters'] / 1e6:.1f} M parameters, batch {figures['batch']}",
+        f"ours     {figures['ours_s']:8.3f} s a step in {figures['chosen']}",
+        f"         {figures['pairs_per_s']:.1f} pairs/s, {figures['tokens_per_s']:.0f} tokens/s",
+        f"counted  {figures['gflop_per_step']:8.1f} GFLOP a step, {figures['gflop_per_s']:.0f} GFLOP/s"
+        + (f", MFU {figures['mfu']:.1%}" if "mfu" in figures else ""),
+    ]
+    if "authors_s" in figures:
+        lines.append(f"authors  {figures['authors_s']:8.3f} s a step: {figures['times_faster']:.2f} x")
+        each = ", ".join(f"{f} {figures[f'{f}_times_faster']:.2f} x" for f in ("fp32", "bf16"))
+        lines.append(f"each format: {each}")
+    return "\n".join(lines)

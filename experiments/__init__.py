@@ -1,0 +1,1 @@
+"""Studies: small models side by side."""

@@ -1,0 +1,1 @@
+"""Background jobs: store, worker, and the kits they leave."""

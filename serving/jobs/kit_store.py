@@ -1,0 +1,41 @@
+"""A kit on disk between two requests: kit.json, and one float WAV per hit as the model made it."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from dose import audio, files
+from dose.drums import DRUMS
+from dose.extract.postprocess import PostprocessConfig, postprocess
+from dose.extract.result import Kit, OneShot
+
+FACTS = [field.name for field in dataclasses.fields(OneShot) if field.name not in ("audio", "raw")]
+
+
+def keep(kit: Kit, folder: Path, base: Kit | None = None) -> None:
+    """Writes the kit, whole or not at all; drums that it lacks come from `base`."""
+    hits = {**(base.hits if base else {}), **kit.hits}
+    with files.atomic(folder) as beside:
+        beside.mkdir()
+        rows = []
+        for drum, found in hits.items():
+            for rank, hit in enumerate(found):
+                audio.write(beside / f"{drum}-{rank}.wav", hit.raw, subtype="FLOAT")
+                rows.append({name: getattr(hit, name) for name in FACTS})
+        about = {"seconds": kit.seconds, "version": kit.version, "data_id": kit.data_id, "seed": kit.seed}
+        files.write_json(beside / "kit.json", {**about, "drums": list(hits), "hits": rows})
+
+
+def load(folder: Path) -> Kit:
+    """The kit that `keep` wrote; MissingInputError or IntegrityError when it is not whole."""
+    about = files.read_json(folder / "kit.json")
+    rows, drums = about.pop("hits"), about.pop("drums")
+    hits: dict[str, Sequence[OneShot]] = {drum: () for drum in DRUMS if drum in drums}
+    for row in rows:
+        rank = len(hits[row["drum"]])
+        raw = audio.read(folder / f"{row['drum']}-{rank}.wav")
+        hit = OneShot(
+            **{**row, "pan": tuple(row["pan"])}, raw=raw, audio=postprocess(raw, PostprocessConfig())
+        )
+        hits[row["drum"]] = (*hits[row["drum"]], hit)
+    return Kit(hits={drum: tuple(found) for drum, found in hits.items()}, **about)

@@ -1,0 +1,1 @@
+"""The models in service: loading, batching, canary and shadow traffic."""

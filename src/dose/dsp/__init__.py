@@ -1,0 +1,1 @@
+"""Time-frequency front ends, each defined once."""

@@ -1,0 +1,58 @@
+"""What `dose extract --watch` has done, and where it put it: remembered over restarts."""
+
+from pathlib import Path
+from typing import Any
+
+from dose import files
+from dose.errors import DoseError
+
+RECORD = ".dose-watch.json"  # in the folder of the kits
+
+
+class WatchState:
+    """Song -> its folder and its state (size, time of change) when it was done, kept in `out`/RECORD.
+
+    A song is its whole path, not its stem: x.wav and x.flac are two. One that was replaced is new again.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out, self._file = out, out / RECORD
+        self._songs: dict[str, dict[str, Any]] = {}
+        if self._file.is_file():
+            try:
+                self._songs = dict(files.read_json(self._file)["songs"])
+            except (DoseError, KeyError, TypeError, ValueError) as e:
+                raise DoseError(
+                    f"{self._file} does not say which songs are done; delete it to do all of them again."
+                ) from e
+
+    def is_done(self, song: Path) -> bool:
+        """Whether this song, as it is now, has its kit here, or no drum in it."""
+        known = self._songs.get(_key(song))
+        if known is None or known["state"] != state(song):
+            return False
+        return known["folder"] is None or (self.out / known["folder"]).is_dir()
+
+    def folder(self, song: Path) -> str | None:
+        """The name of the folder that the song's last kit is in; None if it has none."""
+        known = self._songs.get(_key(song))
+        return known["folder"] if known else None
+
+    def folders(self) -> list[Path]:
+        """The folders of all songs."""
+        return [self.out / known["folder"] for known in self._songs.values() if known["folder"]]
+
+    def note(self, song: Path, state: list[int], folder: str | None) -> None:
+        """Records that the song, when it was in `state`, was done; `folder` is None where it has no drum."""
+        self._songs[_key(song)] = {"state": state, "folder": folder or self.folder(song)}
+        files.write_json(self._file, {"songs": self._songs})
+
+
+def state(song: Path) -> list[int]:
+    """What changes when a file is replaced: size and time of change (ns)."""
+    facts = song.stat()
+    return [facts.st_size, facts.st_mtime_ns]
+
+
+def _key(song: Path) -> str:
+    return str(song.resolve())

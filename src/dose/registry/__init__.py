@@ -1,0 +1,1 @@
+"""The model registry, and the promotion gate: whether a challenger may take the champion's place."""

@@ -1,0 +1,45 @@
+"""From an unpacked package to takes: which adapter reads which package."""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from dose.errors import IntegrityError
+from dose.sources import packages
+from dose.sources.adapters import hydrogen, lmms, sonicpi, soundfont, strums
+from dose.sources.item import SourceItem
+
+
+class Adapter(Protocol):
+    def __call__(self, root: Path, package: str, version: str) -> Iterator[SourceItem]: ...
+
+
+def takes(names: tuple[str, ...], packs: Path, riffs_per_program: int) -> Iterator[SourceItem]:
+    """The takes of the named packages, in that order; riffs only from the SoundFonts among them.
+
+    Raises MissingInputError for a package that is not there, IntegrityError for one without a sound.
+    """
+    for name in names:
+        root = packages.folder_of(name, packs)
+        found = False
+        for take in _adapter(name, riffs_per_program)(root, name, packages.version_of(root)):
+            found = True
+            yield take
+        if not found:
+            raise IntegrityError(
+                f"{root} holds none of the sounds of {name}; delete that folder and run "
+                f"`dose sources fetch {name}`."
+            )
+
+
+def _adapter(name: str, riffs_per_program: int) -> Adapter:
+    if name in ("hydrogen-drumkits", "hydrogen-data"):
+        return hydrogen.takes
+    others: dict[str, Adapter] = {
+        "hydrogen-drumkits-effects": strums.takes,
+        "sonic-pi-samples": sonicpi.takes,
+        "lmms-common": lmms.takes,
+        "avldrums.lv2-soundfont": soundfont.avl_takes,
+    }
+    return others.get(name) or functools.partial(soundfont.package_takes, riffs_per_program=riffs_per_program)

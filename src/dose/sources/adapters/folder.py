@@ -1,0 +1,155 @@
+"""A user's own sounds: folders named after the classes, or a table.
+
+my/sounds/kick/kit-a/boom.wav       class, then kit (optional), then the file
+my/sounds/hihat/open/...            a folder called open or closed names the variant
+my/sounds/clips.csv                 file,class and optionally variant,kit,author,licence,split
+"""
+
+import csv
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from dose.drums import SPLITS
+from dose.errors import DoseError, MissingInputError
+from dose.files import atomic
+from dose.sources.cleaning import read
+from dose.sources.item import SourceItem
+from dose.sources.library import CLASSES, kind_of
+
+SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".w64", ".caf", ".au"}
+VARIANTS = ("closed", "open", "pedal")
+ALIASES = {
+    "kicks": "kick", "bassdrum": "kick", "bd": "kick", "snares": "snare", "sd": "snare", "sn": "snare",
+    "hat": "hihat", "hats": "hihat", "hi-hat": "hihat", "hihats": "hihat", "hh": "hihat",
+    "basses": "bass", "pianos": "piano", "keys": "piano", "guitars": "guitar", "gtr": "guitar",
+    "vocals": "vocal", "voice": "vocal", "vox": "vocal",
+}  # fmt: skip
+TABLE = "clips.csv"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Folder:
+    """One entry of params.yaml: sources.folders."""
+
+    path: str
+    licence: str  # as the data card should name it
+    author: str
+    split: Literal["auto", "train", "val", "test"] = "auto"  # auto: by kit
+
+    @property
+    def name(self) -> str:
+        return Path(self.path).name
+
+
+def enter(folder: Folder, params: Path) -> None:
+    """Adds the folder to params.yaml: sources.folders, leaving every other line and comment as it is.
+
+    Raises DoseError when it is there already, or the file is written in a way that this cannot extend.
+    """
+    text = params.read_text(encoding="utf-8")
+    before = yaml.safe_load(text)["sources"]["folders"] or []
+    if any(Path(entry["path"]).resolve() == Path(folder.path).resolve() for entry in before):
+        raise DoseError(f"{folder.path} is in {params} already (sources.folders).")
+    entry = yaml.safe_dump(
+        dataclasses.asdict(folder), default_flow_style=True, sort_keys=False, width=1 << 20
+    )
+    after = _with_entry(text, entry.strip())
+    if yaml.safe_load(after)["sources"]["folders"] != [*before, dataclasses.asdict(folder)]:
+        raise DoseError(f"{params} cannot be extended here; add to sources.folders by hand: {entry.strip()}.")
+    with atomic(params) as beside:
+        beside.write_text(after, encoding="utf-8")
+
+
+def _with_entry(text: str, entry: str) -> str:
+    """The entry at the end of the one-line list, or of the block of dashes, under `sources: folders:`."""
+    lines = text.splitlines(keepends=True)
+    section = next((i for i, line in enumerate(lines) if line.startswith("sources:")), len(lines))
+    for at in range(section + 1, len(lines)):
+        key, found, rest = lines[at].partition("folders:")
+        if not found or key.strip():
+            continue
+        value, comment_mark, comment = rest.rstrip("\n").partition(" #")
+        if value.strip().startswith("["):
+            inside = value.strip()[1:].rpartition("]")[0]
+            listed = f"[{inside}, {entry}]" if inside else f"[{entry}]"
+            lines[at] = f"{key}folders: {listed}{comment_mark}{comment}\n"
+        else:
+            end = at + 1
+            while end < len(lines) and lines[end].startswith((key + " ", key + "-")):
+                end += 1
+            indent = lines[at + 1].partition("-")[0] if end > at + 1 else key + "  "
+            lines.insert(end, f"{indent}- {entry}\n")
+        break
+    return "".join(lines)
+
+
+def takes(folder: Folder) -> Iterator[SourceItem]:
+    """Every sound file below the folder, in the order of its path. Raises DoseError where nothing fits."""
+    root = Path(folder.path)
+    if not root.is_dir():
+        raise MissingInputError(f"The folder {root} of params.yaml: sources.folders does not exist.")
+    found = list(_from_table(folder, root / TABLE) if (root / TABLE).is_file() else _from_tree(folder, root))
+    if not found:
+        raise DoseError(
+            f"{root} holds no sounds in folders named {', '.join(CLASSES)}, and no {TABLE}; arrange it so or "
+            "remove it from params.yaml: sources.folders."
+        )
+    yield from found
+
+
+def _from_tree(folder: Folder, root: Path) -> Iterator[SourceItem]:
+    for top in sorted(p for p in root.iterdir() if p.is_dir()):
+        cls = ALIASES.get(top.name.lower(), top.name.lower())
+        if cls not in CLASSES:
+            continue
+        for path in sorted(p for p in top.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()):
+            parts = path.relative_to(top).parts[:-1]
+            variant = next((p.lower() for p in parts if p.lower() in VARIANTS), "")
+            kit = "/".join(p for p in parts if p.lower() not in VARIANTS)
+            yield _take(folder, path, cls, variant=variant, kit=kit)
+
+
+def _from_table(folder: Folder, table: Path) -> Iterator[SourceItem]:
+    with open(table, newline="", encoding="utf-8-sig") as f:
+        reader = csv.DictReader(f)
+        if not {"file", "class"} <= set(reader.fieldnames or ()):
+            raise DoseError(f"{table} needs the columns file and class (first line of the table).")
+        for number, row in enumerate(reader, start=2):
+            cls = (row["class"] or "").strip().lower()
+            cls = ALIASES.get(cls, cls)
+            split = (row.get("split") or "").strip()
+            if cls not in CLASSES:
+                raise DoseError(
+                    f"{table}, line {number}: class {row['class']!r} is none of {', '.join(CLASSES)}."
+                )
+            if split and split not in SPLITS:
+                raise DoseError(f"{table}, line {number}: split {split!r} is none of {', '.join(SPLITS)}.")
+            extra = {k: (row.get(k) or "").strip() for k in ("variant", "kit", "author", "licence")}
+            yield _take(folder, table.parent / row["file"].strip(), cls, split=split, **extra)
+
+
+def _take(
+    folder: Folder, path: Path, cls: str, *, split: str = "", kit: str = "", **extra: str
+) -> SourceItem:
+    forced = "" if folder.split == "auto" else folder.split
+    split = split or forced
+    group = f"{folder.name}/{kit}" if kit else folder.name
+    return SourceItem(
+        name=path.stem,
+        cls=cls,
+        load=lambda: read(path, kind_of(cls)),
+        source="folder",
+        # a split given by hand makes its own group: one kit may be told apart by the user, never by us
+        group=f"{group}@{split}" if split else group,
+        split=split,
+        variant=extra.get("variant", ""),
+        package=folder.name,
+        kit=kit or folder.name,
+        author=extra.get("author") or folder.author,
+        licence=extra.get("licence") or folder.licence,
+        origin=str(path),
+    )

@@ -1,0 +1,187 @@
+"""The tokens stage: train and val items rendered, encoded and written as shards, never as audio."""
+
+import dataclasses
+import functools
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dose import audio, files
+from dose.cluster import map_shards
+from dose.codec import Codec, load_codec
+from dose.drums import DRUMS, SHOT_SECONDS
+from dose.errors import ConfigError
+from dose.rmod.config import RmodConfig
+from dose.rmod.dataset import stream
+from dose.sources.library import SampleLibrary
+from dose.tokens import band_energies, shards
+from dose.tokens.codebooks import codebook_vectors
+from dose.tokens.prompt import PromptConfig, prompts_of_all
+from dose.tokens.shards import PromptKind
+from dose.transcription import detector
+
+SPLITS = ("train", "val")
+# What of the rmod section says how much is made and by whom, not what an item sounds like.
+AMOUNTS = ("train", "val", "test", "groove", "shard", "workers", "pitch_cache_mb")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TokensConfig:
+    train: int  # items; at most rmod.train
+    val: int
+    shard: int  # items per shard, the unit of work and of resuming
+    workers: int
+    prompts: tuple[PromptKind, ...]  # what of each mix is kept: see dose.tokens.prompt
+    hits: int  # excerpts per prompt
+    seconds: float  # length of an excerpt
+    jitter_ms: float  # excerpts of the train split start up to this much early or late
+    shot_seconds: float  # length of the encoded one-shot: 1, or 2 as the authors' code has it
+    seed: int  # of the jitter
+
+    def __post_init__(self) -> None:
+        if min(self.train, self.val, self.shard, self.workers) < 1:
+            raise ValueError("train, val, shard and workers must be at least 1")
+        if self.jitter_ms < 0 or self.seed < 0:
+            raise ValueError("jitter_ms and seed must be at least 0")
+        if self.shot_seconds < SHOT_SECONDS:
+            raise ValueError(f"shot_seconds must be at least {SHOT_SECONDS:g}")
+        if not self.prompts or len(set(self.prompts)) != len(self.prompts):
+            raise ValueError("prompts must name each kind once, and at least one")
+        _ = self.prompt
+
+    @property
+    def prompt(self) -> PromptConfig:
+        return PromptConfig(kind="hits", hits=self.hits, seconds=self.seconds)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EncodeJob:
+    """One shard to make, with all that a worker needs to know."""
+
+    config: TokensConfig
+    rmod: RmodConfig
+    bank: Path
+    codec: Path
+    folder: Path
+    split: str
+    number: int
+    start: int
+    stop: int
+    key: str  # identifies what the shard is made from
+
+
+def build(config: TokensConfig, rmod: RmodConfig, bank: Path, codec: Path, out: Path) -> None:
+    """Writes out/train and out/val. Shards of an earlier run that are whole and made from the same stay."""
+    if config.train > rmod.train or config.val > rmod.val:
+        raise ConfigError("tokens.train and tokens.val may not exceed rmod.train and rmod.val.")
+    data_id = files.hash_json([SampleLibrary.load(bank).id, sound_of(rmod)])
+    opened = load_codec(codec)
+    codec_id = opened.id
+    vectors = shards.write_vectors(out, codebook_vectors(opened))
+    for split in SPLITS:
+        made_from = {
+            "codec": codec_id,
+            "data": data_id,
+            "tokens": _recipe(config),
+            "split": split,
+            "detector": files.sha256(detector.WEIGHTS),
+        }
+        jobs = [
+            EncodeJob(
+                config=config,
+                rmod=rmod,
+                bank=bank,
+                codec=codec,
+                folder=out / split,
+                split=split,
+                number=number,
+                start=start,
+                stop=min(start + config.shard, getattr(config, split)),
+                key=files.hash_json(made_from),
+            )
+            for number, start in enumerate(range(0, getattr(config, split), config.shard))
+        ]
+        entries = list(map_shards(make_shard, jobs, workers=config.workers, describe=f"tokens {split}"))
+        index = shards.Index(
+            codec_id=codec_id,
+            data_id=data_id,
+            prompt=dataclasses.asdict(config.prompt),
+            shards=tuple(entries),
+            vectors=vectors,
+        )
+        _remove_others(out / split, {str(e["name"]) for e in entries})
+        shards.write_index(out / split, index)
+
+
+def sound_of(rmod: RmodConfig) -> dict[str, object]:
+    """The fields of an RMOD config that decide what an item sounds like."""
+    return {k: v for k, v in dataclasses.asdict(rmod).items() if k not in AMOUNTS}
+
+
+def _recipe(config: TokensConfig) -> dict[str, object]:
+    return {k: v for k, v in dataclasses.asdict(config).items() if k not in ("train", "val", "workers")}
+
+
+def make_shard(job: EncodeJob) -> dict[str, object]:
+    """Renders and encodes one shard, unless it is there already; its entry for the index."""
+    done = shards.finished_shard(job.folder, job.number, job.key, job.stop - job.start)
+    if done is not None:
+        return done
+    codec, bank = _codec(job.codec), _bank(job.bank)
+    rows: dict[str, list[np.ndarray]] = {}
+    items = stream(job.rmod, bank, job.split, job.start, job.stop)
+    for index, item in enumerate(items, start=job.start):
+        mono = audio.downmix(item.mix)
+        for name, codes in item_codes(codec, mono, item.shots, job.config, _jitter(job, index)).items():
+            rows.setdefault(name, []).append(codes)
+    arrays = {name: np.stack(codes) for name, codes in rows.items()}
+    return shards.write_shard(job.folder, job.number, arrays, job.key)
+
+
+def item_codes(
+    codec: Codec, mono: np.ndarray, shots: dict[str, np.ndarray], config: TokensConfig, jitter: np.ndarray
+) -> dict[str, np.ndarray]:
+    """All arrays of one item: drum [K, L] for each drum, and what `prompts` asks for (see `shards`)."""
+    length = round(config.shot_seconds * audio.RATE)
+    targets = np.stack([audio.fit_length(shots[drum], length) for drum in DRUMS])
+    prompts = prompts_of_all(codec, mono, DRUMS, config.prompt, config.prompts, jitter)
+    with torch.inference_mode():
+        codes = codec.encode(torch.from_numpy(targets)[:, None]).cpu().numpy()
+        out = {drum: codes[i] for i, drum in enumerate(DRUMS)}
+        for kind, of_drum in prompts.items():
+            out |= {f"{shards.PROMPTS[kind]}_{drum}": prompt for drum, prompt in of_drum.items()}
+        if "levels" in config.prompts:
+            seen = band_energies.quantised_spectrograms(targets, codes.shape[-1])
+            out |= {f"picture_{drum}": seen[i] for i, drum in enumerate(DRUMS)}
+        if "mix" in config.prompts:
+            out["mix"] = codec.encode(torch.from_numpy(mono)[None, None]).cpu().numpy()[0]
+    return out
+
+
+def _jitter(job: EncodeJob, index: int) -> np.ndarray:
+    """Samples by which each excerpt of an item starts late, [drums, hits]; none in validation."""
+    shape = (len(DRUMS), job.config.hits)
+    if job.split != "train":
+        return np.zeros(shape, np.int64)
+    most = round(job.config.jitter_ms * audio.RATE / 1000)
+    generator = np.random.Generator(np.random.Philox(key=[job.config.seed, index]))
+    return generator.integers(-most, most + 1, shape)
+
+
+@functools.lru_cache(maxsize=2)
+def _bank(folder: Path) -> SampleLibrary:
+    return SampleLibrary.load(folder)
+
+
+@functools.lru_cache(maxsize=2)
+def _codec(folder: Path) -> Codec:
+    return load_codec(folder)
+
+
+def _remove_others(folder: Path, keep: set[str]) -> None:
+    """Shards of a larger earlier run would otherwise stay in the stage's output."""
+    for path in folder.glob("shard-*"):
+        if path.name not in keep:
+            shutil.rmtree(path)

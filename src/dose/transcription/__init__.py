@@ -1,0 +1,1 @@
+"""Where each drum is hit in a mix."""

@@ -1,0 +1,46 @@
+"""Levels are moved to where they should be, no further than allowed, and nothing sounds before the attack."""
+
+import numpy as np
+import torch
+
+from dose.extract import spectral_match
+from dose.extract.spectral_match import match_envelope
+from dose.tokens import band_energies
+
+RATE = 44100
+TIME = np.arange(RATE) / RATE
+NOISE = np.random.default_rng(0).normal(size=RATE).astype(np.float32)
+
+
+def seen(shot: np.ndarray) -> np.ndarray:
+    return band_energies.compress_power(
+        torch.from_numpy(band_energies.quantised_spectrograms(shot[None], 87))
+    ).numpy()[0]
+
+
+def test_what_is_as_expected_stays_and_so_does_silence():
+    shot = (NOISE * np.exp(-9 * TIME)).astype(np.float32)
+    assert np.abs(match_envelope(shot, seen(shot)) - shot).max() < 1e-5
+    assert not match_envelope(np.zeros(RATE, np.float32), seen(shot)).any()
+
+
+def test_a_decay_is_moved_to_the_expected_one():
+    slow, fast = ((NOISE * np.exp(-k * TIME)).astype(np.float32) for k in (8, 12))
+    expected = seen(fast)
+    before, after = (np.square(seen(s) - expected).mean() for s in (slow, match_envelope(slow, expected)))
+    assert after < 0.1 * before
+
+
+def test_no_level_is_moved_by_more_than_most():
+    low, high = np.sin(2 * np.pi * 86.1 * TIME), np.sin(2 * np.pi * 3000 * TIME)
+    shot = (low + high).astype(np.float32)
+    out = match_envelope(shot, seen((0.001 * low + high).astype(np.float32)))
+    kept = [abs(np.mean(out[8000:-8000] * w[8000:-8000])) * 2 for w in (low, high)]
+    assert all(0.9 / spectral_match.MOST < gain < spectral_match.MOST for gain in kept)
+    assert kept[0] < 0.4 * kept[1]
+
+
+def test_nothing_sounds_before_the_attack():
+    shot = np.zeros(RATE, np.float32)
+    shot[2000:] = (NOISE * np.exp(-20 * TIME))[:-2000]
+    assert not match_envelope(shot, np.full((band_energies.BANDS, 87), 0.5, np.float32))[:2000].any()

@@ -1,0 +1,218 @@
+"""Versions, aliases, the live link and the audit log, on a real SQLite store with bundles of tiny models."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from dose import files
+from dose.bundle import assemble, open_bundle
+from dose.errors import DoseError, IntegrityError, MissingInputError
+from dose.registry.registry import AliasChange, Registry, model_name
+from dose.tracking import Tracker
+
+
+@pytest.fixture
+def registry(own_store):
+    return Registry(root=own_store)
+
+
+def make_bundle(root, weights, drums=("kick", "snare", "hihat"), codec="codec-1"):
+    """A bundle whose models are a few bytes: the registry moves files and never looks into them."""
+    folder = root / f"made-{weights}-{codec}"
+    (folder / "codec").mkdir(parents=True)
+    files.write_json(folder / "codec" / "codec.json", {"id": codec})
+    for drum in drums:
+        (folder / drum).mkdir()
+        (folder / drum / "weights.safetensors").write_text(f"{weights} {drum}")
+        files.write_json(folder / drum / "model.json", {"meta": {"codec_id": codec, "drum": drum}})
+    return assemble(
+        folder / "bundle",
+        codec=folder / "codec",
+        checkpoints={d: folder / d for d in drums},
+        metrics={d: {"mss": 1.0} for d in drums},
+    )
+
+
+def live_weights(registry, drum):
+    return (open_bundle(registry.live).checkpoint(drum) / "weights.safetensors").read_text()
+
+
+def test_the_first_version_is_champion_and_live(registry, tmp_path):
+    versions = registry.register(make_bundle(tmp_path, "one"), tags={"dose.git_dirty": "false"})
+    assert {d: v.version for d, v in versions.items()} == {"kick": 1, "snare": 1, "hihat": 1}
+    assert registry.aliases("kick") == {"champion": 1}
+    assert versions["kick"].tags["dose.git_dirty"] == "false"
+    assert live_weights(registry, "snare") == "one snare"
+    assert open_bundle(registry.live).metrics == {d: {"mss": 1.0} for d in ("kick", "snare", "hihat")}
+
+
+def test_the_same_files_are_no_new_version(registry, tmp_path):
+    bundle = make_bundle(tmp_path, "one")
+    registry.register(bundle, tags={})
+    again = assemble(
+        tmp_path / "again",
+        codec=bundle.codec,
+        checkpoints={d: bundle.checkpoint(d) for d in bundle.drums},
+        metrics={},
+        created="2000-01-01",
+    )
+    registry.register(again, tags={})
+    assert [v.version for v in registry.versions("kick")] == [1]
+    assert len(registry.history()) == 3
+
+
+def test_challenger_promotion_and_rollback(registry, tmp_path):
+    registry.register(make_bundle(tmp_path, "one"), tags={})
+    registry.register(make_bundle(tmp_path, "two"), tags={})
+    assert registry.aliases("kick") == {"champion": 1, "challenger": 2}
+    assert live_weights(registry, "kick") == "one kick"
+    registry.promote({"kick": None}, reason="it sounds better")
+    assert registry.aliases("kick") == {"champion": 2, "previous": 1}
+    assert registry.aliases("snare") == {"champion": 1, "challenger": 2}
+    assert live_weights(registry, "kick") == "two kick"
+    assert live_weights(registry, "snare") == "one snare"
+    registry.rollback(reason="it does not")
+    assert registry.aliases("kick") == {"champion": 1, "previous": 2}
+    assert live_weights(registry, "kick") == "one kick"
+    registry.rollback(["kick"], reason="it does after all")
+    assert registry.aliases("kick")["champion"] == 2
+    moves = registry.history()
+    assert [(m.action, m.drum, m.version) for m in moves[-3:]] == [
+        ("promote", "kick", 2),
+        ("rollback", "kick", 1),
+        ("rollback", "kick", 2),
+    ]
+    assert moves[-3].reason == "it sounds better"
+    assert all(m.by and m.time for m in moves)
+
+
+def test_an_old_model_made_again_does_not_challenge(registry, tmp_path):
+    one = make_bundle(tmp_path, "one")
+    registry.register(one, tags={})
+    registry.register(make_bundle(tmp_path, "two"), tags={})
+    registry.promote(dict.fromkeys(("kick", "snare", "hihat")), reason="new")
+    registry.register(one, tags={})
+    assert registry.aliases("kick") == {"champion": 2, "previous": 1}
+
+
+@pytest.mark.parametrize(
+    ("do", "error", "says"),
+    [
+        (lambda r: r.promote({"kick": None}, reason=""), MissingInputError, "no challenger"),
+        (
+            lambda r: r.promote({"kick": 7}, reason=""),
+            MissingInputError,
+            "no version 7 of the model dose-kick",
+        ),
+        (lambda r: r.promote({"kick": 1}, reason=""), DoseError, "champion already"),
+        (lambda r: r.rollback(["kick"], reason=""), MissingInputError, "no earlier champion of kick"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_moves_nothing(registry, tmp_path, do, error, says):
+    registry.register(make_bundle(tmp_path, "one"), tags={})
+    before = registry.history(), registry.aliases("kick")
+    with pytest.raises(error, match=says):
+        do(registry)
+    assert (registry.history(), registry.aliases("kick")) == before
+
+
+def test_drums_of_a_new_codec_move_together_or_not_at_all(registry, tmp_path):
+    registry.register(make_bundle(tmp_path, "one"), tags={})
+    registry.register(make_bundle(tmp_path, "two", codec="codec-2"), tags={})
+    with pytest.raises(IntegrityError, match="codec"):
+        registry.promote({"kick": None}, reason="alone")
+    assert registry.aliases("kick")["champion"] == 1
+    registry.promote(dict.fromkeys(("kick", "snare", "hihat")), reason="together")
+    assert open_bundle(registry.live).codec_id == "codec-2"
+
+
+@pytest.mark.parametrize("calls_before_death", [0, 1, 2, 3])
+def test_a_killed_promotion_is_completed_by_the_next_change(
+    registry, tmp_path, monkeypatch, calls_before_death
+):
+    registry.register(make_bundle(tmp_path, "one"), tags={})
+    registry.register(make_bundle(tmp_path, "two"), tags={})
+    left = [calls_before_death]
+    real = Tracker.set_alias
+
+    def dying(self, *args):
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        real(self, *args)
+
+    monkeypatch.setattr(Tracker, "set_alias", dying)
+    if calls_before_death < 3:
+        with pytest.raises(KeyboardInterrupt):
+            registry.promote({"kick": None}, reason="killed")
+    else:
+        registry.promote({"kick": None}, reason="killed")
+    monkeypatch.setattr(Tracker, "set_alias", real)
+    registry.register(make_bundle(tmp_path, "one-b", drums=("snare",)), tags={})
+    assert registry.aliases("kick") == {"champion": 2, "previous": 1}
+    assert live_weights(registry, "kick") == "two kick"
+    assert [m.reason for m in registry.history()].count("killed") == 1
+
+
+def test_two_writers_at_once_are_refused(registry, tmp_path):
+    registry.register(make_bundle(tmp_path, "one"), tags={})
+    other = Registry(registry.tracker, root=tmp_path)
+    with registry._writing(), pytest.raises(DoseError, match="Another process"):
+        other.promote({"kick": 1}, reason="")
+
+
+def test_the_live_link_is_turned_in_one_step(registry, tmp_path):
+    registry.register(make_bundle(tmp_path, "one"), tags={})
+    assert os.path.islink(registry.live)
+    first = registry.live.resolve()
+    registry.register(make_bundle(tmp_path, "two"), tags={})
+    registry.promote({"kick": None}, reason="new")
+    assert registry.live.resolve() != first
+    open_bundle(first)  # a reader of the old bundle is not disturbed
+
+
+def test_a_version_lost_here_is_fetched_from_mlflow(registry, tmp_path):
+    registry.register(make_bundle(tmp_path, "one"), tags={})
+    shutil.rmtree(registry.home / "versions")
+    shutil.rmtree(registry.home / "bundles")
+    registry.deploy()
+    assert live_weights(registry, "hihat") == "one hihat"
+    assert {p.name for p in (registry.home / "versions").iterdir()} == {
+        model_name(d) for d in ("kick", "snare", "hihat")
+    }
+
+
+def test_the_audit_log_is_lines_of_json(registry, tmp_path):
+    registry.register(make_bundle(tmp_path, "one", drums=("kick",)), tags={})
+    (line,) = registry.log.read_text().splitlines()
+    assert AliasChange(**json.loads(line)).after == {"champion": 1}
+
+
+def test_a_rollback_needs_no_mlflow_and_tells_it_later(registry, tmp_path, monkeypatch):
+    registry.register(make_bundle(tmp_path, "one"), tags={})
+    registry.register(make_bundle(tmp_path, "two"), tags={})
+    registry.promote(dict.fromkeys(("kick", "snare", "hihat")), reason="new")
+    seen = []
+
+    class Away:
+        def __getattr__(self, name):
+            raise ConnectionError("MLflow is away")
+
+    blind = Registry(Away(), root=tmp_path)
+    with pytest.raises(DoseError, match="It is in service, but MLflow could not be told"):
+        blind.rollback(["kick"], reason="broken", told=seen.extend)
+    assert live_weights(registry, "kick") == "one kick"
+    assert [m.drum for m in seen] == ["kick"]
+    assert blind.history()[-1].action == "rollback"
+    with pytest.raises(DoseError):  # and once more, on top of what still waits
+        blind.rollback(["snare"], reason="broken too")
+    assert live_weights(registry, "kick") == "one kick"
+    assert live_weights(registry, "snare") == "one snare"
+    assert registry.aliases("kick")["champion"] == 2
+    registry.register(make_bundle(tmp_path, "three", drums=("hihat",)), tags={})
+    assert registry.aliases("kick") == {"champion": 1, "previous": 2}
+    assert registry.aliases("snare") == {"champion": 1, "previous": 2}
+    assert live_weights(registry, "kick") == "one kick"
+    assert [m.action for m in registry.history()].count("rollback") == 2

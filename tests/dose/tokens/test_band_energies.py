@@ -1,0 +1,74 @@
+"""Levels of bands: on the codec's grid, at the right place, of the right height."""
+
+import numpy as np
+import pytest
+import torch
+
+from dose.tokens import band_energies
+from dose.transcription.detector import RATE
+
+
+def tone(hz: float, seconds: float, gain: float = 1.0) -> np.ndarray:
+    return (gain * np.sin(2 * np.pi * hz * np.arange(int(seconds * RATE)) / RATE)).astype(np.float32)
+
+
+def slow_powers(sound: np.ndarray) -> np.ndarray:
+    """The slow, obvious twin: one frame at a time, one band at a time."""
+    out = []
+    padded = np.pad(sound.astype(np.float64), band_energies.LONG)
+    for t in range(len(sound) // band_energies.HOP):
+        middle = band_energies.LONG + t * band_energies.HOP + band_energies.HOP // 2
+        spectra = {}
+        for size in (band_energies.LONG, band_energies.SHORT):
+            window = torch.hann_window(size, dtype=torch.float64).numpy()
+            cut = padded[middle - size // 2 : middle + size // 2] * window
+            spectra[size] = np.abs(np.fft.rfft(cut)) ** 2 / (window**2).sum()
+        row = [spectra[band_energies.LONG][b] for b in band_energies.LOW_BINS]
+        hz = np.arange(band_energies.SHORT // 2 + 1) * RATE / band_energies.SHORT
+        for low, high in zip(band_energies.EDGES[:-1], band_energies.EDGES[1:], strict=True):
+            inside = (hz >= low) & (hz < high)
+            inside[np.abs(hz - (low + high) / 2).argmin()] = True
+            row.append(spectra[band_energies.SHORT][inside].sum())
+        out.append(row)
+    return np.array(out).T
+
+
+def test_powers_are_those_of_the_slow_twin():
+    sound = np.random.default_rng(0).normal(size=9000).astype(np.float32)
+    assert band_energies.band_energies(sound[None])[0] == pytest.approx(
+        slow_powers(sound), rel=1e-3, abs=1e-5
+    )
+
+
+def test_an_excerpt_shows_its_hit_after_the_lead_and_its_loudest_band_is_the_top():
+    mix = np.zeros(3 * RATE, np.float32)
+    start = 50_000
+    mix[start : start + 6000] = tone(3000, 1)[:6000]
+    rows = band_energies.segment_features(mix, [start], [0.5], 2, 20)
+    assert rows.shape == (band_energies.FEATURES, 2 * (band_energies.LEAD + 20))
+    first, second = np.split(rows, 2, axis=1)
+    assert np.array_equal(first, second)  # one hit, asked for twice
+    assert first[: band_energies.BANDS].max() == band_energies.TOP
+    assert not first[len(band_energies.LOW_BINS) : band_energies.BANDS, : band_energies.LEAD - 1].any()
+    assert first[band_energies.BANDS].tolist() == [band_energies.TOP // 2] * (band_energies.LEAD + 20)
+
+
+def test_gain_changes_nothing_and_silence_and_the_edges_of_a_mix_are_no_error():
+    mix = np.random.default_rng(1).normal(size=RATE).astype(np.float32)
+    places = [0, RATE - 10]
+    assert np.array_equal(
+        band_energies.segment_features(mix, places, [1, 1], 3, 10),
+        band_energies.segment_features(0.25 * mix, places, [1, 1], 3, 10),
+    )
+    assert not band_energies.segment_features(mix, [], [], 2, 10).any()
+    assert not band_energies.segment_features(np.zeros(RATE, np.float32), [5], [0.0], 2, 10).any()
+
+
+def test_a_picture_tells_pitches_and_levels():
+    shots = np.stack([tone(50, 1), 0.1 * tone(70, 1)])
+    seen = band_energies.quantised_spectrograms(shots, 87)
+    assert seen.shape == (2, band_energies.BANDS, 87)
+    assert seen.max(axis=(1, 2)).tolist() == [band_energies.TOP] * 2
+    assert [int(p[:, 40].argmax()) for p in seen] == [1, 2]  # bins of 21.5 Hz, from the first
+    loud = band_energies.compress_power(torch.tensor([band_energies.TOP, band_energies.TOP - 40, 0]))
+    assert loud.tolist() == pytest.approx([1, 10 ** (-20 / 40), 0.01])

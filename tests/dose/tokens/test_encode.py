@@ -1,0 +1,194 @@
+"""The tokens stage: shards made from items, kept while they are whole and made from the same."""
+
+import dataclasses
+import shutil
+import types
+
+import numpy as np
+import pytest
+import torch
+
+from dose import audio, config
+from dose.cli import main as dose
+from dose.codec import bundled_codec
+from dose.drums import DRUMS
+from dose.errors import ConfigError, IntegrityError, MissingInputError
+from dose.rmod.config import RmodConfig
+from dose.tokens import band_energies, shards
+from dose.tokens import encode as stage
+from dose.tokens.prompt import prompt_codes
+from dose.train.data import open_data
+from dose.transcription import detector
+from pipelines import tokens as script
+
+SMALL = stage.TokensConfig(
+    train=5, val=2, shard=2, workers=1, prompts=("hits", "levels"), hits=2, seconds=0.1, jitter_ms=0.0,
+    shot_seconds=1.0, seed=0,
+)  # fmt: skip
+
+
+def item(split: str, index: int):
+    """A mix of 1 s with three hits of noise, and one-shots, all a function of (split, index)."""
+    rng = np.random.default_rng([index, len(split)])
+    mix = np.zeros((2, audio.RATE), np.float32)
+    starts = np.array([4000, 18000, 31000]) + rng.integers(0, 2000, 3)
+    for start in starts:
+        mix[:, start : start + 3000] = rng.uniform(-0.5, 0.5, 3000) * np.exp(-np.arange(3000) / 600)
+    shots = {d: (mix[0, starts[0] : starts[0] + 5000] * (i + 1) / 3) for i, d in enumerate(DRUMS)}
+    hits = {d: tuple(starts / audio.RATE) for d in DRUMS}
+    return types.SimpleNamespace(mix=mix, shots=shots, hits=hits)
+
+
+@pytest.fixture(autouse=True)
+def rendered(monkeypatch):
+    """Stands in for RMOD and notes which items were rendered."""
+    made = []
+
+    def stream(config, bank, split, start, stop):
+        for index in range(start, stop):
+            made.append((split, index))
+            yield item(split, index)
+
+    monkeypatch.setattr("dose.tokens.encode.stream", stream)
+    monkeypatch.setattr("dose.rmod.dataset.stream", stream)
+    bank = types.SimpleNamespace(id="bank")
+    monkeypatch.setattr("dose.sources.library.SampleLibrary.load", lambda folder: bank)
+    stage._bank.cache_clear()
+    return made
+
+
+@pytest.fixture(scope="module")
+def codec(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("codec") / "codec"
+    bundled_codec().save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rmod():
+    return config.load("rmod", RmodConfig)
+
+
+@pytest.fixture(scope="module")
+def first(codec, rmod, tmp_path_factory):
+    """Built once; tests work on copies."""
+    out = tmp_path_factory.mktemp("first") / "tokens"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            stage, "stream", lambda c, b, split, start, stop: (item(split, i) for i in range(start, stop))
+        )
+        patch.setattr(stage.SampleLibrary, "load", lambda folder: types.SimpleNamespace(id="bank"))
+        stage.build(SMALL, rmod, out / "bank", codec, out)
+    return out
+
+
+@pytest.fixture
+def built(first, codec, rmod, tmp_path):
+    out = tmp_path / "tokens"
+    shutil.copytree(first, out)
+
+    def again(**changes) -> None:
+        stage.build(dataclasses.replace(SMALL, **changes), rmod, out / "bank", codec, out)
+
+    return out, again
+
+
+def contents(root):
+    return {p.relative_to(root): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+def test_shards_hold_each_items_shots_and_the_prompts_extraction_would_make(built):
+    out, _ = built
+    tokens, codec = shards.Tokens(out, "train"), bundled_codec()
+    assert [s["count"] for s in tokens.index.shards] == [2, 2, 1]
+    made = item("train", 3)
+    shot = torch.from_numpy(audio.fit_length(made.shots["snare"], audio.RATE))[None, None]
+    assert np.array_equal(tokens.codes("snare").take(np.array([3]))[0], codec.encode(shot)[0].numpy())
+    prompt = prompt_codes(codec, made.mix.mean(axis=0), "snare", SMALL.prompt)
+    assert np.array_equal(tokens.codes("prompt_snare").take(np.array([3]))[0], prompt)
+    heard = prompt_codes(
+        codec, made.mix.mean(axis=0), "snare", dataclasses.replace(SMALL.prompt, kind="levels")
+    )
+    assert np.array_equal(tokens.codes("heard_snare").take(np.array([3]))[0], heard)
+    picture = band_energies.quantised_spectrograms(shot[0].numpy(), 87)[0]
+    assert np.array_equal(tokens.codes("picture_snare").take(np.array([3]))[0], picture)
+    batch = open_data(out, ("snare",), "levels").train.take(np.array([3]))
+    assert np.array_equal(batch.prompt[0], heard)
+    assert batch.picture is not None
+    assert np.array_equal(batch.picture[0], picture)
+
+
+def test_only_a_deleted_or_damaged_shard_is_made_again_and_to_the_same_bytes(built, rendered):
+    out, again = built
+    before = contents(out)
+    again()
+    assert rendered == []
+    shutil.rmtree(out / "train" / "shard-00001")
+    again()
+    assert rendered == [("train", 2), ("train", 3)]
+    victim = out / "val" / "shard-00000" / "kick.npy"
+    victim.write_bytes(victim.read_bytes()[:-1])
+    rendered.clear()
+    again()
+    assert rendered == [("val", 0), ("val", 1)]
+    assert contents(out) == before
+
+
+def test_what_was_made_from_something_else_is_made_again_and_a_smaller_run_leaves_no_more(built, rendered):
+    out, again = built
+    again(train=2)
+    assert rendered == []
+    assert [p.name for p in sorted((out / "train").glob("shard-*"))] == ["shard-00000"]
+    again(seconds=0.12, train=2)
+    assert len(rendered) == 4
+
+
+def test_training_names_the_tampered_shard_and_refuses_another_codecs_vectors(built):
+    out, _ = built
+    data = open_data(out, ("kick",), "hits")
+    assert (len(data.train), len(data.val)) == (5, 2)
+    assert data.vectors is not None and data.vectors.shape[:2] == (9, 1024)  # noqa: PT018
+    np.save(out / shards.VECTORS, (data.vectors + 1).astype(np.float16))
+    with pytest.raises(IntegrityError, match=r"vectors\.npy"):
+        open_data(out, ("kick",), "hits")
+    (out / shards.VECTORS).unlink()
+    with pytest.raises(MissingInputError, match=r"vectors\.npy"):
+        open_data(out, ("kick",), "hits")
+    path = out / "train" / "shard-00002" / "prompt_kick.npy"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(IntegrityError, match="shard-00002"):
+        open_data(out, ("kick",), "hits")
+
+
+def test_more_items_than_rmod_has_are_refused(codec, rmod, tmp_path):
+    with pytest.raises(ConfigError, match="rmod"):
+        stage.build(dataclasses.replace(SMALL, train=rmod.train + 1), rmod, tmp_path, codec, tmp_path / "t")
+
+
+def test_the_stage_writes_what_params_say(codec, tmp_path, monkeypatch, capsys):
+    section = dataclasses.replace(SMALL, train=2, prompts=("mix",))
+    loaded = {"tokens": section, "rmod": config.load("rmod", RmodConfig)}
+    monkeypatch.setattr(script.config, "load", lambda name, cls: loaded[name])
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(codec, tmp_path / "data" / "codec")
+    script.main()
+    assert capsys.readouterr().out.splitlines()[-2:] == ["train: 2 items", "val: 2 items"]
+    assert shards.Tokens("data/tokens", "train").codes("mix").shape == (2, 9, 87)
+
+
+def test_the_detector_can_be_fitted_from_the_command_line(tmp_path, capsys, rendered):
+    out = tmp_path / "onsets.safetensors"
+    command = ["fit-onsets", "--mixes", "16", "--val", "2", "--epochs", "2", "--out", str(out)]
+    assert not dose(command)
+    said = capsys.readouterr().out
+    assert "epoch 2: loss" in said
+    assert "best 3 per mix right: kick" in said
+    assert rendered.count(("train", 15)) == 1
+    assert out.stat().st_size == detector.WEIGHTS.stat().st_size
+
+
+def test_a_count_of_nothing_is_told_in_one_sentence(tmp_path, capsys):
+    assert dose(["fit-onsets", "--mixes", "0", "--out", str(tmp_path / "o")]) == 1
+    assert "at least 1" in capsys.readouterr().err
