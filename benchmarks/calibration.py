@@ -31,8 +31,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from dose.sources.library import SampleLibrary
 
     extractor = Extractor.load(args.bundle)
-    ranges, bank = config.load("rmod", RmodConfig, args.params), SampleLibrary.load(args.sources)
-    examples = list(rmod_examples(ranges, bank, args.mixes, args.start, split="test"))
+    ranges, library = config.load("rmod", RmodConfig, args.params), SampleLibrary.load(args.sources)
+    examples = list(rmod_examples(ranges, library, args.mixes, args.start, split="test"))
     with tqdm(total=args.mixes, desc="calibration", unit="mix", disable=None) as bar:
         told = examine(
             extractor, examples, drums=extractor.drums, progress=lambda done: bar.update(done - bar.n)

@@ -99,11 +99,11 @@ def _bundled() -> Iterator[tuple[str, np.ndarray]]:
 def _catalogued(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
     from dose.sources.library import SampleLibrary
 
-    bank = SampleLibrary.load(folder)
+    library = SampleLibrary.load(folder)
     for cls in DRUMS + INSTRUMENTS:
-        for clip in bank.select(cls, "test"):
+        for clip in library.select(cls, "test"):
             if clip.source != "procedural":
-                yield cls, bank.audio(clip.id)
+                yield cls, library.audio(clip.id)
 
 
 def synthetic(count: int) -> dict[str, list[np.ndarray]]:

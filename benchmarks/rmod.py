@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rounds", type=int, default=5, help="of one worker and two by turns (default 5)")
     parser.add_argument(
-        "--recipes", type=int, default=50_000, help="recipes drawn and written (default 50000)"
+        "--specs", type=int, default=50_000, help="recipes drawn and written (default 50000)"
     )
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--sources", type=Path, default=Path("data/sources"))
@@ -41,14 +41,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from dose.sources.library import SampleLibrary
 
     config = params.load("rmod", RmodConfig, args.params)
-    bank = SampleLibrary.load(args.sources)
-    recipes = list(draw_many(config, bank, "train", 0, max(args.mixes, 50)))
+    library = SampleLibrary.load(args.sources)
+    specs = list(draw_many(config, library, "train", 0, max(args.mixes, 50)))
     with _pinned():
-        figures = _one_core(recipes, bank, config, args.reference)
-    figures |= _workers(args, config, bank)
-    figures |= _recipes(args, config, bank)
-    figures["mixes"] = len(recipes)
-    figures["bank_clips"] = len(bank.clips)
+        figures = _one_core(specs, library, config, args.reference)
+    figures |= _workers(args, config, library)
+    figures |= _recipes(args, config, library)
+    figures["mixes"] = len(specs)
+    figures["bank_clips"] = len(library.clips)
     _print(figures)
     return figures
 
@@ -67,23 +67,23 @@ def _pinned() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _one_core(recipes, bank, config, reference: int) -> dict[str, Any]:
+def _one_core(specs, library, config, reference: int) -> dict[str, Any]:
     from dose.rmod.render import render
 
-    def ours(recipe) -> None:
-        render(recipe, bank, config)
+    def ours(spec) -> None:
+        render(spec, library, config)
 
-    for recipe in recipes[:3]:  # compiles
-        ours(recipe)
-    cold, _ = _times(ours, recipes)  # most loops are transposed for the first time
-    warm, warm_cpu = _times(ours, recipes)
+    for spec in specs[:3]:  # compiles
+        ours(spec)
+    cold, _ = _times(ours, specs)  # most loops are transposed for the first time
+    warm, warm_cpu = _times(ours, specs)
     with _steps() as spent:
-        _times(ours, recipes)
-    plain_render = functools.partial(render_plainly, bank=bank)
-    lean_render = functools.partial(render_plainly, bank=bank, lean=True)
-    plain_render(recipes[0])  # imports and compiles librosa
+        _times(ours, specs)
+    plain_render = functools.partial(render_plainly, library=library)
+    lean_render = functools.partial(render_plainly, library=library, lean=True)
+    plain_render(specs[0])  # imports and compiles librosa
     (plain, plain_cpu), (lean, lean_cpu), (same, same_cpu) = _by_turns(
-        (plain_render, lean_render, ours), recipes[:reference]
+        (plain_render, lean_render, ours), specs[:reference]
     )
     return {
         "ms_per_mix": 1e3 * statistics.median(warm),
@@ -99,7 +99,7 @@ def _one_core(recipes, bank, config, reference: int) -> dict[str, Any]:
         "speedup_vs_reference_cpu": statistics.median(plain_cpu) / statistics.median(same_cpu),
         "speedup_vs_lean_reference": statistics.median(lean) / statistics.median(same),
         "speedup_vs_lean_reference_cpu": statistics.median(lean_cpu) / statistics.median(same_cpu),
-        "steps_ms": {name: 1e3 * seconds / len(recipes) for name, seconds in spent.items()},
+        "steps_ms": {name: 1e3 * seconds / len(specs) for name, seconds in spent.items()},
     }
 
 
@@ -171,7 +171,7 @@ TURN = 1.5  # seconds of one worker, or of both
 STARTING = 20  # seconds for two processes to start, open the bank and warm up
 
 
-def _workers(args: argparse.Namespace, config, bank) -> dict[str, Any]:
+def _workers(args: argparse.Namespace, config, library) -> dict[str, Any]:
     """Mixes a second of one process and of two at once, and what a process holds in memory.
 
     Two cores of a machine are not always twice one: they may be two threads of one, or lent to others as
@@ -180,7 +180,7 @@ def _workers(args: argparse.Namespace, config, bank) -> dict[str, Any]:
     """
     from dose.cluster import map_shards
 
-    job = functools.partial(_busy, config, bank, args.rounds, time.time() + STARTING)
+    job = functools.partial(_busy, config, library, args.rounds, time.time() + STARTING)
     with _as_processes():
         first, second = map_shards(job, range(2), workers=2, describe="one and two workers")
 
@@ -211,13 +211,13 @@ def _as_processes() -> Iterator[None]:
             os.environ["RAY_ADDRESS"] = address
 
 
-def _busy(config, bank, rounds: int, start: float, worker: int) -> dict[str, list[float]]:
+def _busy(config, library, rounds: int, start: float, worker: int) -> dict[str, list[float]]:
     """What this worker gets done in each of its turns, which begin at `start`; until then it warms up."""
     import resource
 
     from dose.rmod.dataset import stream
 
-    items = stream(config, bank, "train", worker * 100_000, worker * 100_000 + 99_999)
+    items = stream(config, library, "train", worker * 100_000, worker * 100_000 + 99_999)
     steps: dict[str, Callable[[], object]] = {
         "mixes": lambda: next(items),
         "loops": lambda: sum(range(20_000)),
@@ -238,24 +238,24 @@ def _busy(config, bank, rounds: int, start: float, worker: int) -> dict[str, lis
     return {**done, "memory": [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]}
 
 
-def _recipes(args: argparse.Namespace, config, bank) -> dict[str, Any]:
+def _recipes(args: argparse.Namespace, config, library) -> dict[str, Any]:
     """Draws and writes recipes with one worker; a million by extrapolation."""
     from dose.rmod import table
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "recipes.parquet"
         start = time.perf_counter()
-        table.write_part(config, bank, "train", 0, args.recipes, path)
+        table.write_part(config, library, "train", 0, args.specs, path)
         seconds = time.perf_counter() - start
         size = path.stat().st_size
     return {
-        "recipes_per_s_one_worker": args.recipes / seconds,
-        "million_recipes_minutes_one_worker_extrapolated": 1e6 / args.recipes * seconds / 60,
-        "million_recipes_gb_extrapolated": 1e6 / args.recipes * size / 1e9,
+        "recipes_per_s_one_worker": args.specs / seconds,
+        "million_recipes_minutes_one_worker_extrapolated": 1e6 / args.specs * seconds / 60,
+        "million_recipes_gb_extrapolated": 1e6 / args.specs * size / 1e9,
     }
 
 
-def render_plainly(recipe, bank, lean: bool = False) -> np.ndarray:
+def render_plainly(spec, library, lean: bool = False) -> np.ndarray:
     """The mix [2, N] as a careful user of pedalboard and librosa would make it from the same recipe.
 
     Every track is stereo from the start, as the paper's loops are, and goes through one plugin after the
@@ -266,8 +266,8 @@ def render_plainly(recipe, bank, lean: bool = False) -> np.ndarray:
     from pedalboard import Compressor, LowShelfFilter, PeakFilter, Pedalboard
 
     render = importlib.import_module("dose.rmod.render")
-    tracks = [(render.place(d, render.shot(d, bank)), d.chain) for d in recipe.drums.values()]
-    tracks += [(_plain_loop(loop, bank, lean), loop.chain) for loop in recipe.loops.values()]
+    tracks = [(render.place(d, render.shot(d, library)), d.chain) for d in spec.drums.values()]
+    tracks += [(_plain_loop(loop, library, lean), loop.chain) for loop in spec.loops.values()]
     bus = np.zeros((2, render.MIX), np.float32)
     for sound, chain in tracks:
         x = np.broadcast_to(sound, (2, render.MIX))
@@ -279,7 +279,7 @@ def render_plainly(recipe, bank, lean: bool = False) -> np.ndarray:
         x = _same_level(Compressor(c.threshold_db, c.ratio, c.attack_ms, c.release_ms)(x, 44100), x)
         x = x * np.array(render.pan_gains(chain.pan, chain.law), np.float32)[:, None]
         bus += _plain_sends(_plain_limiter(chain.limiter, x), chain)
-    m = recipe.master
+    m = spec.master
     bus = _same_level(Pedalboard([PeakFilter(f.hz, f.gain_db, f.q) for f in m.peaks])(bus, 44100), bus)
     return _plain_limiter(m.limiter, bus * np.float32(10 ** (m.gain_db / 20)))
 
@@ -307,12 +307,12 @@ def _plain_sends(x: np.ndarray, chain) -> np.ndarray:
     return total
 
 
-def _plain_loop(loop, bank, lean: bool) -> np.ndarray:
+def _plain_loop(loop, library, lean: bool) -> np.ndarray:
     """[N] if lean, else [2, N]."""
     from librosa.effects import pitch_shift
 
     piece = loop.start // 176400 * 176400
-    x = bank.audio(loop.clip)[piece : piece + 176400]
+    x = library.audio(loop.clip)[piece : piece + 176400]
     offset = loop.start - piece
     if lean:
         cut = pitch_shift(x[offset : offset + loop.length], sr=44100, n_steps=loop.semitones)

@@ -33,14 +33,14 @@ from pipelines.stage import run_stage
 OUT, STATE = Path("data/codec"), Path("data/.codec-fit")
 
 
-def material(ranges: RmodConfig, bank: SampleLibrary, what: MaterialConfig) -> Iterator[np.ndarray]:
+def material(ranges: RmodConfig, library: SampleLibrary, what: MaterialConfig) -> Iterator[np.ndarray]:
     """Sounds of the train split, mono [N]: recorded clips, RMOD's one-shots, mixes, tracks."""
-    for clip in bank.clips:
+    for clip in library.clips:
         if clip.split == "train" and clip.source != "procedural":
-            yield bank.audio(clip.id)
+            yield library.audio(clip.id)
     # Two passes, because stems cost rendering time that the other items need not pay.
     for first, last, stems in ((0, what.stems, True), (what.stems, what.shots, False)):
-        for i, item in enumerate(stream(ranges, bank, "train", first, last, stems=stems), start=first):
+        for i, item in enumerate(stream(ranges, library, "train", first, last, stems=stems), start=first):
             yield from item.shots.values()
             if i < what.mixes:
                 yield audio.downmix(item.mix)
@@ -48,10 +48,12 @@ def material(ranges: RmodConfig, bank: SampleLibrary, what: MaterialConfig) -> I
                 yield audio.downmix(track)
 
 
-def train(section: CodecConfig, ranges: RmodConfig, bank: SampleLibrary) -> CompactCodec:
+def train(section: CodecConfig, ranges: RmodConfig, library: SampleLibrary) -> CompactCodec:
     """Fits the compact codec; goes on after the last finished step when it was cut off."""
     began = time.monotonic()
-    sounds = tqdm(material(ranges, bank, section.material), desc="codec: sounds", unit="sound", mininterval=2)
+    sounds = tqdm(
+        material(ranges, library, section.material), desc="codec: sounds", unit="sound", mininterval=2
+    )
     found = collect(sounds, section.compact, section.fitting)
     print(f"codec: {len(found.jump)} frames; fitting")
     errors: dict[str, float] = {}
@@ -61,20 +63,20 @@ def train(section: CodecConfig, ranges: RmodConfig, bank: SampleLibrary) -> Comp
         print(f"codec: {step:10} {error:8.4f}  ({time.monotonic() - began:.0f} s)", flush=True)
 
     codec = fit(found, section.compact, section.fitting, STATE, report)
-    codec.made = made(section, bank, len(found.jump), time.monotonic() - began)
+    codec.made = made(section, library, len(found.jump), time.monotonic() - began)
     if section.log:
-        log(section, codec, bank, errors)
+        log(section, codec, library, errors)
     return codec
 
 
-def made(section: CodecConfig, bank: SampleLibrary, frames: int, seconds: float) -> dict[str, str]:
+def made(section: CodecConfig, library: SampleLibrary, frames: int, seconds: float) -> dict[str, str]:
     """How a codec came about, in words for its card."""
-    clips = [c for c in bank.clips if c.split == "train"]
+    clips = [c for c in library.clips if c.split == "train"]
     recorded = sum(c.source != "procedural" for c in clips)
     what, how = section.material, section.fitting
     return {
         "material": f"{frames} frames of 11.6 ms, drawn evenly from {recorded} recorded or rendered clips of "
-        f"the train split (bank {bank.id}) and from RMOD's train split, which is made of those and of "
+        f"the train split (bank {library.id}) and from RMOD's train split, which is made of those and of "
         f"{len(clips) - recorded} synthetic drums: the one-shots of {what.shots} items, the mixes "
         f"of {what.mixes}, the single tracks of {what.stems}.",
         "how": f"Weighted k-means, {how.rounds} rounds per codebook, then {how.sweeps} sweeps over all "
@@ -83,7 +85,7 @@ def made(section: CodecConfig, bank: SampleLibrary, frames: int, seconds: float)
     }
 
 
-def log(section: CodecConfig, codec: Codec, bank: SampleLibrary, errors: dict[str, float]) -> None:
+def log(section: CodecConfig, codec: Codec, library: SampleLibrary, errors: dict[str, float]) -> None:
     """One MLflow run: parameters, the error after each step, and drums before and after the round trip."""
     tracker = Tracker("dose-codec")
     tracker.ensure_store()
@@ -97,8 +99,8 @@ def log(section: CodecConfig, codec: Codec, bank: SampleLibrary, errors: dict[st
     tracker.log_metrics(run, [(i, now, {f"error/{name}": e}) for i, (name, e) in enumerate(errors.items())])
     with tempfile.TemporaryDirectory() as folder:
         for drum in DRUMS:
-            for clip in bank.select(drum, "val")[:3]:
-                sound = bank.audio(clip.id)
+            for clip in library.select(drum, "val")[:3]:
+                sound = library.audio(clip.id)
                 back = codec.decode(codec.encode(torch.from_numpy(sound)[None, None]))[0, 0].numpy()
                 audio.write(Path(folder) / f"{drum}-{clip.id}-true.wav", sound)
                 audio.write(Path(folder) / f"{drum}-{clip.id}-codec.wav", back[: len(sound)])

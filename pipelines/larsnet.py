@@ -15,10 +15,10 @@ OUT, SOURCES = Path("data/larsnet"), Path("data/sources")
 def main() -> None:
     settings = config.load("larsnet", LarsNetConfig)
     rmod = config.load("rmod", RmodConfig)
-    bank = SampleLibrary.load(SOURCES)
+    library = SampleLibrary.load(SOURCES)
 
     def examples(split: str, start: int, stop: int):
-        for item in stream(rmod, bank, split, start, stop, stems=True):
+        for item in stream(rmod, library, split, start, stop, stems=True):
             yield item.mix, item.stems
 
     def report(step: int, losses: dict[str, float]) -> None:
@@ -27,7 +27,7 @@ def main() -> None:
             print(f"larsnet: step {step} of {settings.steps}: loss {shown}", flush=True)
 
     start = time.process_time()
-    data_id = files.hash_json([bank.id, rmod])
+    data_id = files.hash_json([library.id, rmod])
     for stem, scores in train(settings, examples, OUT, data_id, report).items():
         print(
             f"larsnet: {stem}: SDR {scores['sdr']:.2f} dB ({scores['sdr_gain']:+.2f} over the mix's), "

@@ -103,7 +103,10 @@ def ship(root: Path) -> Bundle:
 
 def calibrated(bundle: Bundle, mixes: int, root: Path = Path()) -> Bundle:
     """The bundle with its confidence fitted to mixes that no model was trained on."""
-    ranges, bank = config.load("rmod", RmodConfig, root / config.PARAMS), SampleLibrary.load(root / SOURCES)
+    ranges, library = (
+        config.load("rmod", RmodConfig, root / config.PARAMS),
+        SampleLibrary.load(root / SOURCES),
+    )
     if mixes > ranges.val:
         raise ConfigError("params.yaml: package.calibration_mixes may not exceed rmod.val.")
     with tqdm(total=mixes, desc="package: confidence", unit="mix") as bar:
@@ -111,7 +114,7 @@ def calibrated(bundle: Bundle, mixes: int, root: Path = Path()) -> Bundle:
         def progress(done: int) -> None:
             bar.update(done - bar.n)
 
-        return calibrate_bundle(bundle.folder, ranges, bank, mixes, progress=progress)
+        return calibrate_bundle(bundle.folder, ranges, library, mixes, progress=progress)
 
 
 def scores(path: Path) -> dict[str, Any]:

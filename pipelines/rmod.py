@@ -14,9 +14,9 @@ OUT = Path("data/rmod")
 
 def main() -> None:
     ranges = config.load("rmod", RmodConfig)
-    bank = SampleLibrary.load("data/sources")
-    build(ranges, bank, OUT)
-    card = write_card(ranges, bank, OUT)
+    library = SampleLibrary.load("data/sources")
+    build(ranges, library, OUT)
+    card = write_card(ranges, library, OUT)
     files.write_manifest(OUT)
     counts = ", ".join(f"{n} {split}" for split, n in card["items"].items())
     print(f"rmod: {counts} recipes in {OUT}; groove is {card['groove']}; see {OUT / 'card.html'}")

@@ -14,8 +14,8 @@ OUT = Path("data/sources")
 
 def main() -> None:
     section = config.load("sources", SourcesConfig)
-    bank = build(section, OUT, progress=lambda t: tqdm(t, desc="sources", unit="clip", mininterval=0.5))
-    table = counts(bank)
+    library = build(section, OUT, progress=lambda t: tqdm(t, desc="sources", unit="clip", mininterval=0.5))
+    table = counts(library)
     for cls in CLASSES:
         print(f"{cls:7}", *(f"{split} {table[cls, split]}" for split in ("train", "val", "test")))
 

@@ -43,7 +43,7 @@ class Clips:
 def test_material_counts(monkeypatch, section):
     asked = []
 
-    def stream(ranges, bank, split, first, last, stems):
+    def stream(ranges, library, split, first, last, stems):
         asked.append((split, first, last, stems))
         return (Item(stems) for _ in range(first, last))
 

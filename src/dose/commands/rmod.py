@@ -70,9 +70,9 @@ def _opened(args: argparse.Namespace):
     if args.split and args.dataset:
         raise DoseError("Give --split or --dataset, not both: every --dataset is a test set.")
     ranges = config.load("rmod", RmodConfig, args.params)
-    bank = SampleLibrary.load(args.sources)
+    library = SampleLibrary.load(args.sources)
     split = "groove" if args.dataset == "groove" else (args.split or "test")
-    return ranges, bank, split, args.dataset == "rmod_drums"
+    return ranges, library, split, args.dataset == "rmod_drums"
 
 
 def run_export(args: argparse.Namespace) -> None:
@@ -81,9 +81,9 @@ def run_export(args: argparse.Namespace) -> None:
 
     if args.count < 1 or args.start < 0 or args.workers < 1:
         raise DoseError("--count and --workers must be at least 1 and --start at least 0.")
-    ranges, bank, split, drums_only = _opened(args)
+    ranges, library, split, drums_only = _opened(args)
     export = Export(out=args.out, split=split, drums_only=drums_only, stems=args.stems)
-    write_items(ranges, bank, (export,), args.start, args.start + args.count, workers=args.workers)
+    write_items(ranges, library, (export,), args.start, args.start + args.count, workers=args.workers)
     print(f"{args.count} items of {args.dataset or split} in {args.out}")
 
 
@@ -96,14 +96,14 @@ def run_show(args: argparse.Namespace) -> None:
 
     if args.index < 0:
         raise DoseError("--index must be at least 0.")
-    ranges, bank, split, drums_only = _opened(args)
-    recipe = draw(ranges, bank, split, args.index)
+    ranges, library, split, drums_only = _opened(args)
+    spec = draw(ranges, library, split, args.index)
     print(
-        yaml.safe_dump(rounded(recipe.as_dict()), sort_keys=False, default_flow_style=None, width=110), end=""
+        yaml.safe_dump(rounded(spec.as_dict()), sort_keys=False, default_flow_style=None, width=110), end=""
     )
     if args.out:
-        item = render(recipe, bank, ranges, drums_only=drums_only, stems=True)
-        write_shown(recipe, item, args.out)
+        item = render(spec, library, ranges, drums_only=drums_only, stems=True)
+        write_shown(spec, item, args.out)
         print(f"# mix, one-shots, stems, MIDI and the exact recipe: {args.out}")
 
 

@@ -118,12 +118,12 @@ def run_show(args: argparse.Namespace) -> None:
     from dose.sources.build import REJECTS, counts
     from dose.sources.library import CLASSES, SampleLibrary
 
-    bank = SampleLibrary.load(args.root)
-    table = counts(bank)
-    print(f"{len(bank.clips)} clips in {args.root}, bank {bank.id}\n")
+    library = SampleLibrary.load(args.root)
+    table = counts(library)
+    print(f"{len(library.clips)} clips in {args.root}, bank {library.id}\n")
     rows: list[Sequence[str]] = [("class", *SPLITS, "kits", "clusters")]
     for cls in CLASSES:
-        clips = [c for c in bank.clips if c.cls == cls]
+        clips = [c for c in library.clips if c.cls == cls]
         numbers = [table[cls, s] for s in SPLITS] + [
             len({c.kit for c in clips}),
             len({c.cluster for c in clips}),
@@ -131,12 +131,12 @@ def run_show(args: argparse.Namespace) -> None:
         rows.append((cls, *map(str, numbers)))
     _print_table(rows)
     print()
-    licences = Counter((c.licence, c.source) for c in bank.clips)
+    licences = Counter((c.licence, c.source) for c in library.clips)
     _print_table(
         [("licence", "source", "clips"), *((lic, s, str(n)) for (lic, s), n in sorted(licences.items()))]
     )
     if args.kits:
-        kits = Counter((c.kit, c.split, c.cls, c.licence) for c in bank.clips)
+        kits = Counter((c.kit, c.split, c.cls, c.licence) for c in library.clips)
         print()
         _print_table(
             [("kit", "split", "class", "licence", "clips"), *((*k, str(n)) for k, n in sorted(kits.items()))]

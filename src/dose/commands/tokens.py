@@ -42,10 +42,10 @@ def run_fit(args: argparse.Namespace) -> None:
     if min(args.mixes, args.val, args.epochs) < 1:
         raise DoseError("--mixes, --val and --epochs must be at least 1.")
     section = config.load("rmod", RmodConfig, args.params)
-    bank = SampleLibrary.load(args.sources)
+    library = SampleLibrary.load(args.sources)
 
     def items(split: str, count: int) -> Iterator[tuple[np.ndarray, dict[str, tuple[float, ...]]]]:
-        for item in stream(section, bank, split, 0, count):
+        for item in stream(section, library, split, 0, count):
             yield audio.downmix(item.mix), item.hits
 
     levels, targets = train.features(items("train", args.mixes))

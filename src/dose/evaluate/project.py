@@ -115,8 +115,8 @@ def judges(sources: Path) -> Sequence[ReferenceFreeMetric]:
     from dose.evaluate.reference_free import drum_classifier, memorisation_check
     from dose.sources.library import SampleLibrary
 
-    bank = SampleLibrary.load(sources)
-    return [drum_classifier(bank), memorisation_check(bank)]
+    library = SampleLibrary.load(sources)
+    return [drum_classifier(library), memorisation_check(library)]
 
 
 def recordings() -> list[Item]:

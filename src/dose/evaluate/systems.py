@@ -161,10 +161,10 @@ def larsnet(folder: Path | None = None) -> Separation:
     """
     from dose.baselines.larsnet import SHIPPED, load
 
-    bank = load(folder or SHIPPED)
-    origin = "authors" if bank.authors else "shipped" if folder is None else "trained"
-    key = files.hash_json([bank.key, code_hash(SEPARATING)])
-    return Separation(name=LARSNETS[origin], separate=bank.separate, key=key)
+    library = load(folder or SHIPPED)
+    origin = "authors" if library.authors else "shipped" if folder is None else "trained"
+    key = files.hash_json([library.key, code_hash(SEPARATING)])
+    return Separation(name=LARSNETS[origin], separate=library.separate, key=key)
 
 
 def code_hash(names: Sequence[str]) -> str:

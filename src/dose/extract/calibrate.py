@@ -169,7 +169,7 @@ def _share_said(there: np.ndarray, table: "_Table", present: float, limit: float
 def calibrate_bundle(
     folder: Path | str,
     config: "RmodConfig",
-    bank: "SampleLibrary",
+    library: "SampleLibrary",
     mixes: int,
     *,
     start: int = 0,
@@ -177,19 +177,19 @@ def calibrate_bundle(
 ) -> Bundle:
     """Calibrates a bundle in place on `mixes` of RMOD's val split; its weights and version stay."""
     extractor = Extractor.load(folder)
-    examples = list(rmod_examples(config, bank, mixes, start))
-    more = rmod_examples(config, bank, (MORE - 1) * mixes, start + mixes)
+    examples = list(rmod_examples(config, library, mixes, start))
+    more = rmod_examples(config, library, (MORE - 1) * mixes, start + mixes)
     made = calibrate(extractor, examples, drums=extractor.drums, more=more, progress=progress)
     return recalibrate(folder, made)
 
 
 def rmod_examples(
-    config: "RmodConfig", bank: "SampleLibrary", count: int, start: int = 0, split: str = "val"
+    config: "RmodConfig", library: "SampleLibrary", count: int, start: int = 0, split: str = "val"
 ) -> Iterable[Example]:
     """Mixes start..start+count of one of RMOD's splits."""
     from dose.rmod.dataset import stream
 
-    for item in stream(config, bank, split, start, start + count, stems=True):
+    for item in stream(config, library, split, start, start + count, stems=True):
         assert item.stems is not None
         stems = {drum: item.stems[drum] for drum in DRUMS}
         yield Example(mix=item.mix, stems=stems, shots=item.shots)

@@ -110,12 +110,12 @@ def batches(items: Iterator[HeldOutSet]) -> Iterator[list[HeldOutSet]]:
         yield batch
 
 
-def rendered(rmod: Any, bank: Any, count: int) -> Items:
+def rendered(rmod: Any, library: Any, count: int) -> Items:
     """`count` test items of RMOD that are not on disk, drawn by the params `rmod` (an RmodConfig)."""
     from dose.rmod.dataset import stream
 
     def made() -> Iterator[HeldOutSet]:
-        for item in stream(rmod, bank, "test", rmod.test, rmod.test + count):
+        for item in stream(rmod, library, "test", rmod.test, rmod.test + count):
             yield HeldOutSet(mix=item.mix, shots={d: item.shots[d][:SAMPLES] for d in DRUMS})
 
     return made

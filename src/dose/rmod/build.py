@@ -24,10 +24,10 @@ HARMLESS = ("workers", "shard", "pitch_cache_mb", "train", "val", "test")  # cha
 MAKERS = ("rng", "columns", "mix_spec", "patterns", "draw", "simd", "effects", "pitch", "render")
 
 
-def data_id(config: RmodConfig, bank: "SampleLibrary") -> str:
+def data_id(config: RmodConfig, library: "SampleLibrary") -> str:
     """16 hex digits that change whenever any item may: ranges, seed, bank, or the code of this package."""
     values = {k: v for k, v in vars(config).items() if k not in HARMLESS}
-    return files.hash_json({"config": values, "bank": bank.id, "code": code_version()})
+    return files.hash_json({"config": values, "bank": library.id, "code": code_version()})
 
 
 @functools.cache
@@ -37,9 +37,9 @@ def code_version() -> str:
     return hashlib.sha256(b"".join((folder / f"{m}.py").read_bytes() for m in MAKERS)).hexdigest()[:16]
 
 
-def build(config: RmodConfig, bank: "SampleLibrary", root: Path) -> None:
+def build(config: RmodConfig, library: "SampleLibrary", root: Path) -> None:
     """Writes data/rmod, or what of it is missing. Raises what drawing and rendering raise."""
-    _clear_stale(config, bank, root)
+    _clear_stale(config, library, root)
     tables: list[tuple] = []
     sounds: list[tuple] = []
     for split, count in counts(config).items():
@@ -48,22 +48,22 @@ def build(config: RmodConfig, bank: "SampleLibrary", root: Path) -> None:
             spans = _spans(count, config.shard)
             sounds += [(export.out.name, export, first, last) for first, last in spans]
     _run(
-        functools.partial(_table_shard, config, bank, root),
+        functools.partial(_table_shard, config, library, root),
         tables,
         root,
         config.workers if len(tables) > 8 else 1,
         "recipes",
     )
-    _run(functools.partial(_audio_shard, config, bank, root), sounds, root, config.workers, "rendering")
+    _run(functools.partial(_audio_shard, config, library, root), sounds, root, config.workers, "rendering")
 
 
 def _spans(count: int, size: int) -> list[tuple[int, int]]:
     return [(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def _clear_stale(config: RmodConfig, bank: "SampleLibrary", root: Path) -> None:
+def _clear_stale(config: RmodConfig, library: "SampleLibrary", root: Path) -> None:
     """What was made from other params, another bank or other code goes; what only resumes stays."""
-    key = files.hash_json({"id": data_id(config, bank), "counts": counts(config), "shard": config.shard})
+    key = files.hash_json({"id": data_id(config, library), "counts": counts(config), "shard": config.shard})
     state = root / "build.json"
     if root.is_dir() and not (state.is_file() and files.read_json(state).get("key") == key):
         shutil.rmtree(root)
@@ -71,7 +71,7 @@ def _clear_stale(config: RmodConfig, bank: "SampleLibrary", root: Path) -> None:
     for half in [p for p in root.rglob(".*") if p.is_file()]:  # what a killed run was writing
         half.unlink()
     (root / files.MANIFEST).unlink(missing_ok=True)
-    files.write_json(state, {"key": key, "data_id": data_id(config, bank), "bank": bank.id})
+    files.write_json(state, {"key": key, "data_id": data_id(config, library), "bank": library.id})
 
 
 def _run(job: Callable, shards: list, root: Path, workers: int, describe: str) -> None:
@@ -99,26 +99,26 @@ def _keep_record(root: Path, shard: tuple, paths: list[Path]) -> None:
 
 
 def _table_shard(
-    config: RmodConfig, bank: "SampleLibrary", root: Path, shard: tuple[str, str, int, int]
+    config: RmodConfig, library: "SampleLibrary", root: Path, shard: tuple[str, str, int, int]
 ) -> None:
     _, split, start, stop = shard
     path = table.part_path(root, split, start)
-    table.write_part(config, bank, split, start, stop, path)
+    table.write_part(config, library, split, start, stop, path)
     _keep_record(root, shard, [path])
 
 
 def _audio_shard(
-    config: RmodConfig, bank: "SampleLibrary", root: Path, shard: tuple[str, Export, int, int]
+    config: RmodConfig, library: "SampleLibrary", root: Path, shard: tuple[str, Export, int, int]
 ) -> None:
     _, export, start, stop = shard
-    _keep_record(root, shard, [pack_shard(config, bank, export, start, stop)])
+    _keep_record(root, shard, [pack_shard(config, library, export, start, stop)])
 
 
-def summary(config: RmodConfig, bank: "SampleLibrary") -> dict[str, Any]:
+def summary(config: RmodConfig, library: "SampleLibrary") -> dict[str, Any]:
     """What identifies the data."""
     return {
-        "data_id": data_id(config, bank),
-        "bank": bank.id,
+        "data_id": data_id(config, library),
+        "bank": library.id,
         "code": code_version(),
         "seed": config.seed,
         "items": counts(config),

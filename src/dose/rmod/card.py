@@ -24,51 +24,51 @@ DRY = "rmod_drums"
 SETS = {"val": "val", "rmod": "test", "rmod_drums": "test, drums only", "groove": "groove"}
 
 
-def write_card(config: RmodConfig, bank: "SampleLibrary", root: Path) -> dict[str, Any]:
+def write_card(config: RmodConfig, library: "SampleLibrary", root: Path) -> dict[str, Any]:
     """Writes card.json and card.html beside the data that `build` made; gives what card.json holds."""
     card = {
-        **summary(config, bank),
-        "clips": _clips(bank),
-        "recipes": _recipes(config, bank),
+        **summary(config, library),
+        "clips": _clips(library),
+        "recipes": _recipes(config, library),
         "sound": {name: _sound(root, name) for name in SETS},
         "schema": _schema(root),
     }
     files.write_json(root / "card.json", card)
     with files.atomic(root / "card.html") as beside:
-        beside.write_text(_page(card, bank))
+        beside.write_text(_page(card, library))
     return card
 
 
-def _clips(bank: "SampleLibrary") -> dict[str, Any]:
+def _clips(library: "SampleLibrary") -> dict[str, Any]:
     """Counts of clips by class and split, licence and kit."""
-    table = Counter((c.cls, c.split) for c in bank.clips)
+    table = Counter((c.cls, c.split) for c in library.clips)
     return {
         "class": {
             cls: {split: table[cls, split] for split in ("train", "val", "test")}
             for cls in DRUMS + INSTRUMENTS
         },
-        "licence": dict(sorted(Counter(c.licence for c in bank.clips).items())),
-        "kit": dict(sorted(Counter(f"{c.kit} ({c.split})" for c in bank.clips).items())),
+        "licence": dict(sorted(Counter(c.licence for c in library.clips).items())),
+        "kit": dict(sorted(Counter(f"{c.kit} ({c.split})" for c in library.clips).items())),
     }
 
 
-def _recipes(config: RmodConfig, bank: "SampleLibrary") -> dict[str, Any]:
+def _recipes(config: RmodConfig, library: "SampleLibrary") -> dict[str, Any]:
     """Histograms over the first recipes of the test split, or of train where there is no test."""
     split = "test" if config.test else "train"
     count = min(getattr(config, split), 2000)
-    recipes = list(draw_many(config, bank, split, 0, count))
-    onsets = {d: [o / audio.RATE for r in recipes for o in r.drums[d].onsets] for d in DRUMS}
+    specs = list(draw_many(config, library, split, 0, count))
+    onsets = {d: [o / audio.RATE for r in specs for o in r.drums[d].onsets] for d in DRUMS}
     return {
         "split": split,
         "count": count,
-        "hits_per_mix": {d: _count(len(r.drums[d].onsets) for r in recipes) for d in DRUMS},
-        "tracks_per_mix": _count(3 + len(r.loops) for r in recipes),
-        "playing": {i: sum(i in r.loops for r in recipes) for i in INSTRUMENTS},
-        "layered": {d: sum(len(r.drums[d].layers) == 2 for r in recipes) for d in DRUMS},
+        "hits_per_mix": {d: _count(len(r.drums[d].onsets) for r in specs) for d in DRUMS},
+        "tracks_per_mix": _count(3 + len(r.loops) for r in specs),
+        "playing": {i: sum(i in r.loops for r in specs) for i in INSTRUMENTS},
+        "layered": {d: sum(len(r.drums[d].layers) == 2 for r in specs) for d in DRUMS},
         "onsets_per_quarter_second": {
             d: np.histogram(onsets[d], 16, (0, MIX_SECONDS))[0].tolist() for d in DRUMS
         },
-        "sounding_at_once": _count(n for r in recipes for n in _polyphony(r)),
+        "sounding_at_once": _count(n for r in specs for n in _polyphony(r)),
     }
 
 
@@ -76,11 +76,11 @@ def _count(values) -> dict[str, int]:
     return {str(k): v for k, v in sorted(Counter(values).items())}
 
 
-def _polyphony(recipe) -> list[int]:
+def _polyphony(spec) -> list[int]:
     """Tracks that sound at each tenth of a second; a hit sounds for its second, or until the next."""
     times = np.arange(0, MIX_SECONDS, 0.1)
-    total = np.full(times.size, len(recipe.loops))
-    for drum in recipe.drums.values():
+    total = np.full(times.size, len(spec.loops))
+    for drum in spec.drums.values():
         starts = np.array(drum.onsets) / audio.RATE
         total += ((times[:, None] >= starts) & (times[:, None] < starts + 1)).any(axis=1)
     return total.tolist()
@@ -112,9 +112,9 @@ def _schema(root: Path) -> str:
     return pq.read_schema(path).to_string(show_field_metadata=False) if path else ""
 
 
-def _page(card: dict[str, Any], bank: "SampleLibrary") -> str:
+def _page(card: dict[str, Any], library: "SampleLibrary") -> str:
     counts = card["clips"]
-    credit = sorted({c.attribution for c in bank.clips if c.attribution})
+    credit = sorted({c.attribution for c in library.clips if c.attribution})
     facts = {
         "data id": card["data_id"],
         "bank id": card["bank"],
@@ -138,8 +138,8 @@ def _page(card: dict[str, Any], bank: "SampleLibrary") -> str:
             ((c, *n.values()) for c, n in counts["class"].items()),
         ),
         _table(("licence", "clips"), counts["licence"].items()),
-        f"<h2>Recipes</h2><p>The first {card['recipes']['count']} of {card['recipes']['split']}.</p>",
-        f'<img alt="histograms of recipes" src="{_recipe_picture(card["recipes"])}">',
+        f"<h2>Recipes</h2><p>The first {card['specs']['count']} of {card['specs']['split']}.</p>",
+        f'<img alt="histograms of recipes" src="{_recipe_picture(card["specs"])}">',
         f"<h2>Sound</h2><p>Up to {SAMPLE} items of each written set.</p>",
         f'<img alt="histograms of sound" src="{_sound_picture(card["sound"])}">',
         "<h2>Kits</h2>",
@@ -157,15 +157,15 @@ def _table(head, rows) -> str:
     return "<table>" + line(head, "th") + "".join(line(r, "td") for r in rows) + "</table>"
 
 
-def _recipe_picture(recipes: dict[str, Any]) -> str:
+def _recipe_picture(specs: dict[str, Any]) -> str:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 6), layout="constrained")
     axes = figure.subplots(2, 3).ravel()
     for drum in DRUMS:
-        hits = recipes["hits_per_mix"][drum]
+        hits = specs["hits_per_mix"][drum]
         axes[0].bar([int(k) for k in hits], hits.values(), label=drum, alpha=0.6)
-        axes[1].stairs(recipes["onsets_per_quarter_second"][drum], np.arange(17) / 4, label=drum)
+        axes[1].stairs(specs["onsets_per_quarter_second"][drum], np.arange(17) / 4, label=drum)
     axes[0].set(title="hits per mix", xlabel="hits", ylabel="mixes")
     axes[0].xaxis.get_major_locator().set_params(integer=True)
     axes[1].set(
@@ -178,7 +178,7 @@ def _recipe_picture(recipes: dict[str, Any]) -> str:
         ("layered", "drums made of two samples", "", "mixes"),
     )
     for axis, (key, title, xlabel, ylabel) in zip(axes[2:], bars, strict=True):
-        axis.bar(recipes[key].keys(), recipes[key].values())
+        axis.bar(specs[key].keys(), specs[key].values())
         axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
     axes[0].legend()
     axes[1].legend()

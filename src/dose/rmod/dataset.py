@@ -76,7 +76,7 @@ def _item(index: int, inside: dict[str, Any]) -> TestItem:
 
 def stream(
     config: RmodConfig,
-    bank: "SampleLibrary",
+    library: "SampleLibrary",
     split: str,
     start: int,
     stop: int,
@@ -85,8 +85,8 @@ def stream(
     stems: bool = False,
 ) -> Iterator[Rendered]:
     """Items start..stop of a split ("train", "val", "test", "groove"), rendered one after the other."""
-    for recipe in draw_many(config, bank, split, start, stop):
-        yield render(recipe, bank, config, drums_only=drums_only, stems=stems)
+    for spec in draw_many(config, library, split, start, stop):
+        yield render(spec, library, config, drums_only=drums_only, stems=stems)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class Export:
 
 def write_items(
     config: RmodConfig,
-    bank: "SampleLibrary",
+    library: "SampleLibrary",
     exports: tuple[Export, ...],
     start: int,
     stop: int,
@@ -117,35 +117,35 @@ def write_items(
         for export in exports
         for first in range(start, stop, config.shard)
     ]
-    job = functools.partial(_export_shard, config, bank)
+    job = functools.partial(_export_shard, config, library)
     for _ in map_shards(job, shards, workers=workers, describe="rendering"):
         pass
 
 
-def _export_shard(config: RmodConfig, bank: "SampleLibrary", shard: tuple[Export, int, int]) -> None:
+def _export_shard(config: RmodConfig, library: "SampleLibrary", shard: tuple[Export, int, int]) -> None:
     """Each item's folder whole or not at all."""
     export = shard[0]
-    for index, item in _rendered(config, bank, *shard):
+    for index, item in _rendered(config, library, *shard):
         with files.atomic(export.out / f"{index:06d}") as folder:
             write_item(item, folder)
 
 
-def pack_shard(config: RmodConfig, bank: "SampleLibrary", export: Export, start: int, stop: int) -> Path:
+def pack_shard(config: RmodConfig, library: "SampleLibrary", export: Export, start: int, stop: int) -> Path:
     """Writes items start..stop of the export as one uncompressed zip of their folders; gives its path.
 
     A set of 10,000 is then a hundred files instead of 50,000, each of which dvc would look at every time.
     """
     target = export.out / f"{start:06d}.zip"
-    items = _rendered(config, bank, export, start, stop)
+    items = _rendered(config, library, export, start, stop)
     files.pack(target, ((f"{i:06d}/{name}", content) for i, item in items for name, content in _files(item)))
     return target
 
 
 def _rendered(
-    config: RmodConfig, bank: "SampleLibrary", export: Export, start: int, stop: int
+    config: RmodConfig, library: "SampleLibrary", export: Export, start: int, stop: int
 ) -> Iterator[tuple[int, Rendered]]:
     of_split = stream(
-        config, bank, export.split, start, stop, drums_only=export.drums_only, stems=export.stems
+        config, library, export.split, start, stop, drums_only=export.drums_only, stems=export.stems
     )
     return enumerate(of_split, start=start)
 
@@ -166,13 +166,13 @@ def _files(item: Rendered) -> Iterator[tuple[str, bytes]]:
     yield "hits.json", (json.dumps(item.hits, indent=2, allow_nan=False) + "\n").encode()
 
 
-def write_shown(recipe: MixSpec, item: Rendered, folder: Path) -> None:
+def write_shown(spec: MixSpec, item: Rendered, folder: Path) -> None:
     """One item with its recipe and MIDI, for people to look at."""
     folder.mkdir(parents=True, exist_ok=True)
     write_item(item, folder)
-    files.write_json(folder / "recipe.json", recipe.as_dict())
+    files.write_json(folder / "recipe.json", spec.as_dict())
     with files.atomic(folder / "drums.mid") as beside:
-        write_midi(recipe, beside)
+        write_midi(spec, beside)
 
 
 def counts(config: RmodConfig) -> dict[str, int]:

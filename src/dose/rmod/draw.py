@@ -65,27 +65,27 @@ class _Numbers:
         return self[name] < probability
 
 
-def draw(config: RmodConfig, bank: "SampleLibrary", split: str, index: int) -> MixSpec:
+def draw(config: RmodConfig, library: "SampleLibrary", split: str, index: int) -> MixSpec:
     """Recipe `index` of a split: a pure function of config, the bank's catalogue, split and index.
 
     Raises MissingInputError when the bank lacks clips of a class in that split.
     """
-    return next(draw_many(config, bank, split, index, index + 1))
+    return next(draw_many(config, library, split, index, index + 1))
 
 
 def draw_many(
-    config: RmodConfig, bank: "SampleLibrary", split: str, start: int, stop: int
+    config: RmodConfig, library: "SampleLibrary", split: str, start: int, stop: int
 ) -> Iterator[MixSpec]:
     """Recipes start..stop, drawn a block at a time."""
     for first in range(start, stop, 256):
         last = min(first + 256, stop)
-        block = draw_block(config, bank, split, first, last)
+        block = draw_block(config, library, split, first, last)
         for b in range(last - first):
             yield MixSpec.from_dict(row(block, b))
 
 
 def draw_block(
-    config: RmodConfig, bank: "SampleLibrary", split: str, start: int, stop: int
+    config: RmodConfig, library: "SampleLibrary", split: str, start: int, stop: int
 ) -> dict[str, Node]:
     """Recipes start..stop as nested columns, a field for each field of `Recipe`."""
     if start < 0:
@@ -101,15 +101,15 @@ def draw_block(
         "pattern": Coded(np.zeros(count, np.int32), ("rmod",)),
     }
     for name in DRUMS:
-        block[name] = _drum(config, bank, sounds, name, tracks[name])
+        block[name] = _drum(config, library, sounds, name, tracks[name])
     for name in INSTRUMENTS:
-        block[name] = _loop(config, bank, sounds, name, tracks[name])
+        block[name] = _loop(config, library, sounds, name, tracks[name])
     block["master"] = _master(config.master, tracks["master"])
     return _groove(config, block, u[:, ROWS.index("pattern")]) if split == "groove" else block
 
 
-def _drum(config: RmodConfig, bank: "SampleLibrary", split: str, name: str, u: _Numbers) -> Node:
-    clips = _clips(bank, name, split)
+def _drum(config: RmodConfig, library: "SampleLibrary", split: str, name: str, u: _Numbers) -> Node:
+    clips = _clips(library, name, split)
     count = len(clips)
     if split == "train" and config.layering.recorded is not None:
         recorded = np.array([c.source != "procedural" for c in clips])
@@ -177,8 +177,8 @@ def _hits(midi: ranges.Midi, name: str, u: _Numbers) -> dict[str, Node]:
     }
 
 
-def _loop(config: RmodConfig, bank: "SampleLibrary", split: str, name: str, u: _Numbers) -> Node:
-    clips = _clips(bank, name, split, never_used=config.loops.absent == 1)
+def _loop(config: RmodConfig, library: "SampleLibrary", split: str, name: str, u: _Numbers) -> Node:
+    clips = _clips(library, name, split, never_used=config.loops.absent == 1)
     code = u.below("clip0", len(clips))
     length = np.array([round(c.seconds * RATE) for c in clips])[code]
     # Pieces of 4 s; a rest of 2 s or more is one too. A shorter clip is one piece, repeated from its start.
@@ -278,10 +278,10 @@ def _master(span: ranges.MasterRange, u: _Numbers) -> Node:
     }
 
 
-def _clips(bank: "SampleLibrary", name: str, split: str, *, never_used: bool = False) -> tuple:
-    clips = bank.select(name, split)
+def _clips(library: "SampleLibrary", name: str, split: str, *, never_used: bool = False) -> tuple:
+    clips = library.select(name, split)
     if not clips and never_used:
-        return bank.clips[:1]  # gives the columns their types
+        return library.clips[:1]  # gives the columns their types
     if not clips:
         raise MissingInputError(
             f"The bank has no {name} in the split '{split}'; add sources with some (params.yaml: sources)."

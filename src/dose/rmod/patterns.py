@@ -122,8 +122,8 @@ def _stand_in(u: np.ndarray) -> Pattern:
     sixteenth = 60 / (80 + 60 * u[0]) / 4
     swing = 0.33 * max(0.0, 2 * u[1] - 1) * sixteenth  # half of all performances are straight
     bars = {
-        drum: bank[int(u[2 + i] * len(bank))]
-        for i, (drum, bank) in enumerate(zip(DRUMS, (_KICKS, _SNARES, _HATS), strict=True))
+        drum: library[int(u[2 + i] * len(library))]
+        for i, (drum, library) in enumerate(zip(DRUMS, (_KICKS, _SNARES, _HATS), strict=True))
     }
     drag = {"kick": 0.0, "snare": -0.004 + 0.018 * u[5], "hihat": -0.008 + 0.012 * u[6]}
     phase = int(u[7] * 16)  # the window opens anywhere in the bar
@@ -147,7 +147,7 @@ def _stand_in(u: np.ndarray) -> Pattern:
     return _pattern(STAND_IN, hits)
 
 
-def write_midi(recipe: MixSpec, path: Path) -> None:
+def write_midi(spec: MixSpec, path: Path) -> None:
     """The recipe's hits as a MIDI file: 120 beats a minute, 960 ticks a beat (4 to a grid point).
 
     Instruments have no notes; each present one is a marker with its clip and transposition.
@@ -158,7 +158,7 @@ def write_midi(recipe: MixSpec, path: Path) -> None:
     midi = miditoolkit.MidiFile(ticks_per_beat=960)
     midi.tempo_changes = [miditoolkit.TempoChange(120, 0)]
     track = miditoolkit.Instrument(program=0, is_drum=True, name="drums")
-    for name, drum in recipe.drums.items():
+    for name, drum in spec.drums.items():
         ends = (*drum.onsets[1:], MIX)
         for onset, end, velocity in zip(drum.onsets, ends, drum.velocities, strict=True):
             stop = max(round(min(end, onset + RATE) * ticks), round(onset * ticks) + 1)
@@ -167,7 +167,7 @@ def write_midi(recipe: MixSpec, path: Path) -> None:
     midi.markers = [
         miditoolkit.Marker(f"{name} {loop.clip} {loop.semitones:+d}", 0)
         for name in INSTRUMENTS
-        if (loop := recipe.loops.get(name)) is not None
+        if (loop := spec.loops.get(name)) is not None
     ]
     midi.dump(str(path))
 

@@ -36,8 +36,8 @@ class Rendered:
 
 
 def render(
-    recipe: MixSpec,
-    bank: "SampleLibrary",
+    spec: MixSpec,
+    library: "SampleLibrary",
     config: RmodConfig,
     *,
     drums_only: bool = False,
@@ -45,15 +45,15 @@ def render(
 ) -> Rendered:
     """Raises MissingInputError when a clip of the recipe has gone from the bank."""
     _keep_freed_memory()
-    shots = {name: shot(drum, bank) for name, drum in recipe.drums.items()}
-    loops = {} if drums_only else recipe.loops
-    chains = {name: drum.chain for name, drum in recipe.drums.items()}
+    shots = {name: shot(drum, library) for name, drum in spec.drums.items()}
+    loops = {} if drums_only else spec.loops
+    chains = {name: drum.chain for name, drum in spec.drums.items()}
     chains |= {name: loop.chain for name, loop in loops.items()}
     rows = np.zeros((effects.LANES, MIX), np.float32)
-    for row, (name, drum) in zip(rows, recipe.drums.items(), strict=False):
+    for row, (name, drum) in zip(rows, spec.drums.items(), strict=False):
         row[:] = place(drum, shots[name])
     for row, loop in zip(rows[len(shots) :], loops.values(), strict=False):
-        row[:] = _loop(loop, bank, config)
+        row[:] = _loop(loop, library, config)
     back = _strips(rows, list(chains.values()))
     late = config.master.sends == "after"
     bus = _Bus(late)
@@ -64,11 +64,11 @@ def render(
         bus.add(own)
         if stems:
             parts[name] = own
-    desk = _Master(recipe.master, bus)
+    desk = _Master(spec.master, bus)
     return Rendered(
         mix=desk.mix,
         shots=shots,
-        hits={name: tuple(o / RATE for o in drum.onsets) for name, drum in recipe.drums.items()},
+        hits={name: tuple(o / RATE for o in drum.onsets) for name, drum in spec.drums.items()},
         stems={name: desk.share(part) for name, part in parts.items()} if stems else None,
     )
 
@@ -86,11 +86,11 @@ class _Bus:
             self.sent += other.sent
 
 
-def shot(drum: DrumSpec, bank: "SampleLibrary") -> Array:
+def shot(drum: DrumSpec, library: "SampleLibrary") -> Array:
     """The one-shot that the model is to find: layered, varied, peak 1. Float32 [SHOT]."""
     mixed = np.zeros(SHOT, np.float32)
     for layer in drum.layers:
-        mixed += np.float32(layer.weight) * _layer(layer, bank)
+        mixed += np.float32(layer.weight) * _layer(layer, library)
     if drum.decay_seconds is not None:
         fall = math.log(1000) / (drum.decay_seconds * RATE)
         mixed *= np.exp(-fall * np.arange(SHOT)).astype(np.float32)
@@ -100,9 +100,9 @@ def shot(drum: DrumSpec, bank: "SampleLibrary") -> Array:
     return audio.normalise_peak(audio.fade_out(mixed, FADE))
 
 
-def _layer(layer: LayerSpec, bank: "SampleLibrary") -> Array:
+def _layer(layer: LayerSpec, library: "SampleLibrary") -> Array:
     """A clip played faster or slower, [SHOT]."""
-    x = bank.audio(layer.clip)
+    x = library.audio(layer.clip)
     if layer.semitones != 0:
         import soxr
 
@@ -121,14 +121,14 @@ def place(drum: DrumSpec, sound: Array) -> Array:
     return track
 
 
-def _loop(loop: LoopSpec, bank: "SampleLibrary", config: RmodConfig) -> Array:
+def _loop(loop: LoopSpec, library: "SampleLibrary", config: RmodConfig) -> Array:
     """The instrument's track [MIX]: its slice, transposed, repeated until the mix is full."""
     piece = loop.start // MIX  # whole pieces are transposed, so that their halves share the work
-    key = (bank.id, loop.clip, piece, loop.semitones, config.pitch)
+    key = (library.id, loop.clip, piece, loop.semitones, config.pitch)
     cache = _cache(config.pitch_cache_mb * 2**20)
     sound = cache.get(key)
     if sound is None:
-        sound = bank.audio(loop.clip)[piece * MIX : (piece + 1) * MIX]
+        sound = library.audio(loop.clip)[piece * MIX : (piece + 1) * MIX]
         if loop.semitones:
             sound = cache.put(key, pitch.METHODS[config.pitch](sound, loop.semitones))
     cut = sound[loop.start - piece * MIX :][: loop.length]

@@ -23,7 +23,7 @@ def part_path(root: Path, split: str, start: int) -> Path:
 
 
 def write_part(
-    config: RmodConfig, bank: "SampleLibrary", split: str, start: int, stop: int, path: Path
+    config: RmodConfig, library: "SampleLibrary", split: str, start: int, stop: int, path: Path
 ) -> None:
     """Draws recipes start..stop and writes them as one parquet file, whole or not at all."""
     import pyarrow as pa
@@ -32,7 +32,7 @@ def write_part(
     with atomic(path) as beside:
         writer = None
         for first in range(start, stop, BLOCK):
-            block = draw_block(config, bank, split, first, min(first + BLOCK, stop))
+            block = draw_block(config, library, split, first, min(first + BLOCK, stop))
             table = pa.table({name: arrow(node) for name, node in block.items()})
             if writer is None:
                 writer = pq.ParquetWriter(
@@ -73,7 +73,7 @@ def query(root: Path | str, where: str, *, columns: str = "split, index", limit:
     import duckdb
 
     if not any((Path(root) / "recipes").glob("*/*.parquet")):
-        raise MissingInputError(f"{Path(root) / 'recipes'} holds no recipes; run `dvc repro rmod`.")
+        raise MissingInputError(f"{Path(root) / 'specs'} holds no recipes; run `dvc repro rmod`.")
     base = duckdb.connect()
     base.execute(_view(Path(root)))
     try:

@@ -292,6 +292,6 @@ def _write_rejects(path: Path, rejected: list[Rejected]) -> None:
         writer.writerows(dataclasses.asdict(r) for r in rejected)
 
 
-def counts(bank: SampleLibrary) -> dict[tuple[str, str], int]:
+def counts(library: SampleLibrary) -> dict[tuple[str, str], int]:
     """(class, split) -> number of clips."""
-    return {(cls, split): len(bank.select(cls, split)) for cls in CLASSES for split in SPLITS}
+    return {(cls, split): len(library.select(cls, split)) for cls in CLASSES for split in SPLITS}

@@ -116,12 +116,12 @@ def _fluid(path: Path, version: str) -> Iterator[SourceItem]:
             )
 
 
-def make(packs: Path, bank: Path, demo: Path) -> list[dict[str, str]]:
+def make(packs: Path, library: Path, demo: Path) -> list[dict[str, str]]:
     """Writes the two folders anew, each whole or not at all; the rows of bank.csv.
 
     Raises MissingInputError when a package is not below `packs`.
     """
-    with files.atomic(bank) as folder:
+    with files.atomic(library) as folder:
         folder.mkdir()
         rows = _write(packs, folder)
         with open(folder / "bank.csv", "w", newline="", encoding="utf-8") as f:

@@ -28,7 +28,7 @@ COLUMNS = (
 def rows(folder: Path = BANK) -> list[dict[str, str]]:
     """bank.csv as it stands."""
     if not (folder / "bank.csv").is_file():
-        raise MissingInputError(f"{folder / 'bank.csv'} is missing; install the package again.")
+        raise MissingInputError(f"{folder / 'library.csv'} is missing; install the package again.")
     with open(folder / "bank.csv", newline="", encoding="utf-8") as f:
         return list(csv.DictReader(f))
 

@@ -62,7 +62,7 @@ class EncodeJob:
 
     config: TokensConfig
     rmod: RmodConfig
-    bank: Path
+    library: Path
     codec: Path
     folder: Path
     split: str
@@ -72,11 +72,11 @@ class EncodeJob:
     key: str  # identifies what the shard is made from
 
 
-def build(config: TokensConfig, rmod: RmodConfig, bank: Path, codec: Path, out: Path) -> None:
+def build(config: TokensConfig, rmod: RmodConfig, library: Path, codec: Path, out: Path) -> None:
     """Writes out/train and out/val. Shards of an earlier run that are whole and made from the same stay."""
     if config.train > rmod.train or config.val > rmod.val:
         raise ConfigError("tokens.train and tokens.val may not exceed rmod.train and rmod.val.")
-    data_id = files.hash_json([SampleLibrary.load(bank).id, sound_of(rmod)])
+    data_id = files.hash_json([SampleLibrary.load(library).id, sound_of(rmod)])
     opened = load_codec(codec)
     codec_id = opened.id
     vectors = shards.write_vectors(out, codebook_vectors(opened))
@@ -92,7 +92,7 @@ def build(config: TokensConfig, rmod: RmodConfig, bank: Path, codec: Path, out: 
             EncodeJob(
                 config=config,
                 rmod=rmod,
-                bank=bank,
+                library=library,
                 codec=codec,
                 folder=out / split,
                 split=split,
@@ -129,9 +129,9 @@ def make_shard(job: EncodeJob) -> dict[str, object]:
     done = shards.finished_shard(job.folder, job.number, job.key, job.stop - job.start)
     if done is not None:
         return done
-    codec, bank = _codec(job.codec), _bank(job.bank)
+    codec, library = _codec(job.codec), _bank(job.library)
     rows: dict[str, list[np.ndarray]] = {}
-    items = stream(job.rmod, bank, job.split, job.start, job.stop)
+    items = stream(job.rmod, library, job.split, job.start, job.stop)
     for index, item in enumerate(items, start=job.start):
         mono = audio.downmix(item.mix)
         for name, codes in item_codes(codec, mono, item.shots, job.config, _jitter(job, index)).items():

@@ -75,9 +75,9 @@ def test_the_authors_checkpoints_load_by_their_names_and_others_are_refused(tmp_
     folder = tmp_path / "pretrained_larsnet_models" / "kick"
     folder.mkdir(parents=True)
     torch.save({"model_state_dict": net.state_dict()}, folder / "pretrained_kick_unet.pth")
-    bank = larsnet.load(tmp_path)
-    assert list(bank.nets) == ["kick"]
-    assert torch.equal(bank.nets["kick"].enc1.conv.weight, net.enc1.conv.weight)
+    library = larsnet.load(tmp_path)
+    assert list(library.nets) == ["kick"]
+    assert torch.equal(library.nets["kick"].enc1.conv.weight, net.enc1.conv.weight)
     torch.save({"model_state_dict": {"other": torch.zeros(1)}}, folder / "pretrained_kick_unet.pth")
     with pytest.raises(IntegrityError, match="not a LarsNet checkpoint"):
         larsnet.load(tmp_path)
@@ -114,11 +114,13 @@ def test_training_separates_a_toy_task_and_saves_what_it_measured(tmp_path, loss
     scores = train(config, _toy, tmp_path, "data")["kick"]
     assert scores["sdr_gain"] > 6
     assert scores["si_sdr_gain"] > 6
-    bank = larsnet.load(tmp_path)
-    assert bank.nets["kick"].config.bins == 64
-    assert held_out_sdr(bank.nets["kick"], "kick", list(_toy("val", 0, 3))) == pytest.approx(scores, abs=1e-6)
+    library = larsnet.load(tmp_path)
+    assert library.nets["kick"].config.bins == 64
+    assert held_out_sdr(library.nets["kick"], "kick", list(_toy("val", 0, 3))) == pytest.approx(
+        scores, abs=1e-6
+    )
     sound, stems = next(_toy("val", 0, 1))
-    estimate = bank.separate(sound)["kick"]
+    estimate = library.separate(sound)["kick"]
     truth = stems["kick"].mean(axis=0)
     assert sdr(estimate, truth) > sdr(sound.mean(axis=0), truth) + 6
 
@@ -154,12 +156,12 @@ def test_the_power_is_taken_of_what_the_network_sees():
 
 
 def test_the_shipped_networks_load_separate_and_are_small():
-    bank = larsnet.load(larsnet.SHIPPED)
-    assert sorted(bank.nets) == sorted(DRUMS)
-    assert not bank.authors
+    library = larsnet.load(larsnet.SHIPPED)
+    assert sorted(library.nets) == sorted(DRUMS)
+    assert not library.authors
     assert sum(p.stat().st_size for p in larsnet.SHIPPED.rglob("*") if p.is_file()) < 3e6
     sound, _ = mix(3)
-    stems = bank.separate(sound)
+    stems = library.separate(sound)
     assert all(np.isfinite(stem).all() and stem.shape == (sound.shape[1],) for stem in stems.values())
     # A snare is hit on every other beat: its network must say less on the kick's beats than on its own.
     energy = np.square(stems["snare"]).reshape(8, -1).sum(axis=1)

@@ -124,13 +124,13 @@ def test_rows_that_cannot_be_had_say_why_and_the_others_keep_their_order(tmp_pat
 def test_the_larsnet_row_says_whose_networks_it_is(tmp_path, monkeypatch):
     shipped = systems.larsnet()
     assert shipped.name == "LarsNet (small, trained here)"
-    bank = larsnet.load(larsnet.SHIPPED)
-    for stem, net in bank.nets.items():
+    library = larsnet.load(larsnet.SHIPPED)
+    for stem, net in library.nets.items():
         larsnet.save(net, tmp_path / stem, {})
     trained = systems.larsnet(tmp_path)
     assert trained.name == "LarsNet (trained here)"
     assert trained.key == shipped.key  # the same weights, whatever the folder
-    monkeypatch.setattr(larsnet, "load", lambda folder: larsnet.LarsNet(bank.nets, "theirs", authors=True))
+    monkeypatch.setattr(larsnet, "load", lambda folder: larsnet.LarsNet(library.nets, "theirs", authors=True))
     assert systems.larsnet(tmp_path).name == "LarsNet"
     rows, _ = project.systems(EvaluateConfig(), CoarseCodec(), project.Folders(sweep=tmp_path / "none"))
     assert [row.name for row in rows] == ["Reconstruction", "Separation (HPSS)", "LarsNet"]

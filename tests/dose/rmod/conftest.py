@@ -69,7 +69,7 @@ def make_bank(tmp_path_factory) -> Callable[..., SampleLibrary]:
 
 
 @pytest.fixture(scope="session")
-def bank(make_bank) -> SampleLibrary:
+def library(make_bank) -> SampleLibrary:
     return make_bank()
 
 

@@ -10,22 +10,22 @@ from dose.rmod.dataset import items
 
 
 @pytest.fixture(scope="module")
-def made(ranges, bank, tmp_path_factory):
+def made(ranges, library, tmp_path_factory):
     root = tmp_path_factory.mktemp("carded")
     groove = dataclasses.replace(ranges.groove, items=1)
     small = dataclasses.replace(ranges, train=10, val=0, test=2, groove=groove, workers=1)
-    build.build(small, bank, root)
-    return root, card.write_card(small, bank, root), small
+    build.build(small, library, root)
+    return root, card.write_card(small, library, root), small
 
 
-def test_the_numbers_are_those_of_the_data(made, bank):
+def test_the_numbers_are_those_of_the_data(made, library):
     root, told, config = made
     assert told == files.read_json(root / "card.json")
     assert told["items"] == {"train": 10, "val": 0, "test": 2, "groove": 1}
     assert told["groove"] == "groove-like, not GMD"
     assert told["clips"]["class"]["kick"] == {"train": 4, "val": 4, "test": 4}
-    assert sum(told["clips"]["licence"].values()) == len(bank.clips)
-    assert sum(told["clips"]["kit"].values()) == len(bank.clips)
+    assert sum(told["clips"]["licence"].values()) == len(library.clips)
+    assert sum(told["clips"]["kit"].values()) == len(library.clips)
     assert sum(told["recipes"]["hits_per_mix"]["kick"].values()) == 2
     assert sum(told["recipes"]["sounding_at_once"].values()) == 2 * 40
     assert told["sound"]["val"] == {"items": 0}
@@ -33,7 +33,7 @@ def test_the_numbers_are_those_of_the_data(made, bank):
     assert told["sound"]["rmod"]["mix level dBFS"][1] == pytest.approx(
         20 * np.log10(np.sqrt(np.mean(mix**2))), abs=0.1
     )
-    assert build.data_id(config, bank) == told["data_id"]
+    assert build.data_id(config, library) == told["data_id"]
 
 
 def test_the_centroid_of_a_tone_is_its_frequency():

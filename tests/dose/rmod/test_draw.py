@@ -17,8 +17,8 @@ COUNT = 2000
 
 
 @pytest.fixture(scope="module")
-def recipes(ranges, bank):
-    return list(draw_many(ranges, bank, "train", 0, COUNT))
+def specs(ranges, library):
+    return list(draw_many(ranges, library, "train", 0, COUNT))
 
 
 def near(share, probability, count):
@@ -34,16 +34,16 @@ def uniform_on(values, low, high):
     return inside and abs(values.mean() - (low + high) / 2) < 4 * (high - low) / np.sqrt(12 * values.size)
 
 
-def test_hits_per_drum(recipes):
+def test_hits_per_drum(specs):
     for drum, (least, most) in {"kick": (2, 4), "snare": (2, 4), "hihat": (14, 18)}.items():
-        counts = [len(r.drums[drum].onsets) for r in recipes]
+        counts = [len(r.drums[drum].onsets) for r in specs]
         for n in range(least, most + 1):
             assert near(counts.count(n) / COUNT, 1 / (most - least + 1), COUNT)
         assert set(counts) == set(range(least, most + 1))
 
 
-def test_onsets_lie_on_the_grid_apart_and_evenly(recipes):
-    onsets = [r.hihat.onsets for r in recipes]
+def test_onsets_lie_on_the_grid_apart_and_evenly(specs):
+    onsets = [r.hihat.onsets for r in specs]
     points = np.concatenate(onsets) / (MIX / 1920)
     np.testing.assert_allclose(points, np.rint(points), atol=0.006)  # rounded to a sample
     assert all(np.diff(o).min() >= 91 for o in onsets)
@@ -52,23 +52,23 @@ def test_onsets_lie_on_the_grid_apart_and_evenly(recipes):
     assert all(near(q, 0.25, points.size) for q in quarters)
 
 
-def test_velocities_are_normal(recipes):
-    v = np.concatenate([r.drums[d].velocities for r in recipes for d in DRUMS]).astype(float)
+def test_velocities_are_normal(specs):
+    v = np.concatenate([r.drums[d].velocities for r in specs for d in DRUMS]).astype(float)
     assert v.mean() == pytest.approx(100, abs=4 * 3 / np.sqrt(v.size))
     assert v.std() == pytest.approx(np.sqrt(9 + 1 / 12), rel=0.02)  # rounding adds 1/12
     assert near(np.mean(np.abs(v - 100) <= 3), 0.7567, v.size)  # of N(100, 3), rounded: P(|z| < 3.5 / 3)
 
 
-def test_instruments_are_absent_with_the_stated_probability(recipes):
+def test_instruments_are_absent_with_the_stated_probability(specs):
     for name in INSTRUMENTS:
-        assert near(np.mean([getattr(r, name) is None for r in recipes]), 0.3, COUNT)
+        assert near(np.mean([getattr(r, name) is None for r in specs]), 0.3, COUNT)
     # And independently of one another.
-    assert near(np.mean([not r.loops for r in recipes]), 0.3**4, COUNT)
+    assert near(np.mean([not r.loops for r in specs]), 0.3**4, COUNT)
 
 
-def test_transpositions_and_slices(recipes):
+def test_transpositions_and_slices(specs):
     for name in INSTRUMENTS:
-        loops = [r.loops[name] for r in recipes if name in r.loops]
+        loops = [r.loops[name] for r in specs if name in r.loops]
         low, high = (-6, 2) if name == "bass" else (-12, 12)
         semitones = [loop.semitones for loop in loops]
         assert set(semitones) == set(range(low, high + 1))
@@ -76,11 +76,11 @@ def test_transpositions_and_slices(recipes):
         assert near(np.mean([loop.length == HALF for loop in loops]), 0.5, len(loops))
 
 
-def test_slices_stay_inside_their_clip(recipes, bank):
+def test_slices_stay_inside_their_clip(specs, library):
     starts = set()
-    for r in recipes:
+    for r in specs:
         for loop in r.loops.values():
-            length = bank.audio(loop.clip).size
+            length = library.audio(loop.clip).size
             assert loop.start % HALF == 0
             assert loop.start < length
             assert length < MIX or loop.start + loop.length <= length or loop.start % MIX == 0
@@ -90,9 +90,9 @@ def test_slices_stay_inside_their_clip(recipes, bank):
     assert {s for s in starts if s[0] == 2.5} == {(2.5, 0)}
 
 
-def test_layering(recipes):
+def test_layering(specs):
     for drum in DRUMS:
-        layers = [r.drums[drum].layers for r in recipes]
+        layers = [r.drums[drum].layers for r in specs]
         pairs = [tuple(round(x.weight, 6) for x in two) for two in layers if len(two) == 2]
         assert near(len(pairs) / COUNT, 0.5, COUNT)
         for weights in ((0.8, 0.2), (0.7, 0.3), (0.6, 0.4)):
@@ -111,15 +111,15 @@ def test_a_share_of_train_can_be_recordings(kinds, expected):
     assert all(max(c) == min(c) for c in counts if c)  # evenly within each
 
 
-def test_val_and_test_take_sounds_as_they_come(ranges, bank):
+def test_val_and_test_take_sounds_as_they_come(ranges, library):
     layering = dataclasses.replace(ranges.layering, recorded=1.0)
     only = dataclasses.replace(ranges, layering=layering)
-    assert draw(only, bank, "test", 3) == draw(ranges, bank, "test", 3)
+    assert draw(only, library, "test", 3) == draw(ranges, library, "test", 3)
 
 
-def test_every_chain_parameter_stays_in_its_range(recipes, ranges):
+def test_every_chain_parameter_stays_in_its_range(specs, ranges):
     for name, track in ranges.tracks.items():
-        chains = [p.chain for r in recipes if (p := getattr(r, name)) is not None]
+        chains = [p.chain for r in specs if (p := getattr(r, name)) is not None]
         assert uniform_on([c.gain_db for c in chains], *track.gain_db)
         assert uniform_on([c.pan for c in chains], *track.pan)
         for field in ("threshold_db", "attack_ms", "release_ms", "ratio"):
@@ -137,12 +137,12 @@ def test_every_chain_parameter_stays_in_its_range(recipes, ranges):
             share = np.mean([getattr(c, send) is not None for c in chains])
             wanted = getattr(track, send)
             assert near(share, wanted, len(chains)) if wanted else share == 0
-    assert uniform_on([r.master.gain_db for r in recipes], 5, 25)
+    assert uniform_on([r.master.gain_db for r in specs], 5, 25)
 
 
-def test_sends(recipes, ranges):
-    reverbs = [p.chain.reverb for r in recipes for p in (r.snare, r.hihat) if p.chain.reverb]
-    delays = [p.chain.delay for r in recipes for p in (r.snare, r.hihat) if p.chain.delay]
+def test_sends(specs, ranges):
+    reverbs = [p.chain.reverb for r in specs for p in (r.snare, r.hihat) if p.chain.reverb]
+    delays = [p.chain.delay for r in specs for p in (r.snare, r.hihat) if p.chain.delay]
     for field in ("room", "damping", "width", "level_db"):
         assert uniform_on([getattr(x, field) for x in reverbs], *getattr(ranges.reverb, field))
     for field in ("seconds", "feedback", "level_db"):
@@ -152,22 +152,22 @@ def test_sends(recipes, ranges):
     assert near(np.mean([x.lowpass_hz is not None for x in both]), 0.01, len(both))
 
 
-def test_variation(recipes, ranges):
-    plain = [r.kick for r in recipes if r.kick.decay_seconds is None]
-    varied = [r.kick for r in recipes if r.kick.decay_seconds is not None]
+def test_variation(specs, ranges):
+    plain = [r.kick for r in specs if r.kick.decay_seconds is None]
+    varied = [r.kick for r in specs if r.kick.decay_seconds is not None]
     assert near(len(varied) / COUNT, ranges.variation.probability, COUNT)
     assert all(d.tilt_db == 0 and all(x.semitones == 0 for x in d.layers) for d in plain)
     assert uniform_on(np.log([d.decay_seconds for d in varied]), *np.log(ranges.variation.decay_seconds))
     assert uniform_on([d.layers[0].semitones for d in varied], *ranges.variation.semitones)
 
 
-def test_a_recipe_is_a_function_of_its_address(recipes, ranges, bank):
-    assert draw(ranges, bank, "train", 777) == recipes[777]
-    assert list(draw_many(ranges, bank, "train", 250, 260)) == recipes[250:260]  # across a block's edge
-    assert draw(ranges, bank, "val", 777) != recipes[777]
+def test_a_recipe_is_a_function_of_its_address(specs, ranges, library):
+    assert draw(ranges, library, "train", 777) == specs[777]
+    assert list(draw_many(ranges, library, "train", 250, 260)) == specs[250:260]  # across a block's edge
+    assert draw(ranges, library, "val", 777) != specs[777]
     other = dataclasses.replace(ranges, seed=ranges.seed + 1)
-    assert draw(other, bank, "train", 777).kick.chain != recipes[777].kick.chain
-    assert draw(ranges, bank, "train", 123_456_789).index == 123_456_789
+    assert draw(other, library, "train", 777).kick.chain != specs[777].kick.chain
+    assert draw(ranges, library, "train", 123_456_789).index == 123_456_789
 
 
 def test_numbers_are_addressed_not_drawn_in_sequence():
@@ -180,32 +180,32 @@ def test_numbers_are_addressed_not_drawn_in_sequence():
     assert len(PARAMETERS) == len(set(PARAMETERS)) <= NAMED
 
 
-def test_one_track_does_not_move_another(recipes, ranges, bank):
+def test_one_track_does_not_move_another(specs, ranges, library):
     """More hits, other ranges and other clips of one track leave every other track as it was."""
     kick = dataclasses.replace(ranges.tracks["kick"], gain_db=(0.0, 0.0))
     midi = dataclasses.replace(ranges.midi, hits={**ranges.midi.hits, "hihat": (1, 1)})
     changed = dataclasses.replace(ranges, tracks={**ranges.tracks, "kick": kick}, midi=midi)
-    got = draw(changed, bank, "train", 5)
+    got = draw(changed, library, "train", 5)
     assert got.kick.chain.gain_db == 0.0
     assert (got.snare, got.bass, got.piano, got.master) == (
-        recipes[5].snare,
-        recipes[5].bass,
-        recipes[5].piano,
-        recipes[5].master,
+        specs[5].snare,
+        specs[5].bass,
+        specs[5].piano,
+        specs[5].master,
     )
 
 
-def test_golden(recipes):
+def test_golden(specs):
     """Pinned: a change here makes every data set that was ever drawn another one."""
-    assert [files.hash_json(recipes[i].as_dict()) for i in (0, 1, 1999)] == GOLDEN
+    assert [files.hash_json(specs[i].as_dict()) for i in (0, 1, 1999)] == GOLDEN
 
 
 GOLDEN = ["edf1a72b533d56d9", "c20d47114725d0f8", "805128eb2fd622cf"]
 
 
-def test_a_dict_and_back(recipes):
-    for recipe in recipes[:20]:
-        assert MixSpec.from_dict(recipe.as_dict()) == recipe
+def test_a_dict_and_back(specs):
+    for spec in specs[:20]:
+        assert MixSpec.from_dict(spec.as_dict()) == spec
 
 
 def test_a_class_with_no_clips_is_named(ranges, make_bank):
@@ -223,18 +223,18 @@ def test_an_instrument_that_never_plays_needs_no_clips(ranges, make_bank):
 def test_one_clip_of_a_class_is_never_layered_with_itself(ranges, make_bank):
     lonely = make_bank(each=1)
     always = dataclasses.replace(ranges, layering=dataclasses.replace(ranges.layering, probability=1.0))
-    recipe = draw(always, lonely, "train", 0)
-    assert all(len(d.layers) == 1 and d.layers[0].weight == 1 for d in recipe.drums.values())
+    spec = draw(always, lonely, "train", 0)
+    assert all(len(d.layers) == 1 and d.layers[0].weight == 1 for d in spec.drums.values())
 
 
-def test_coinciding_hits_are_allowed_without_a_gap(ranges, bank):
+def test_coinciding_hits_are_allowed_without_a_gap(ranges, library):
     tight = dataclasses.replace(ranges.midi, grid=20, gap=0)
     onsets = [
-        r.hihat.onsets for r in draw_many(dataclasses.replace(ranges, midi=tight), bank, "train", 0, 20)
+        r.hihat.onsets for r in draw_many(dataclasses.replace(ranges, midi=tight), library, "train", 0, 20)
     ]
     assert any(len(set(o)) < len(o) for o in onsets)
     full = dataclasses.replace(ranges.midi, grid=18, gap=1)
-    for r in draw_many(dataclasses.replace(ranges, midi=full), bank, "train", 0, 20):
+    for r in draw_many(dataclasses.replace(ranges, midi=full), library, "train", 0, 20):
         assert len(set(r.hihat.onsets)) == len(r.hihat.onsets)
 
 

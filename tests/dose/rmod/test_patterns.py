@@ -61,7 +61,7 @@ def test_a_broken_file_is_named(tmp_path):
         performances(str(tmp_path))
 
 
-def test_the_stand_in_is_labelled_and_human(ranges, bank):
+def test_the_stand_in_is_labelled_and_human(ranges, library):
     patterns = [groove_pattern(None, u[-1]) for u in uniforms(1, "groove", 0, 200)]
     assert {p.name for p in patterns} == {STAND_IN}
     assert "not GMD" in STAND_IN
@@ -76,20 +76,20 @@ def test_the_stand_in_is_labelled_and_human(ranges, bank):
     # Velocity has structure: hats are accented, some snares are ghosts.
     assert np.std(np.concatenate([p.velocities["hihat"] for p in patterns])) > 8
     assert min(min(p.velocities["snare"]) for p in patterns) < 60
-    recipe = draw(ranges, bank, "groove", 5)
-    assert recipe.pattern == STAND_IN
-    assert {bank.clip(x.clip).split for d in recipe.drums.values() for x in d.layers} == {"test"}
-    assert recipe.hihat.onsets == patterns[5].onsets["hihat"]
+    spec = draw(ranges, library, "groove", 5)
+    assert spec.pattern == STAND_IN
+    assert {library.clip(x.clip).split for d in spec.drums.values() for x in d.layers} == {"test"}
+    assert spec.hihat.onsets == patterns[5].onsets["hihat"]
 
 
-def test_midi_of_a_recipe_reads_back_as_its_hits(ranges, bank, tmp_path):
-    recipe = draw(ranges, bank, "train", 3)
-    write_midi(recipe, tmp_path / "x.mid")
+def test_midi_of_a_recipe_reads_back_as_its_hits(ranges, library, tmp_path):
+    spec = draw(ranges, library, "train", 3)
+    write_midi(spec, tmp_path / "x.mid")
     midi = miditoolkit.MidiFile(str(tmp_path / "x.mid"))
     seconds = midi.get_tick_to_time_mapping()
-    for note, drum in ((36, recipe.kick), (38, recipe.snare), (42, recipe.hihat)):
+    for note, drum in ((36, spec.kick), (38, spec.snare), (42, spec.hihat)):
         notes = sorted((n for n in midi.instruments[0].notes if n.pitch == note), key=lambda n: n.start)
         assert tuple(n.velocity for n in notes) == drum.velocities
         starts = np.array([seconds[n.start] for n in notes])
         np.testing.assert_allclose(starts * 44100, drum.onsets, atol=0.51)  # on the grid, exactly
-    assert len(midi.markers) == len(recipe.loops)
+    assert len(midi.markers) == len(spec.loops)

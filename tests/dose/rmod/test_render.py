@@ -13,52 +13,52 @@ from dose.rmod.render import MIX, SHOT, _level_return, pan_gains, place, shot
 
 
 @pytest.fixture(scope="module")
-def recipes(ranges, bank):
-    return list(draw_many(ranges, bank, "train", 0, 4))
+def specs(ranges, library):
+    return list(draw_many(ranges, library, "train", 0, 4))
 
 
-def test_shapes_levels_and_hits(recipes, ranges, bank):
-    for recipe in recipes:
-        item = render(recipe, bank, ranges)
+def test_shapes_levels_and_hits(specs, ranges, library):
+    for spec in specs:
+        item = render(spec, library, ranges)
         assert (item.mix.shape, item.mix.dtype) == ((2, MIX), np.float32)
         assert np.isfinite(item.mix).all()
         assert 0.05 < audio.peak(item.mix) <= 1.0 + 1e-6  # the limiter's threshold lies at or below 0 dBFS
         for drum in DRUMS:
             assert (item.shots[drum].shape, item.shots[drum].dtype) == ((SHOT,), np.float32)
             assert audio.peak(item.shots[drum]) == pytest.approx(1.0)
-            assert len(item.hits[drum]) == len(getattr(recipe, drum).onsets)
+            assert len(item.hits[drum]) == len(getattr(spec, drum).onsets)
 
 
-def test_the_same_bytes_whatever_was_rendered_before(recipes, ranges, bank):
-    first = [render(r, bank, ranges).mix.tobytes() for r in recipes]
-    assert [render(r, bank, ranges).mix.tobytes() for r in reversed(recipes)] == first[::-1]
+def test_the_same_bytes_whatever_was_rendered_before(specs, ranges, library):
+    first = [render(r, library, ranges).mix.tobytes() for r in specs]
+    assert [render(r, library, ranges).mix.tobytes() for r in reversed(specs)] == first[::-1]
 
 
-def test_stems_add_up_to_the_mix(recipes, ranges, bank):
-    recipe = next(r for r in recipes if r.loops)
-    item = render(recipe, bank, ranges, stems=True)
-    assert set(item.stems) == set(DRUMS) | set(recipe.loops)
+def test_stems_add_up_to_the_mix(specs, ranges, library):
+    spec = next(r for r in specs if r.loops)
+    item = render(spec, library, ranges, stems=True)
+    assert set(item.stems) == set(DRUMS) | set(spec.loops)
     np.testing.assert_allclose(sum(item.stems.values()), item.mix, atol=2e-4)
 
 
-def test_sends_after_the_limiter(recipes, ranges, bank):
+def test_sends_after_the_limiter(specs, ranges, library):
     late = dataclasses.replace(ranges, master=dataclasses.replace(ranges.master, sends="after"))
-    recipe = next(r for r in recipes if r.snare.chain.reverb or r.hihat.chain.reverb)
-    item = render(recipe, bank, late, stems=True)
-    assert not np.array_equal(item.mix, render(recipe, bank, ranges).mix)
+    spec = next(r for r in specs if r.snare.chain.reverb or r.hihat.chain.reverb)
+    item = render(spec, library, late, stems=True)
+    assert not np.array_equal(item.mix, render(spec, library, ranges).mix)
     np.testing.assert_allclose(sum(item.stems.values()), item.mix, atol=2e-4)
 
 
-def test_drums_only_is_the_same_recipe_without_instruments(recipes, ranges, bank):
-    recipe = next(r for r in recipes if r.loops)
-    muted = render(recipe, bank, ranges, drums_only=True, stems=True)
-    empty = dataclasses.replace(recipe, bass=None, piano=None, guitar=None, vocal=None)
+def test_drums_only_is_the_same_recipe_without_instruments(specs, ranges, library):
+    spec = next(r for r in specs if r.loops)
+    muted = render(spec, library, ranges, drums_only=True, stems=True)
+    empty = dataclasses.replace(spec, bass=None, piano=None, guitar=None, vocal=None)
     assert set(muted.stems) == set(DRUMS)
-    np.testing.assert_array_equal(muted.mix, render(empty, bank, ranges).mix)
+    np.testing.assert_array_equal(muted.mix, render(empty, library, ranges).mix)
 
 
-def test_a_hit_cuts_the_tail_of_the_one_before(recipes):
-    drum = dataclasses.replace(recipes[0].kick, onsets=(100, 1100, MIX - 500), velocities=(127, 63, 127))
+def test_a_hit_cuts_the_tail_of_the_one_before(specs):
+    drum = dataclasses.replace(specs[0].kick, onsets=(100, 1100, MIX - 500), velocities=(127, 63, 127))
     track = place(drum, np.ones(SHOT, np.float32))
     assert not track[:100].any()
     assert (track[100:1100] == 1.0).all()
@@ -75,19 +75,19 @@ def test_pan_keeps_the_level_and_the_side(law):
         assert np.sign(round(right - left, 9)) == np.sign(pan - 0.5)
 
 
-def test_a_clip_that_has_gone_is_named(recipes, ranges, bank):
-    gone = dataclasses.replace(recipes[0].kick.layers[0], clip="0123456789abcdef")
-    recipe = dataclasses.replace(recipes[0], kick=dataclasses.replace(recipes[0].kick, layers=(gone,)))
+def test_a_clip_that_has_gone_is_named(specs, ranges, library):
+    gone = dataclasses.replace(specs[0].kick.layers[0], clip="0123456789abcdef")
+    spec = dataclasses.replace(specs[0], kick=dataclasses.replace(specs[0].kick, layers=(gone,)))
     with pytest.raises(MissingInputError, match="0123456789abcdef"):
-        render(recipe, bank, ranges)
+        render(spec, library, ranges)
 
 
-def test_drawn_from_the_split_that_is_asked_for(ranges, bank):
+def test_drawn_from_the_split_that_is_asked_for(ranges, library):
     for split in ("train", "val", "test"):
-        recipe = draw(ranges, bank, split, 3)
-        used = [layer.clip for d in recipe.drums.values() for layer in d.layers]
-        used += [loop.clip for loop in recipe.loops.values()]
-        assert {bank.clip(c).split for c in used} == {split}
+        spec = draw(ranges, library, split, 3)
+        used = [layer.clip for d in spec.drums.values() for layer in d.layers]
+        used += [loop.clip for loop in spec.loops.values()]
+        assert {library.clip(c).split for c in used} == {split}
 
 
 def test_the_level_return_leaves_silence_alone():
@@ -95,22 +95,22 @@ def test_the_level_return_leaves_silence_alone():
     assert _level_return(np.full(100, 0.1, np.float32), 0.5) == pytest.approx(5)
 
 
-def test_golden_bytes_of_the_pure_numpy_parts(recipes, bank):
+def test_golden_bytes_of_the_pure_numpy_parts(specs, library):
     """Layering, fade, level and placement, without the varied sound's compiled filters."""
     digests = []
-    for recipe in recipes:
-        drum = dataclasses.replace(recipe.hihat, decay_seconds=None, tilt_db=0.0)
+    for spec in specs:
+        drum = dataclasses.replace(spec.hihat, decay_seconds=None, tilt_db=0.0)
         plain = tuple(dataclasses.replace(layer, semitones=0.0) for layer in drum.layers)
         drum = dataclasses.replace(drum, layers=plain)
         # Half of 16 bit: what a library's last bit may change is not the data set.
-        track = np.rint(place(drum, shot(drum, bank)) * 2**14).astype("<i2")
+        track = np.rint(place(drum, shot(drum, library)) * 2**14).astype("<i2")
         digests.append(hashlib.sha256(track.tobytes()).hexdigest()[:16])
     assert digests == GOLDEN
 
 
-def test_golden_levels_of_the_whole(recipes, ranges, bank):
+def test_golden_levels_of_the_whole(specs, ranges, library):
     """RMS of each second and side, stored; a changed effect shows, a library's rounding does not."""
-    got = [np.sqrt((render(r, bank, ranges).mix.reshape(2, 4, -1) ** 2).mean(axis=2)) for r in recipes]
+    got = [np.sqrt((render(r, library, ranges).mix.reshape(2, 4, -1) ** 2).mean(axis=2)) for r in specs]
     np.testing.assert_allclose(np.round(got, 5), LEVELS, rtol=2e-3)
 
 

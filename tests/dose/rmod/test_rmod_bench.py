@@ -16,24 +16,24 @@ def _bands(mix):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lean", [False, True])
-def test_the_plain_chain_makes_nearly_the_same_mix(ranges, bank, lean):
+def test_the_plain_chain_makes_nearly_the_same_mix(ranges, library, lean):
     for index in range(4):
-        recipe = draw(ranges, bank, "train", index)
-        plain = bench.render_plainly(recipe, bank, lean)
+        spec = draw(ranges, library, "train", index)
+        plain = bench.render_plainly(spec, library, lean)
         assert plain.shape == (2, MIX)
-        got, want = _bands(plain), _bands(render(recipe, bank, ranges).mix)
+        got, want = _bands(plain), _bands(render(spec, library, ranges).mix)
         # Other compressors and limiters: the same music, not the same samples.
         assert np.corrcoef(got.ravel(), want.ravel())[0, 1] > 0.9
 
 
-def test_every_step_is_timed_once(ranges, bank):
-    recipe = draw(ranges, bank, "train", 0)
-    render(recipe, bank, ranges)
+def test_every_step_is_timed_once(ranges, library):
+    spec = draw(ranges, library, "train", 0)
+    render(spec, library, ranges)
     with bench._steps() as spent:
-        render(recipe, bank, ranges)
+        render(spec, library, ranges)
     assert spent["EQ"] > 0
     assert spent["reverb"] > 0 or not any(
-        p.chain.reverb for p in (*recipe.drums.values(), *recipe.loops.values())
+        p.chain.reverb for p in (*spec.drums.values(), *spec.loops.values())
     )
 
 

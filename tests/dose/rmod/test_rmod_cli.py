@@ -6,17 +6,16 @@ import yaml
 
 from dose import cli, files
 from dose.drums import DRUMS
-from dose.sources import library
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch, make_bank, ranges_path):
     """A folder with params.yaml and data/sources, as after the first stage."""
-    bank = make_bank(each=2)
+    library = make_bank(each=2)
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "sources").symlink_to(bank.root)
-    library.write_catalogue(bank.clips, bank.root / library.CATALOGUE)
-    files.write_manifest(bank.root)
+    (tmp_path / "data" / "sources").symlink_to(library.root)
+    library.write_catalogue(library.clips, library.root / library.CATALOGUE)
+    files.write_manifest(library.root)
     (tmp_path / "params.yaml").write_text(ranges_path.read_text())
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -12,7 +12,6 @@ import pytest
 from servers import ray_head
 
 from dose import files
-from dose.sources import library
 
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # or Ray takes 127.0.0.1 for the address outside
 COMMAND = [sys.executable, "-m", "pipelines.rmod"]
@@ -22,11 +21,11 @@ COMMAND = [sys.executable, "-m", "pipelines.rmod"]
 def project(tmp_path, make_bank, ranges_path):
     def make(name: str, workers: int):
         folder = tmp_path / name
-        bank = make_bank(each=2)
-        library.write_catalogue(bank.clips, bank.root / library.CATALOGUE)
-        files.write_manifest(bank.root)
+        library = make_bank(each=2)
+        library.write_catalogue(library.clips, library.root / library.CATALOGUE)
+        files.write_manifest(library.root)
         (folder / "data").mkdir(parents=True)
-        (folder / "data" / "sources").symlink_to(bank.root)
+        (folder / "data" / "sources").symlink_to(library.root)
         text = ranges_path.read_text().replace("train: 4000", "train: 50").replace("val: 32", "val: 4")
         text = text.replace("test: 32", "test: 6").replace("items: 32", "items: 4")
         text = text.replace("shard: 8", "shard: 2").replace("workers: 2", f"workers: {workers}")

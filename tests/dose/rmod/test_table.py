@@ -11,21 +11,21 @@ COUNT = 120
 
 
 @pytest.fixture(scope="module")
-def written(ranges, bank, tmp_path_factory):
+def written(ranges, library, tmp_path_factory):
     root = tmp_path_factory.mktemp("table")
     for split in ("train", "val"):
-        table.write_part(ranges, bank, split, 0, COUNT, table.part_path(root, split, 0))
+        table.write_part(ranges, library, split, 0, COUNT, table.part_path(root, split, 0))
     return root
 
 
 @pytest.fixture(scope="module")
-def recipes(ranges, bank):
-    return list(draw_many(ranges, bank, "train", 0, COUNT))
+def specs(ranges, library):
+    return list(draw_many(ranges, library, "train", 0, COUNT))
 
 
-def test_rows_are_the_recipes_exactly(written, recipes):
+def test_rows_are_the_recipes_exactly(written, specs):
     rows = pq.read_table(table.part_path(written, "train", 0)).to_pylist()
-    assert [MixSpec.from_dict(row) for row in rows] == recipes
+    assert [MixSpec.from_dict(row) for row in rows] == specs
 
 
 @pytest.mark.parametrize(
@@ -43,20 +43,20 @@ def test_rows_are_the_recipes_exactly(written, recipes):
         ("len(hihat.onsets) = 18", lambda r: len(r.hihat.onsets) == 18),
     ],
 )
-def test_queries_find_what_holds(written, recipes, where, holds):
+def test_queries_find_what_holds(written, specs, where, holds):
     found = table.query(written, f"split = 'train' AND {where}", limit=1000)
-    assert sorted(found["index"]) == [r.index for r in recipes if holds(r)]
+    assert sorted(found["index"]) == [r.index for r in specs if holds(r)]
     assert 0 < len(found) < COUNT
 
 
-def _gather(recipe, field):
-    drums = [getattr(layer, field) for d in DRUMS for layer in recipe.drums[d].layers]
-    return {*drums, *(getattr(loop, field) for loop in recipe.loops.values())}
+def _gather(spec, field):
+    drums = [getattr(layer, field) for d in DRUMS for layer in spec.drums[d].layers]
+    return {*drums, *(getattr(loop, field) for loop in spec.loops.values())}
 
 
-def test_clips_are_listed(written, recipes):
+def test_clips_are_listed(written, specs):
     found = table.query(written, "split = 'train' AND index = 7", columns="clips").clips[0]
-    assert set(found) == _gather(recipes[7], "clip")
+    assert set(found) == _gather(specs[7], "clip")
 
 
 def test_a_wrong_query_is_one_sentence(written, tmp_path):

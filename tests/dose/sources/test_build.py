@@ -34,13 +34,13 @@ def test_the_same_params_give_the_same_bank(small, root, tmp_path):
 
 
 def test_no_group_and_no_cluster_crosses_splits(root):
-    bank = SampleLibrary.load(root)
+    library = SampleLibrary.load(root)
     for key in ("group", "cluster"):
         homes: dict[str, set[str]] = {}
-        for clip in bank.clips:
+        for clip in library.clips:
             homes.setdefault(getattr(clip, key), set()).add(clip.split)
         assert all(len(s) == 1 for s in homes.values())
-    assert {c.split for c in bank.clips if c.source == "procedural"} == set(SPLITS)
+    assert {c.split for c in library.clips if c.source == "procedural"} == set(SPLITS)
 
 
 def test_a_training_clip_that_sounds_like_a_test_clip_is_dropped(small, tmp_path):
@@ -55,12 +55,12 @@ def test_a_training_clip_that_sounds_like_a_test_clip_is_dropped(small, tmp_path
     rng = np.random.default_rng(1)
     own = rng.standard_normal(9000) * np.exp(-np.arange(9000) / 2000) * 0.2
     soundfile.write(tmp_path / "mine/kick/own.wav", own, 44100)
-    bank = build(dataclasses.replace(small, folders=(mine(tmp_path / "mine", "train"),)), tmp_path / "out")
-    assert [c.name for c in bank.clips if c.source == "folder"] == ["own"]
+    library = build(dataclasses.replace(small, folders=(mine(tmp_path / "mine", "train"),)), tmp_path / "out")
+    assert [c.name for c in library.clips if c.source == "folder"] == ["own"]
     (dropped,) = [r for r in rejects(tmp_path / "out") if r["source"] == "folder"]
     assert dropped["reason"] == "duplicate"
     assert "test split" in dropped["detail"]
-    assert row["id"] in {c.id for c in bank.clips}
+    assert row["id"] in {c.id for c in library.clips}
 
 
 def test_near_duplicates_within_a_split_stay_and_share_a_cluster(small, tmp_path):
@@ -69,18 +69,18 @@ def test_near_duplicates_within_a_split_stay_and_share_a_cluster(small, tmp_path
     hit = rng.standard_normal(9000) * np.exp(-np.arange(9000) / 2000) * 0.2
     soundfile.write(tmp_path / "mine/snare/a.wav", hit, 44100)
     soundfile.write(tmp_path / "mine/snare/b.wav", hit + 0.1 * hit.std() * rng.standard_normal(9000), 44100)
-    bank = build(dataclasses.replace(small, folders=(mine(tmp_path / "mine", "train"),)), tmp_path / "out")
-    first, second = (c for c in bank.clips if c.source == "folder")
+    library = build(dataclasses.replace(small, folders=(mine(tmp_path / "mine", "train"),)), tmp_path / "out")
+    first, second = (c for c in library.clips if c.source == "folder")
     assert first.cluster == second.cluster == first.id
-    assert pairs([bank.audio(first.id), bank.audio(second.id)], 0.97) == [(0, 1)]
+    assert pairs([library.audio(first.id), library.audio(second.id)], 0.97) == [(0, 1)]
 
 
 def test_what_is_written_is_whole_and_true_to_its_manifest(root):
     check_manifest(root)
-    bank = SampleLibrary.load(root)
-    assert {p.stem for p in (root / "clips").iterdir()} == {c.id for c in bank.clips}
-    assert len({c.id for c in bank.clips}) == len(bank.clips)
-    assert all(c.licence and c.author and c.kit and c.group and c.package for c in bank.clips)
+    library = SampleLibrary.load(root)
+    assert {p.stem for p in (root / "clips").iterdir()} == {c.id for c in library.clips}
+    assert len({c.id for c in library.clips}) == len(library.clips)
+    assert all(c.licence and c.author and c.kit and c.group and c.package for c in library.clips)
 
 
 def test_a_build_that_fails_leaves_the_earlier_one(small, root, tmp_path):
@@ -101,8 +101,8 @@ def test_progress_sees_every_take(small, tmp_path):
             seen.append(take.name)
             yield take
 
-    bank = build(small, tmp_path / "out", progress=watch)
-    assert len(seen) == len(bank.clips) + len(rejects(tmp_path / "out"))
+    library = build(small, tmp_path / "out", progress=watch)
+    assert len(seen) == len(library.clips) + len(rejects(tmp_path / "out"))
 
 
 VALID = {

@@ -117,8 +117,8 @@ def bad(tmp_path):
 
 def test_every_bad_file_is_rejected_with_its_reason_and_the_rest_is_kept(bad, tmp_path, small):
     config = dataclasses.replace(small, folders=(folder_at(bad, "train"),), max_reject_share=0.7)
-    bank = build(config, tmp_path / "out")
-    assert sorted(c.name for c in bank.clips if c.source == "folder") == [
+    library = build(config, tmp_path / "out")
+    assert sorted(c.name for c in library.clips if c.source == "folder") == [
         "good0-again",
         "good1",
         "good2",

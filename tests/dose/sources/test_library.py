@@ -16,28 +16,28 @@ def copy(root, tmp_path):
 
 
 def test_every_class_has_clips_in_every_split(root):
-    bank = SampleLibrary.load(root)
+    library = SampleLibrary.load(root)
     for cls in CLASSES:
         for split in SPLITS:
-            clips = bank.select(cls, split)
+            clips = library.select(cls, split)
             assert clips
             assert all((c.cls, c.split) == (cls, split) for c in clips)
-    assert sum(len(bank.select(c, s)) for c in CLASSES for s in SPLITS) == len(bank.clips)
+    assert sum(len(library.select(c, s)) for c in CLASSES for s in SPLITS) == len(library.clips)
 
 
 def test_an_id_is_the_hash_of_the_sound(root):
-    bank = SampleLibrary.load(root)
-    for clip in bank.clips[::10]:
-        sound = bank.audio(clip.id)
+    library = SampleLibrary.load(root)
+    for clip in library.clips[::10]:
+        sound = library.audio(clip.id)
         assert (sound.dtype, sound.ndim) == (np.float32, 1)
         assert sound_id(quantise(sound)) == clip.id == sound_id(quantise(audio.read(root / clip.file)))
         assert clip.seconds == pytest.approx(len(sound) / 44100, abs=1e-6)
 
 
 def test_one_shots_start_at_once_and_last_a_second_at_most(root):
-    bank = SampleLibrary.load(root)
-    for clip in (c for c in bank.clips if c.cls in DRUMS):
-        sound = bank.audio(clip.id)
+    library = SampleLibrary.load(root)
+    for clip in (c for c in library.clips if c.cls in DRUMS):
+        sound = library.audio(clip.id)
         assert len(sound) <= 44100
         assert audio.lead_in(sound) <= 44
         assert 0.97 < audio.peak(sound) <= 1
@@ -45,25 +45,25 @@ def test_one_shots_start_at_once_and_last_a_second_at_most(root):
 
 
 def test_a_slice_is_a_part_of_the_whole_and_its_own(root):
-    bank = SampleLibrary.load(root)
-    clip = bank.select("bass", "train")[0].id
-    part = bank.audio(clip, 1000, 3000)
-    assert np.array_equal(part, bank.audio(clip)[1000:3000])
+    library = SampleLibrary.load(root)
+    clip = library.select("bass", "train")[0].id
+    part = library.audio(clip, 1000, 3000)
+    assert np.array_equal(part, library.audio(clip)[1000:3000])
     part[:] = 0
-    assert bank.audio(clip, 1000, 3000).any()
+    assert library.audio(clip, 1000, 3000).any()
 
 
 def test_a_pickled_bank_reads_again_and_is_small(root):
-    bank = SampleLibrary.load(root)
-    before = bank.audio(bank.clips[0].id)
-    packed = pickle.dumps(bank)
+    library = SampleLibrary.load(root)
+    before = library.audio(library.clips[0].id)
+    packed = pickle.dumps(library)
     assert len(packed) < 1_000_000
-    assert np.array_equal(pickle.loads(packed).audio(bank.clips[0].id), before)
+    assert np.array_equal(pickle.loads(packed).audio(library.clips[0].id), before)
 
 
 def test_a_changed_clip_is_found_on_load_and_on_use(copy):
-    bank = SampleLibrary.load(copy)
-    victim, other = bank.clips[0], bank.clips[1]
+    library = SampleLibrary.load(copy)
+    victim, other = library.clips[0], library.clips[1]
     shutil.copy(copy / other.file, copy / victim.file)
     with pytest.raises(IntegrityError, match=victim.id):
         SampleLibrary.load(copy)
@@ -72,12 +72,12 @@ def test_a_changed_clip_is_found_on_load_and_on_use(copy):
 
 
 def test_a_clip_that_has_gone_is_named(copy):
-    bank = SampleLibrary.load(copy)
-    (copy / bank.clips[0].file).unlink()
-    with pytest.raises(MissingInputError, match=bank.clips[0].id):
-        bank.audio(bank.clips[0].id)
+    library = SampleLibrary.load(copy)
+    (copy / library.clips[0].file).unlink()
+    with pytest.raises(MissingInputError, match=library.clips[0].id):
+        library.audio(library.clips[0].id)
     with pytest.raises(MissingInputError, match="0123456789abcdef"):
-        bank.audio("0123456789abcdef")
+        library.audio("0123456789abcdef")
 
 
 def test_a_folder_without_a_catalogue_says_what_to_run(tmp_path):
@@ -109,6 +109,6 @@ def test_memory_is_bounded_and_the_sounds_are_the_same(root, monkeypatch):
 
 
 def test_a_bank_without_memory_still_reads(root):
-    bank = SampleLibrary.load(root, cache_mb=0)
-    assert bank.audio(bank.clips[0].id).any()
-    assert not bank._sounds
+    library = SampleLibrary.load(root, cache_mb=0)
+    assert library.audio(library.clips[0].id).any()
+    assert not library._sounds

@@ -44,15 +44,15 @@ def rendered(monkeypatch):
     """Stands in for RMOD and notes which items were rendered."""
     made = []
 
-    def stream(config, bank, split, start, stop):
+    def stream(config, library, split, start, stop):
         for index in range(start, stop):
             made.append((split, index))
             yield item(split, index)
 
     monkeypatch.setattr("dose.tokens.encode.stream", stream)
     monkeypatch.setattr("dose.rmod.dataset.stream", stream)
-    bank = types.SimpleNamespace(id="bank")
-    monkeypatch.setattr("dose.sources.library.SampleLibrary.load", lambda folder: bank)
+    library = types.SimpleNamespace(id="bank")
+    monkeypatch.setattr("dose.sources.library.SampleLibrary.load", lambda folder: library)
     stage._bank.cache_clear()
     return made
 
