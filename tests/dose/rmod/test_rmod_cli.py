@@ -14,7 +14,7 @@ def project(tmp_path, monkeypatch, make_bank, ranges_path):
     library = make_bank(each=2)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "sources").symlink_to(library.root)
-    library.write_catalogue(library.clips, library.root / library.CATALOGUE)
+    write_catalogue(library.clips, library.root / CATALOGUE)
     files.write_manifest(library.root)
     (tmp_path / "params.yaml").write_text(ranges_path.read_text())
     monkeypatch.chdir(tmp_path)

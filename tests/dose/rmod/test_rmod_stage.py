@@ -22,7 +22,7 @@ def project(tmp_path, make_bank, ranges_path):
     def make(name: str, workers: int):
         folder = tmp_path / name
         library = make_bank(each=2)
-        library.write_catalogue(library.clips, library.root / library.CATALOGUE)
+        write_catalogue(library.clips, library.root / CATALOGUE)
         files.write_manifest(library.root)
         (folder / "data").mkdir(parents=True)
         (folder / "data" / "sources").symlink_to(library.root)
