@@ -27,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--reference", type=int, default=12, help="of them also by the plain chain (default 12)"
     )
     parser.add_argument("--rounds", type=int, default=5, help="of one worker and two by turns (default 5)")
-    parser.add_argument(
-        "--specs", type=int, default=50_000, help="recipes drawn and written (default 50000)"
-    )
+    parser.add_argument("--specs", type=int, default=50_000, help="recipes drawn and written (default 50000)")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--sources", type=Path, default=Path("data/sources"))
 

@@ -6,6 +6,7 @@ import yaml
 
 from dose import cli, files
 from dose.drums import DRUMS
+from dose.sources.library import CATALOGUE, write_catalogue
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from servers import ray_head
 
 from dose import files
+from dose.sources.library import CATALOGUE, write_catalogue
 
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # or Ray takes 127.0.0.1 for the address outside
 COMMAND = [sys.executable, "-m", "pipelines.rmod"]
