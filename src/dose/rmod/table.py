@@ -73,7 +73,7 @@ def query(root: Path | str, where: str, *, columns: str = "split, index", limit:
     import duckdb
 
     if not any((Path(root) / "recipes").glob("*/*.parquet")):
-        raise MissingInputError(f"{Path(root) / 'specs'} holds no recipes; run `dvc repro rmod`.")
+        raise MissingInputError(f"{Path(root) / 'recipes'} holds no recipes; run `dvc repro rmod`.")
     base = duckdb.connect()
     base.execute(_view(Path(root)))
     try:

@@ -2,7 +2,7 @@
 
 PACKS holds the unpacked packages sonic-pi-samples, hydrogen-drumkits and fluid-soundfont-gm (from
 `dose sources fetch`) and rushdaw (the wheel from the Python registry, unzipped). Only what may be passed on
-with a notice is taken; every file is cleaned as any clip is, and written with its licence to bank.csv.
+with a notice is taken; every file is cleaned as any clip is, and written with its licence to samples.csv.
 """
 
 import argparse
@@ -55,7 +55,7 @@ CHANGES = (
 
 
 def takes(packs: Path) -> Iterator[SourceItem]:
-    """Everything that is bundled, in the order of bank.csv."""
+    """Everything that is bundled, in the order of samples.csv."""
     sonic = _pack(packs, "sonic-pi-samples")
     for take in sonicpi.takes(sonic, "sonic-pi-samples", version_of(sonic)):
         if take.name not in LEFT_OUT:
@@ -117,14 +117,14 @@ def _fluid(path: Path, version: str) -> Iterator[SourceItem]:
 
 
 def make(packs: Path, library: Path, demo: Path) -> list[dict[str, str]]:
-    """Writes the two folders anew, each whole or not at all; the rows of bank.csv.
+    """Writes the two folders anew, each whole or not at all; the rows of samples.csv.
 
     Raises MissingInputError when a package is not below `packs`.
     """
     with files.atomic(library) as folder:
         folder.mkdir()
         rows = _write(packs, folder)
-        with open(folder / "bank.csv", "w", newline="", encoding="utf-8") as f:
+        with open(folder / "samples.csv", "w", newline="", encoding="utf-8") as f:
             writer = csv.DictWriter(f, shipped.COLUMNS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
@@ -149,7 +149,7 @@ def main() -> None:
 
 
 def _write(packs: Path, folder: Path) -> list[dict[str, str]]:
-    """Cleans and writes every take that repeats no earlier one; the rows of bank.csv."""
+    """Cleans and writes every take that repeats no earlier one; the rows of samples.csv."""
     kept: list[tuple[SourceItem, Cleaned, np.ndarray]] = []
     for take in takes(packs):
         try:

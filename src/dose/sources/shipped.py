@@ -1,6 +1,6 @@
 """The bank that comes with the package: real one-shots and rendered riffs that may be passed on.
 
-`bank/bank.csv` has one row per file of `bank/`, with the SHA-256 of its samples; the licences are told in
+`samples/samples.csv` has one row per file of `bank/`, with the SHA-256 of its samples; the licences are told in
 `bank/NOTICE-*.md`. Both are made by `dose.sources.ship`. `demo/` holds whole recorded loops for trying
 things out; they are never a part of the catalogue.
 """
@@ -26,10 +26,10 @@ COLUMNS = (
 
 
 def rows(folder: Path = BANK) -> list[dict[str, str]]:
-    """bank.csv as it stands."""
-    if not (folder / "bank.csv").is_file():
-        raise MissingInputError(f"{folder / 'library.csv'} is missing; install the package again.")
-    with open(folder / "bank.csv", newline="", encoding="utf-8") as f:
+    """samples.csv as it stands."""
+    if not (folder / "samples.csv").is_file():
+        raise MissingInputError(f"{folder / 'samples.csv'} is missing; install the package again.")
+    with open(folder / "samples.csv", newline="", encoding="utf-8") as f:
         return list(csv.DictReader(f))
 
 
@@ -60,7 +60,7 @@ def takes(folder: Path = BANK) -> Iterator[SourceItem]:
 def _load(path: Path, promised: str) -> np.ndarray:
     sound = audio.read(path)
     if sound_id(quantise(sound)) != promised:
-        raise IntegrityError(f"{path} is not the sound that bank.csv names; install the package again.")
+        raise IntegrityError(f"{path} is not the sound that samples.csv names; install the package again.")
     return sound
 
 

@@ -77,8 +77,8 @@ def test_the_demo_recordings_are_whole_loops_with_a_notice():
 def test_making_the_bank_without_its_packages_names_one_and_leaves_the_bank(tmp_path):
     library = tmp_path / "bank"
     library.mkdir()
-    (library / "bank.csv").write_text("as it was")
+    (library / "samples.csv").write_text("as it was")
     with pytest.raises(MissingInputError, match="sonic-pi-samples"):
         ship.make(tmp_path, library, tmp_path / "demo")
     assert [p.name for p in tmp_path.iterdir()] == ["bank"]
-    assert (library / "bank.csv").read_text() == "as it was"
+    assert (library / "samples.csv").read_text() == "as it was"
