@@ -20,8 +20,8 @@ FORMATS = (
     "aac,ac3,adx,aiff,amr,ape,asf,au,avi,caf,dts,dtshd,eac3,flac,flv,loas,matroska,mlp,mov,mp3,mpc,mpc8,mpeg,"
     "mpegts,ogg,rm,tak,truehd,tta,voc,w64,wav,wv,webm"
 )
-# Containers that store their length. For the others FFmpeg estimates it from the bit rate, and for a truncated
-# WMA too.
+# Containers that store their length. FFmpeg estimates the length of the others, and of a truncated WMA, from
+# the bit rate.
 TRUSTED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "wv", "tta", "ape", "caf")
 FULL_SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31, "flt": 1.0, "dbl": 1.0}
 SKIP_FRAMES = 1 << 16  # decoded at once when skipping
@@ -93,7 +93,7 @@ class Decoder:
         return joined[:frames]
 
     def _declared_end(self) -> int | None:
-        """The end of the sound within the last packet, in frames; MP4 stores it and the decoder ignores it."""
+        """The frame at which the sound ends within the last packet; MP4 stores it, decoders ignore it."""
         return self.frames if self.format.startswith("mov") and self._stream.duration else None
 
     def _decode(self) -> Iterator[Array]:

@@ -19,12 +19,11 @@ log = logging.getLogger(__name__)
 
 MIN_RATE, MAX_RATE, MAX_CHANNELS = 1000, 768_000, 32
 SUPPORTED_FORMATS = "WAV, FLAC, OGG, MP3, AIFF, M4A, WMA, WebM and others"  # for messages
-# 100 hours: the longest declared length that is compared with what was decoded. A header that declares more is
-# wrong rather than its file truncated.
+# 100 hours: the longest declared length that is compared with what was decoded. Where a header declares more,
+# it is the header that is wrong.
 MAX_DECLARED_SECONDS = 360_000.0
-READ_FRAMES = (
-    1 << 14
-)  # libsndfile returns nothing of a read that meets the cut end of a FLAC, so reads are small
+# Small, because libsndfile returns nothing of a read that meets the cut end of a FLAC.
+READ_FRAMES = 1 << 14
 
 
 class Decoder(Protocol):
@@ -188,6 +187,6 @@ class ConcatenatedDecoder:
             if last:
                 self._current.warn_if_truncated(self._current.position)
                 self._open_next()
-        block: Array = self._buffer[:, :frames].T
+        out: Array = self._buffer[:, :frames].T
         self._buffer = self._buffer[:, frames:]
-        return block
+        return out

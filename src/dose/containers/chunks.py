@@ -67,17 +67,12 @@ def chunks(data: ByteReader, start: int, order: Order) -> Iterator[Chunk]:
         if name == b"data" and size == 0xFFFFFFFF and long_size:
             size = long_size
         declared = size
-        # 4. Sample data whose size is a placeholder, or ends where no chunk can follow though the form goes on.
-        if name in SAMPLE_CHUNKS and (
-            size >= UNKNOWN > data.size - body or (size == 0 and not _begins_chunk(data, body))
-        ):
-            size = _sample_bytes(data, body, order)
-        elif (
-            name in SAMPLE_CHUNKS
-            and body + size < form_end <= data.size
-            and not _may_follow(data, body + size)
-        ):
-            size = _sample_bytes(data, body, order)
+        # 4. Sample data whose size is a placeholder, or that ends within the form where no chunk can follow.
+        if name in SAMPLE_CHUNKS:
+            placeholder = size >= UNKNOWN > data.size - body or (size == 0 and not _begins_chunk(data, body))
+            end = body + size
+            if placeholder or (end < form_end <= data.size and not _may_follow(data, end)):
+                size = _sample_bytes(data, body, order)
         size = min(size, data.size - body)
         yield Chunk(name=name, start=body, size=size, declared=declared)
         # 5. Bodies of odd size have a pad byte, which some programs forget.

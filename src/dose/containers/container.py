@@ -13,9 +13,7 @@ class Container:
     repaired: BinaryIO | None = None  # the same sound behind a correct header, for the decoder
     mpeg: bool = False  # libsndfile decodes it with libmpg123
     frames: int | None = None  # counted; None: not known without decoding
-    declared: int | None = (
-        None  # frames by a trustworthy header; more than `frames` where the file is truncated
-    )
+    declared: int | None = None  # frames by a trustworthy header; more than `frames` if truncated
     fraction: float = 1.0  # present bytes / declared bytes, where frames cannot be counted
     parts: tuple[BinaryIO, ...] = ()  # concatenated files, each to be decoded by itself
     truncated: bool = False  # it ends within a frame, and does not declare its length

@@ -1,4 +1,4 @@
-"""WAV and AIFF: frames present against frames declared, and a correct header where the file's own is wrong."""
+"""WAV and AIFF: frames present against frames declared, and a repaired header where the file's is wrong."""
 
 import struct
 

@@ -58,22 +58,19 @@ def mpeg(data: ByteReader, start: int) -> Container:
         if position + frame.size > end:
             break
         position, count = position + frame.size, count + 1
-    truncated = frame is not None and frame.stream == first.stream
+    cut = frame is not None and frame.stream == first.stream
     declared, has_header = _declared_frames(data, start, first)
     count -= has_header
     # libsndfile is trusted where the count is right. Some encoders count the header's own frame too. What is
     # trimmed off the ends (encoder delay) libsndfile knows, so its sample count is used then.
-    reliable = (
-        count > 1 and (position == end or truncated) and (declared is None or declared in (count, count + 1))
-    )
+    right = declared is None or declared in (count, count + 1)
+    known_end = position == end or cut  # else bytes of no known kind follow
     return Container(
-        libsndfile=reliable,
+        libsndfile=count > 1 and known_end and right,
         examined=True,
         mpeg=True,
         frames=count * first.samples if declared is None else None,
-        declared=declared * first.samples
-        if declared is not None and truncated and declared > count
-        else None,
+        declared=declared * first.samples if declared is not None and cut and declared > count else None,
     )
 
 
