@@ -146,7 +146,7 @@ def systems(codec: Codec, official: Path, encodec: Path) -> dict[str, CodecUnder
         )
     }
     if official.is_file():
-        from dose.codec.dac import read_official
+        from dose.codec.official import read_official
 
         dac = read_official(official)
         out["official DAC"] = CodecUnderTest(dac.encode, dac.decode, dac.bitrate)
@@ -308,12 +308,12 @@ def use(codec: Codec, kits: dict[str, list[np.ndarray]]) -> list[dict[str, float
 
 def time_dac(seconds: float) -> dict[str, Any]:
     """A DAC of the official size with random weights: upstream's way, ours, and ours with a bf16 decoder."""
-    from dose.codec.dac import dac_random, with_path
+    from dose.codec.dac import dac_random, with_backend
 
-    plain = dac_random(0, path="plain")
+    plain = dac_random(0, backend="plain")
     x = 0.1 * torch.randn(1, 1, int(seconds * RATE), generator=torch.Generator().manual_seed(0))
     codes = plain.encode(x)
-    ours, half = with_path(plain, "fast", "fp32"), with_path(plain, "fast", "bf16")
+    ours, half = with_backend(plain, "fast", "fp32"), with_backend(plain, "fast", "bf16")
     agree = float((ours.encode(x) == codes).double().mean())
     took: dict[str, Any] = {
         "encode_plain_s": _best(lambda: plain.encode(x), 2),
@@ -328,7 +328,7 @@ def time_dac(seconds: float) -> dict[str, Any]:
         "encode_ratio": took["encode_plain_s"] / took["encode_fast_s"],
         "decode_ratio": took["decode_plain_s"] / took["decode_fast_s"],
         "decode_bf16_ratio": took["decode_plain_s"] / took["decode_bf16_s"],
-        "decode_auto": with_path(plain, "fast").choice.format,
+        "decode_auto": with_backend(plain, "fast").choice.format,
     }
 
 
