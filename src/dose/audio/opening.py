@@ -24,9 +24,9 @@ from dose.audio.sound import (
 from dose.containers import mpg123
 from dose.containers.container import Container
 from dose.errors import AudioError
-from dose.files import Packed
+from dose.files import ArchiveMember
 
-Source = Path | str | Packed | BinaryIO
+Source = Path | str | ArchiveMember | BinaryIO
 
 
 @contextlib.contextmanager
@@ -55,14 +55,14 @@ def open_sound(source: Source, name: str) -> Iterator[OpenSound]:
 
 def source_name(source: Source) -> str:
     """The name for messages: the path, or "the upload" for bytes without one."""
-    if isinstance(source, Path | str | Packed):
+    if isinstance(source, Path | str | ArchiveMember):
         return str(source)
     return str(getattr(source, "name", "the upload"))
 
 
 def _open_file(source: Source, name: str, stack: contextlib.ExitStack) -> BinaryIO:
     """The source as a file at its start."""
-    if isinstance(source, Packed):
+    if isinstance(source, ArchiveMember):
         return io.BytesIO(source.read_bytes())
     if not isinstance(source, Path | str):
         return source

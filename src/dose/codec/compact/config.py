@@ -28,7 +28,7 @@ class CompactConfig:
     )
     # The lowest bands, whose waveform is coded; the others are noise bands.
     waveform_bands: int = dataclasses.field(default=10, metadata=was("wave"))
-    # Weight of a band in the fine structure: its energy to this power. 1 = least squared error, 0 = all alike.
+    # Weight of a band in the fine structure: its energy to this power (1: squared error, 0: all bands alike).
     weight_exponent: float = dataclasses.field(default=0.8, metadata=was("gamma"))
     # Bands further below the loudest one count as this far below.
     dynamic_range_db: float = dataclasses.field(default=80.0, metadata=was("range_db"))
