@@ -1,4 +1,4 @@
-"""The `dose` command: imports nothing heavy for help, lists all commands, returns the documented exit codes."""
+"""The `dose` command: light to start, lists all commands, returns the documented exit codes."""
 
 import argparse
 import json

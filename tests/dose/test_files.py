@@ -86,7 +86,7 @@ def test_an_archive_holds_its_files_and_its_bytes_are_reproducible(tmp_path):
         files.write_archive(tmp_path / name, iter(members))
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
     found = files.archive_members(tmp_path / "one.zip")
-    assert [(name, packed.read_bytes()) for name, packed in found.items()] == members
+    assert [(name, member.read_bytes()) for name, member in found.items()] == members
     assert str(found["0/b.json"]) == f"{tmp_path}/one.zip/0/b.json"
     (tmp_path / "b.json").write_bytes(b"{}")
     assert files.sha256(found["0/b.json"]) == files.sha256(tmp_path / "b.json")
