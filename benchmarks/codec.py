@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--codec", type=Path, default=BUNDLED, help="codec folder (default: the shipped one)")
     parser.add_argument(
         "--library",
-        "--catalogue",  # the name until 0.1
+        "--catalogue",  # old name
         type=Path,
         dest="library",
         help="test on this sample library's test split (such as data/sources); formerly --catalogue",
@@ -255,6 +255,7 @@ def mel_bands(bands: int, size: int) -> np.ndarray:
 
 def log_mel_distance(decoded: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Mean difference of 80 mel bands' levels (1024 Hann, hop 256, floor -80 dB), dB [B]."""
+    # A floor of 1e-8 in power is -80 dB.
     window, mel = torch.hann_window(1024), torch.from_numpy(mel_bands(80, 1024))
 
     def levels(x: np.ndarray) -> torch.Tensor:
@@ -273,6 +274,7 @@ def level_errors(decoded: np.ndarray, reference: np.ndarray) -> dict[str, float]
         power: np.ndarray = np.abs(np.fft.rfft(frames, 1024)) ** 2 @ mel_bands(24, 1024).T  # [B, T, 24]
         return power
 
+    # Positions more than 60 dB below the loudest do not count.
     power, found = band_power(reference), band_power(decoded)
     floor = power.max((1, 2), keepdims=True) * 1e-6
     active = power > floor
@@ -289,6 +291,7 @@ def speeds(system: CodecUnderTest, kits: dict[str, list[np.ndarray]]) -> tuple[f
 
     The sound has no silent frame, since those cost almost nothing.
     """
+    # The first 100 ms of each drum, repeated to 6 mixes of 4 s: [6, 1, 176400].
     drums = np.concatenate([s[: RATE // 10] for name, v in kits.items() if name != "other" for s in v])
     x = torch.from_numpy(np.resize(drums, (6, 1, 4 * RATE)))
     codes = system.encode(x)
@@ -309,11 +312,13 @@ def use(codec: Codec, kits: dict[str, list[np.ndarray]]) -> list[dict[str, float
     """Per codebook, over all sounds: share of entries used, perplexity, and the number of sounding frames."""
     codes = [codec.encode(torch.from_numpy(s)[None, None])[0] for shots in kits.values() for s in shots]
     everything = torch.cat(codes, dim=1)
+    # Silent frames, which are code 0 in every codebook, do not count: [K, sounding frames].
     sounding = everything[:, (everything != 0).any(0)]
     out = []
     for book in sounding:  # the codes of one codebook, [frames]
         p = torch.bincount(book, minlength=codec.N).double()
         p = p / p.sum()
+        # Perplexity: the size of a codebook with equally frequent entries and the same entropy.
         entropy = float(-(p * p.clamp_min(1e-12).log()).sum())
         out.append(
             {
@@ -329,6 +334,7 @@ def time_dac(seconds: float) -> dict[str, Any]:
     """A DAC of the official size with random weights: both backends, and the fast one with a bf16 decoder."""
     from dose.codec.dac import dac_random, with_backend
 
+    # Codes of both backends are compared on noise, which uses many entries.
     plain = dac_random(0, backend="plain")
     x = 0.1 * torch.randn(1, 1, int(seconds * RATE), generator=torch.Generator().manual_seed(0))
     codes = plain.encode(x)

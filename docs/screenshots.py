@@ -36,7 +36,7 @@ PARAM = "onset_weight"
 
 
 def small_sweep(project: Path, root: Path) -> None:
-    """A sweep of the kick over four onset weights, on the project's tokens; MLflow's database is in `root`."""
+    """A sweep of the kick over four onset weights, on the project's tokens; MLflow's database: in `root`."""
     whole = config.load("sweep", SweepConfig, project / "params.yaml")
     fit = dataclasses.replace(whole.fit, steps=80, warmup=10, evaluate_every=10)
     small = dataclasses.replace(

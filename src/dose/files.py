@@ -133,6 +133,7 @@ def sha256(path: Path | str | ArchiveMember) -> str:
 
 def hash_json(value: Any) -> str:
     """16 hex digits that depend only on the value: keys are sorted, dataclasses become mappings."""
+    # Sorted keys and no spaces: one text for one value.
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_json_value)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -158,6 +159,7 @@ def check_manifest(folder: Path | str) -> None:
     """Raises IntegrityError naming the first file that is missing, changed, or not in the manifest."""
     folder = Path(folder)
     expected = read_json(folder / MANIFEST)
+    # Every file must be in the manifest, and every entry of the manifest a file.
     present = {
         p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST
     }

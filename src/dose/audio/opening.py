@@ -38,6 +38,7 @@ def open_sound(source: Source, name: str) -> Iterator[OpenSound]:
     with contextlib.ExitStack() as stack:
         try:
             file = _open_file(source, name, stack)
+            # The container decides: concatenated files, libsndfile, or FFmpeg.
             found = containers.examine(file)
             if found.parts:
                 joined = ConcatenatedDecoder(found.parts, name, open_sound)
@@ -90,6 +91,7 @@ def _by_libsndfile(
             decoder = stack.enter_context(SequentialSoundFile(found.repaired or target))
     except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError):
         return None
+    # libsndfile trusts some headers that promise too little; FFmpeg reads to the end.
     if found.frames is not None and decoder.frames < found.frames:
         return None
     return OpenSound(
@@ -108,6 +110,7 @@ def _by_ffmpeg(found: Container, file: BinaryIO, name: str, stack: contextlib.Ex
     from dose.ffmpeg import Decoder  # loads FFmpeg's libraries, which most files do not need
 
     decoder = Decoder(found.repaired or file, name, stack)
+    # Where only the share of the declared bytes is known, the declared length follows from what is decoded.
     declared = found.declared if found.examined else decoder.declared
     if found.fraction < 1:
         declared = round(decoder.frames / found.fraction)

@@ -28,6 +28,7 @@ def downmix(audio: Array) -> Array:
     """
     if audio.ndim == 1:
         return audio
+    # Energies instead of levels: the squared ratio of amplitudes, without a square root per channel.
     mean: Array = audio.mean(axis=0)
     energies = [float(np.vdot(channel, channel)) for channel in audio]
     if len(audio) == 1 or float(np.vdot(mean, mean)) >= 10 ** (CANCELLATION_DB / 10) * max(energies):
@@ -64,6 +65,7 @@ def fit_length(audio: Array, samples: int) -> Array:
     """Cuts or zero-pads the last axis to `samples`."""
     if audio.shape[-1] >= samples:
         return audio[..., :samples]
+    # Only the last axis is padded, at its end.
     pad = [(0, 0)] * (audio.ndim - 1) + [(0, samples - audio.shape[-1])]
     return np.pad(audio, pad)
 

@@ -94,6 +94,7 @@ def stream(
             if total == 0:
                 raise AudioError(f"{name} holds no samples.")
             _check_samples(block, name)
+            # Only the last block is short; then the resampler gives its tail too.
             last = block.shape[1] < limit
             if rate != sound.rate:
                 # A copy: the resampler returns a buffer that it overwrites with the next block.

@@ -87,6 +87,7 @@ class OpenSound:
 
         Memory grows with what is decoded and not with the declared length, which may be far larger.
         """
+        # Padding behind the counted frames (MP3, joined chunks) is not read.
         if self.exact:
             left = max(0, self.frames - self.position)
             limit = left if limit is None else min(limit, left)
@@ -154,6 +155,7 @@ class ConcatenatedDecoder:
 
     def _open_next(self) -> None:
         """Opens the next readable part; a part that cannot be opened is logged and left out."""
+        # Closing the part before frees its decoder; only one is open at a time.
         self.close()
         self._current = self._resampler = None
         while self._current is None and self._next < len(self._parts):
@@ -179,11 +181,13 @@ class ConcatenatedDecoder:
         while not self._buffer.shape[1] and self._current is not None:
             block = self._current.read(READ_FRAMES)  # [C', n]
             last = block.shape[1] < READ_FRAMES
+            # As many channels as the first part: others are mixed down and repeated.
             if len(block) != self.channels:
                 block = np.repeat(downmix(block)[None], self.channels, axis=0)
             if self._resampler is not None:
                 block = self._resampler.resample_chunk(np.ascontiguousarray(block.T), last=last).T.copy()
             self._buffer = block
+            # A short block is the end of this part.
             if last:
                 self._current.warn_if_truncated(self._current.position)
                 self._open_next()
