@@ -159,6 +159,7 @@ TERMS = (
         r"\bimport kept\b|\bkept\.(py|[a-z_]+\()|\bkept_kits?\b",
         "kit_store",
         "from serving import kept",
+        ("serving/",),
         raw=True,
     ),
     Term(
