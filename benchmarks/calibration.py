@@ -26,7 +26,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     from dose import config
     from dose.extract import Extractor
-    from dose.extract.calibrate import examine, rmod_examples
+    from dose.extract.calibrate import examine
+    from dose.extract.calibration_data import rmod_examples
     from dose.rmod.config import RmodConfig
     from dose.sources.library import SampleLibrary
 

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     extractor = Extractor.load(bundle)
     figures["load"] = time.perf_counter() - start
     figures["threads"] = extractor.threads
-    figures["format"] = next(iter(extractor.voices.values())).engine.choice.sentence
+    figures["format"] = next(iter(extractor.models.values())).engine.choice.sentence
     extractor.extract(four, audio.RATE)
     for name, sound, candidates in (
         ("loop_1_candidate", four, 1),
@@ -74,7 +74,16 @@ def _command(sound: Any, bundle: Path) -> tuple[float, float]:
 
     with tempfile.TemporaryDirectory() as folder:
         audio.write(Path(folder) / "mix.wav", sound)
-        command = [sys.executable, "-m", "dose.cli", "extract", "mix.wav", "--out", "kit", "--absent"]
+        command = [
+            sys.executable,
+            "-m",
+            "dose.cli",
+            "extract",
+            "mix.wav",
+            "--out",
+            "kit",
+            "--keep-undetected",
+        ]
         command += ["--bundle", str(bundle.resolve())]
         before, start = _children_seconds(), time.perf_counter()
         subprocess.run(command, cwd=folder, check=True, capture_output=True)

@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> dict[str, dict[str, float]]:
 
     from dose import config
     from dose.extract import Extractor
-    from dose.extract.calibrate import distance, log_spectrogram
+    from dose.extract.calibration_data import distance, log_spectrogram
     from dose.rmod.config import RmodConfig
     from dose.rmod.dataset import stream
     from dose.sources.library import SampleLibrary
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> dict[str, dict[str, float]]:
     rows: dict[str, list[list[float]]] = {drum: [] for drum in extractor.drums}
     for item in stream(rmod, SampleLibrary.load(args.sources), "test", 0, args.mixes):
         for drum in extractor.drums:
-            tries = extractor.evidence(item.mix, drum, args.candidates)
+            tries = extractor.candidates(item.mix, drum, args.candidates)
             if tries:
                 truth = log_spectrogram(item.shots[drum])
                 far = [distance(log_spectrogram(one.shot), truth) for one in tries]

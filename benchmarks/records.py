@@ -44,9 +44,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         said = {drum: "heard as one" if yes else "heard as another drum" for drum, yes in right.items()}
         page.add(path, kit, said)
         heard[path.stem] = right
-        if all(kit.present(drum) for drum in DRUMS):
+        if all(kit.detected(drum) for drum in DRUMS):
             complete.add(path.stem)
-        told = "  ".join(_told(drum, right[drum], kit.present(drum)) for drum in DRUMS)
+        told = "  ".join(_told(drum, right[drum], kit.detected(drum)) for drum in DRUMS)
         print(f"{path.stem:28s} {kit.seconds:6.1f} s  {told}", flush=True)
     if args.page:
         page.write(args.page)

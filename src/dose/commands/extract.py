@@ -164,9 +164,10 @@ class _Job:
     def extractor(self) -> "Extractor":
         """Loaded when the first readable mix asks for it: a mistyped name is answered at once."""
         if self._extractor is None:
-            from dose.extract.extractor import Extractor, SearchConfig
+            from dose.extract.candidates import SearchConfig
+            from dose.extract.extractor import Extractor
 
-            search = SearchConfig(blend=not self.args.generated)
+            search = SearchConfig(source_blend=self.args.source_blend)
             self._extractor = Extractor.load(
                 self.args.bundle, device=self.args.device, precision=self.args.precision, search=search
             )
@@ -293,7 +294,7 @@ class _Job:
 
         takes = {}
         for drum, hits in kit.hits.items():
-            if hits and (self.args.absent or kit.present(drum)):
+            if hits and (self.args.keep_undetected or kit.detected(drum)):
                 takes[drum] = [
                     build.RenderedOneShot(
                         hit=hit,
@@ -354,7 +355,7 @@ def _summary(path: Path, kit: "Kit", out: str | None) -> str:
     parts = []
     for drum in kit.hits:
         best = kit.best(drum)
-        if best is None or not best.present:
+        if best is None or not best.detected:
             parts.append(f"{drum} not found ({best.confidence if best else 0:.2f})")
         else:
             parts.append(f"{drum} {best.confidence:.2f} at {best.time:.2f} s")

@@ -48,10 +48,9 @@ def run_fit(args: argparse.Namespace) -> None:
         for item in stream(section, library, split, 0, count):
             yield audio.downmix(item.mix), item.hits
 
-    levels, targets = train.features(items("train", args.mixes))
-    net = train.fit_detector(
-        levels,
-        targets,
+    data = train.features(items("train", args.mixes))
+    net = train.train_detector(
+        data,
         epochs=args.epochs,
         seed=args.seed,
         report=lambda epoch, loss: print(f"epoch {epoch + 1}: loss {loss:.4f}", flush=True),

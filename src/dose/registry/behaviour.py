@@ -61,7 +61,7 @@ def refuses_silence(extractor: Answers, shape: tuple[int, ...], drums: Sequence[
         kit = extractor.extract(np.zeros(shape, np.float32), audio.RATE, drums=drums)
     except AudioError:
         return []
-    made = [drum for drum in drums if any(hit.present for hit in kit.hits[drum])]
+    made = [drum for drum in drums if any(hit.detected for hit in kit.hits[drum])]
     return [f"It finds {', '.join(made)} in silence."] if made else []
 
 

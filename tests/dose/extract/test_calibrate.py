@@ -8,8 +8,8 @@ from extract_beat import RATE, drum_loop
 
 from dose import bundle
 from dose.extract import Extractor, calibrate, confidence
-from dose.extract.calibrate import Example
-from dose.extract.extractor import Candidate
+from dose.extract.calibration_data import Example, distance, log_spectrogram
+from dose.extract.candidates import Candidate
 
 
 def _examples(count: int) -> list[Example]:
@@ -31,10 +31,12 @@ class Oracle:
         self.examples = examples
         self.asked: list[float] = []
 
-    def presence(self, mix: np.ndarray, drums: tuple[str, ...]) -> dict[str, np.ndarray]:
-        return {drum: confidence.OF_THE_DRUM * self.evidence(mix, drum)[0].features for drum in drums}
+    def segment_features(self, mix: np.ndarray, drums: tuple[str, ...]) -> dict[str, np.ndarray]:
+        return {
+            drum: confidence.IS_SEGMENT_FEATURE * self.candidates(mix, drum)[0].features for drum in drums
+        }
 
-    def evidence(self, mix: np.ndarray, drum: str) -> list[Candidate]:
+    def candidates(self, mix: np.ndarray, drum: str) -> list[Candidate]:
         (example,) = [
             e for e in self.examples if np.allclose(mix / np.abs(mix).max(), e.mix / np.abs(e.mix).max())
         ]
@@ -48,11 +50,11 @@ class Oracle:
             tries.append(
                 Candidate(
                     shot=shot,
-                    window=None,  # type: ignore[arg-type]
+                    segment=None,  # type: ignore[arg-type]
                     seed=0,
-                    match=right,
-                    agreement=0.5,
-                    borrowed=0.0,
+                    conditioning_fit=right,
+                    self_consistency=0.5,
+                    source_energy_ratio=0.0,
                     features=features,
                 )
             )
@@ -66,24 +68,24 @@ def test_what_tells_is_learnt():
     assert oracle.asked == [1.0, 0.0] * 24
     assert made["kick"]["mixes"] == 12
     report = made["kick"]["report"]
-    assert report["present"]["auc"] == 1.0
+    assert report["detected"]["auc"] == 1.0
     assert report["confidence"]["auc"] == 1.0
-    assert report["present"]["base_rate"] == pytest.approx(0.8)
+    assert report["detected"]["base_rate"] == pytest.approx(0.8)
     assert report["confidence"]["base_rate"] == pytest.approx(0.4)
     assert report["confidence"]["count"] == 48
     fitted = confidence.from_json(json.loads(json.dumps(made)))["kick"]
     x = np.array([[1.0, 0.5, 0.5, 0.5, 1.0, 0.5, 0.5], [1.0, 0.5, 0.5, 0.5, 0.0, 0.5, 0.5]])
     there, absent = fitted.confidence(x)
     assert there > 0.6 > 0.45 > absent
-    assert fitted.present(x)[0] > 0.8 > 0.5 > fitted.present(x)[1]
+    assert fitted.detected(x)[0] > 0.8 > 0.5 > fitted.detected(x)[1]
 
 
 def test_distance_knows_neither_gain_nor_lead_in():
     shot = _examples(1)[0].shots["kick"]
     late = np.concatenate([np.zeros(3000, np.float32), 0.1 * shot])[:RATE]
-    mine, other = calibrate.log_spectrogram(shot), calibrate.log_spectrogram(late)
-    assert calibrate.distance(mine, other) < 1.5
-    assert calibrate.distance(mine, calibrate.log_spectrogram(np.sin(np.arange(RATE) * 0.01))) > 10
+    mine, other = log_spectrogram(shot), log_spectrogram(late)
+    assert distance(mine, other) < 1.5
+    assert distance(mine, log_spectrogram(np.sin(np.arange(RATE) * 0.01))) > 10
 
 
 def test_a_bundle_is_calibrated_in_place(bundle_copy):
@@ -93,7 +95,7 @@ def test_a_bundle_is_calibrated_in_place(bundle_copy):
         example.stems.update(kick=example.mix * 0.9)
     made = calibrate.calibrate(extractor, examples, drums=("kick",))
     opened = bundle.recalibrate(bundle_copy, made)
-    assert opened.calibration["kick"]["report"]["present"]["count"] > 0
+    assert opened.calibration["kick"]["report"]["detected"]["count"] > 0
     again = Extractor.load(bundle_copy)
     assert set(again.calibration) == {"kick"}
     before = extractor.extract(examples[0].mix, RATE, drums=("kick",)).hits["kick"][0]

@@ -6,12 +6,11 @@ import pytest
 from dose.extract.confidence import (
     FEATURES,
     Calibration,
-    expected_calibration_error,
     fit,
     from_json,
-    reliability,
     to_json,
 )
+from dose.extract.reliability import expected_calibration_error, reliability_curve
 
 
 def _data(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -28,7 +27,7 @@ def test_fitted_probabilities_come_true_on_new_data():
     p = model(x)
     assert expected_calibration_error(p, y) < 0.03
     assert np.abs(model.weights[0]) > 5 * np.abs(model.weights[1])
-    rows = reliability(p, y)
+    rows = reliability_curve(p, y)
     assert sum(row["count"] for row in rows) == len(y)
     assert all(abs(row["predicted"] - row["observed"]) < 0.15 for row in rows if row["count"] > 100)
 
@@ -71,7 +70,7 @@ def test_one_sided_samples_do_not_give_certainty(outcome):
 
 def test_calibration_survives_json_and_other_features_are_ignored():
     model = fit(*_data(100))
-    calibration = Calibration(present=model, right=model)
+    calibration = Calibration(detected=model, correct=model)
     stored = {"kick": to_json(calibration)}
     assert from_json(stored) == {"kick": calibration}
     stored["kick"]["features"] = ["something", "else"]

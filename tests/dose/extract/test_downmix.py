@@ -57,7 +57,7 @@ def test_the_kit_of_a_turned_mix_is_that_of_the_mono_one(extractor):
 
 def test_hits_are_found_in_six_turned_channels():
     six = np.concatenate([MONO[None], -MONO[None]] * 3)
-    heard = scan([six], ("kick",)).windows["kick"]
+    heard = scan([six], ("kick",)).segments["kick"]
     assert any(window.hits for window in heard)
 
 

@@ -6,7 +6,7 @@ from test_calibrate import Oracle, _examples
 
 from benchmarks.calibration import draw
 from dose.extract import calibrate, confidence
-from dose.extract.extractor import SearchConfig
+from dose.extract.candidates import SearchConfig
 
 
 @pytest.fixture(scope="module")
@@ -19,18 +19,18 @@ def told():
 
 
 def test_a_drum_that_is_not_there_is_said_to_be_absent(told):
-    assert told["said_present"] == {"with": 1.0, "without": 0.0}
+    assert told["detection_rate"] == {"with": 1.0, "without": 0.0}
 
 
 def test_errors_and_curves_are_of_the_fresh_mixes(told):
-    assert told["present"]["auc"] == told["confidence"]["auc"] == 1.0
-    assert told["present"]["count"] == 48
-    rows = told["present"]["reliability"]
+    assert told["detected"]["auc"] == told["confidence"]["auc"] == 1.0
+    assert told["detected"]["count"] == 48
+    rows = told["detected"]["reliability"]
     by_hand = sum(r["count"] * abs(r["predicted"] - r["observed"]) for r in rows) / sum(
         r["count"] for r in rows
     )
-    assert told["present"]["ece"] == pytest.approx(by_hand, abs=1e-4)
-    assert 0 < told["present"]["ece"] < 0.2
+    assert told["detected"]["ece"] == pytest.approx(by_hand, abs=1e-4)
+    assert 0 < told["detected"]["ece"] < 0.2
 
 
 def test_without_calibration_the_slopes_set_by_hand_are_judged():

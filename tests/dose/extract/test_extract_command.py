@@ -161,7 +161,7 @@ def test_a_drum_that_is_not_there_is_not_written(run, mix, monkeypatch):
     def never(name):
         return dataclasses.replace(getattr(confidence.UNCALIBRATED, name), bias=-30.0)
 
-    doubting = confidence.Calibration(present=never("present"), right=never("right"))
+    doubting = confidence.Calibration(detected=never("detected"), correct=never("correct"))
     monkeypatch.setattr(confidence, "UNCALIBRATED", doubting)
     code, out, _ = run(str(mix), "--out", "kit")
     assert code == 0
@@ -247,4 +247,4 @@ def test_a_device_or_precision_that_is_not_here_is_named(run, mix, option, value
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_an_explicit_precision_is_what_decodes(bundle, precision):
     extractor = Extractor.load(bundle, precision=precision)
-    assert {voice.engine.precision for voice in extractor.voices.values()} == {precision}
+    assert {model.engine.precision for model in extractor.models.values()} == {precision}

@@ -9,7 +9,7 @@ from dose import audio
 from dose.drums import DRUMS
 from dose.errors import AudioError, DoseError, IntegrityError
 from dose.extract import Extractor
-from dose.extract.extractor import SearchConfig
+from dose.extract.candidates import SearchConfig
 from dose.model.sampling import Sampling
 
 RATE = 44100
@@ -72,13 +72,13 @@ def test_the_consensus_is_the_draw_nearest_to_the_others(extractor):
     mix = drum_loop(4.0, seed=1)
     prompt = extractor.prompt(mix.mean(axis=0) if mix.ndim == 2 else mix, "snare")
     drawn = extractor.sample("snare", prompt.expand(5, -1, -1), Sampling(temperature=1.0, seed=2))
-    chosen = extractor.extract_consensus([mix], "snare", draws=5, seed=2)[0]
+    chosen = extractor.extract_consensus([mix], "snare", samples=5, seed=2)[0]
     far = [sum(_distance(a, b) for b in drawn) for a in drawn]
     assert (chosen == drawn[int(np.argmin(far))]).all()
 
 
 def _distance(a, b):
-    """The slow, obvious twin of `candidates.central`'s distance."""
+    """The slow, obvious twin of `rerank.mean_distances`'s distance."""
     total = 0.0
     for size in (2048, 512, 128):
         pair = [
@@ -147,13 +147,15 @@ def test_nothing_said_is_no_hit(extractor, loop, monkeypatch):
     monkeypatch.setattr(extractor, "sample", lambda drum, prompts, rules: np.zeros((len(prompts), RATE)))
     kit = extractor.extract(loop, RATE, drums=("kick",))
     assert kit.hits == {"kick": ()}
-    assert not kit.present("kick")
-    assert kit.facts()["drums"]["kick"] == {"present": False, "confidence": 0.0, "candidates": []}
+    assert not kit.detected("kick")
+    assert kit.facts()["drums"]["kick"] == {
+        "detected": False, "confidence": 0.0, "candidates": [], "present": False,
+    }  # fmt: skip
 
 
 def test_more_candidates_are_more_tries(bundle):
-    search = SearchConfig(pool=2, more=1)
-    assert [search.tries(n) for n in (1, 2, 8)] == [2, 3, 9]
+    search = SearchConfig(samples=2, samples_per_candidate=1)
+    assert [search.sample_count(n) for n in (1, 2, 8)] == [2, 3, 9]
     kit = Extractor.load(bundle, search=search).extract(drum_loop(4.0), RATE, drums=("kick",), candidates=2)
     assert len(kit.hits["kick"]) == 2
 

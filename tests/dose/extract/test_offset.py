@@ -71,8 +71,8 @@ def test_windows_hear_the_same_with_an_offset(loop):
     with_offset = scan([(0.6 * loop + 0.3).astype(np.float32)], ("kick", "hihat"))
     assert with_offset.features == pytest.approx(plain.features, abs=0.5)
     for drum in ("kick", "hihat"):
-        assert [w.start for w in with_offset.windows[drum]] == [w.start for w in plain.windows[drum]]
-        for a, b in zip(with_offset.windows[drum], plain.windows[drum], strict=True):
+        assert [w.start for w in with_offset.segments[drum]] == [w.start for w in plain.segments[drum]]
+        for a, b in zip(with_offset.segments[drum], plain.segments[drum], strict=True):
             assert a.score == pytest.approx(b.score, abs=0.05)
 
 

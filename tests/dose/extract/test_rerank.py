@@ -7,7 +7,7 @@ import pytest
 import torch
 from extract_beat import RATE, drum_loop
 
-from dose.extract.rerank import SECONDS, consensus, onset_spectrogram, onsets, pan, score, similarity
+from dose.extract.rerank import SECONDS, consensus, onset_spectrogram, pan, score, similarity, spectral_flux
 from dose.extract.segments import SEGMENT, Segment
 from dose.tokens import band_energies
 
@@ -21,7 +21,9 @@ def _window(*sounds: tuple[np.ndarray, int, float]) -> Segment:
     mix = np.zeros(SEGMENT + RATE, np.float32)
     for sound, at, gain in sounds:
         mix[at : at + RATE] += gain * sound
-    return Segment(audio=mix[None, :SEGMENT], start=0, hits=HITS, likelihood=(1.0, 1.0), clarity=(1.0, 1.0))
+    return Segment(
+        audio=mix[None, :SEGMENT], start=0, onsets=HITS, likelihood=(1.0, 1.0), onset_snr=(1.0, 1.0)
+    )
 
 
 def test_the_sound_that_is_in_the_mix_wins():
@@ -30,10 +32,12 @@ def test_the_sound_that_is_in_the_mix_wins():
     window = dataclasses.replace(window, audio=window.audio + chord)
     scores = score([KICK, SNARE, -0.1 * SNARE], [window], "snare")
     assert scores.order[-1] == 0
-    assert scores.match[1] > 0.9
-    assert scores.match[1] == pytest.approx(scores.match[2], abs=1e-5)  # neither gain nor sign matter
-    assert scores.match[0] < 0.6
-    assert scores.agreement[1] > scores.agreement[0]
+    assert scores.conditioning_fit[1] > 0.9
+    assert scores.conditioning_fit[1] == pytest.approx(
+        scores.conditioning_fit[2], abs=1e-5
+    )  # neither gain nor sign matter
+    assert scores.conditioning_fit[0] < 0.6
+    assert scores.self_consistency[1] > scores.self_consistency[0]
 
 
 def test_the_sound_that_the_listener_expects_wins_and_is_shaped_towards_it():
@@ -44,8 +48,8 @@ def test_the_sound_that_the_listener_expects_wins_and_is_shaped_towards_it():
     shots = np.stack([KICK, KICK, SNARE, KICK])  # also against a majority
     scores = score(shots, [window], "snare", expected)
     assert scores.order[0] == 2
-    assert scores.match[2] == pytest.approx(1)
-    assert scores.match[0] < 0.5
+    assert scores.conditioning_fit[2] == pytest.approx(1)
+    assert scores.conditioning_fit[0] < 0.5
     assert np.abs(consensus(shots, expected) - SNARE).max() < 1e-4  # already as expected
     assert (consensus(shots, None) == KICK).all()
 
@@ -54,7 +58,7 @@ def test_what_sounded_before_the_hit_does_not_count():
     organ = np.sin(2 * np.pi * 700 * np.arange(SEGMENT) / RATE).astype(np.float32) * 0.3
     clean = _window((SNARE, HITS[0], 0.3), (SNARE, HITS[1], 0.3))
     covered = dataclasses.replace(clean, audio=clean.audio + organ)
-    (rise, _), (rise_covered, _) = onsets(clean, "snare"), onsets(covered, "snare")
+    (rise, _), (rise_covered, _) = spectral_flux(clean, "snare"), spectral_flux(covered, "snare")
     assert similarity(onset_spectrogram(SNARE, "snare"), rise_covered) > 0.9 * similarity(
         onset_spectrogram(SNARE, "snare"), rise
     )
@@ -80,15 +84,17 @@ def test_a_picture_starts_at_the_attack():
 
 
 def test_a_single_candidate_agrees_with_itself_and_no_hits_match_nothing():
-    window = dataclasses.replace(_window((KICK, 0, 1.0)), hits=(), likelihood=(), clarity=())
+    window = dataclasses.replace(_window((KICK, 0, 1.0)), onsets=(), likelihood=(), onset_snr=())
     scores = score([KICK], [window], "kick")
-    assert scores.agreement.tolist() == [1.0]
-    assert scores.match.tolist() == [0.0]
+    assert scores.self_consistency.tolist() == [1.0]
+    assert scores.conditioning_fit.tolist() == [0.0]
 
 
 def test_pan_of_a_panned_drum():
     stereo = drum_loop(4.0)
-    window = Segment(audio=stereo[:, :SEGMENT], start=0, hits=(RATE // 2,), likelihood=(1.0,), clarity=(1.0,))
+    window = Segment(
+        audio=stereo[:, :SEGMENT], start=0, onsets=(RATE // 2,), likelihood=(1.0,), onset_snr=(1.0,)
+    )
     assert pan(window, "snare") == pytest.approx((0.5, 1.0), abs=0.05)
     swapped = dataclasses.replace(window, audio=window.audio[::-1])
     assert pan(swapped, "snare") == pytest.approx((1.0, 0.5), abs=0.05)

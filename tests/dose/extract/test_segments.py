@@ -8,8 +8,18 @@ import pytest
 from extract_beat import drum_loop
 
 from dose.drums import DRUMS
-from dose.dsp.mel import BANDS, FRAME, HOP, RANGES, bands, edges, in_range
-from dose.extract.segments import KEEP, LOOP, SEGMENT, STEP, Segment, _cut, choose, onset_snr, scan
+from dose.dsp.mel import BANDS, DRUM_RANGES, FRAME, HOP, band_edges, drum_bands, mel_magnitudes
+from dose.extract.segments import (
+    SEGMENT,
+    SEGMENTS_PER_DRUM,
+    SHORTEST_LOOP,
+    STEP,
+    Segment,
+    _cut,
+    choose,
+    onset_snr,
+    scan,
+)
 
 RATE = 44100
 
@@ -19,21 +29,21 @@ def _window(start: float, score: float) -> Segment:
     return Segment(
         audio=np.zeros((1, 1)),
         start=int(start * RATE),
-        hits=(0,),
+        onsets=(0,),
         likelihood=(score,),
-        clarity=(1.0,),
+        onset_snr=(1.0,),
     )
 
 
 def test_bands_equal_a_slow_transform():
     sound = np.random.default_rng(0).normal(size=3000).astype(np.float32)
-    made = bands(sound)
+    made = mel_magnitudes(sound)
     assert made.shape == (BANDS, -(-3000 // HOP))
     padded = np.pad(sound, (FRAME // 2, FRAME))
     for t in (0, 5, 11):
         power = np.abs(np.fft.rfft(padded[t * HOP : t * HOP + FRAME] * np.hanning(FRAME))) ** 2
         for band in (0, 10, BANDS - 1):
-            low, high = edges()[band : band + 2]
+            low, high = band_edges()[band : band + 2]
             total = 0.0
             for k, p in enumerate(power):
                 bin_low, bin_high = (k - 0.5) * RATE / FRAME, (k + 0.5) * RATE / FRAME
@@ -42,8 +52,8 @@ def test_bands_equal_a_slow_transform():
 
 
 def test_every_drum_has_bands_of_its_own():
-    assert all(in_range(drum).any() for drum in RANGES)
-    assert not (in_range("kick") & in_range("hihat")).any()
+    assert all(drum_bands(drum).any() for drum in DRUM_RANGES)
+    assert not (drum_bands("kick") & drum_bands("hihat")).any()
 
 
 @pytest.mark.parametrize("total", [3, RATE, SEGMENT, SEGMENT + 1, 3 * SEGMENT + 777])
@@ -55,7 +65,7 @@ def test_windows_cover_the_song_in_any_blocks(total, block):
     for start, window, length in cut:
         assert window.shape == (2, SEGMENT)
         assert (window[:, :length] == song[:, start : start + length]).all()
-        if length < LOOP:
+        if length < SHORTEST_LOOP:
             assert not window[:, length:].any()
         else:  # a loop: its beginning again
             assert (window[:, length:][:, :length] == song[:, : SEGMENT - length][:, :length]).all()
@@ -69,12 +79,12 @@ def test_windows_cover_the_song_in_any_blocks(total, block):
 
 def test_a_hit_of_a_repeated_loop_is_timed_within_it():
     loop = drum_loop(1.5)
-    [window] = scan([loop], ("snare",)).windows["snare"]
+    [window] = scan([loop], ("snare",)).segments["snare"]
     assert window.period == loop.shape[1]
-    [padded] = scan([loop[:, : LOOP - 1]], ("snare",)).windows["snare"]
-    assert sum(window.clarity) > 2 * sum(padded.clarity)
+    [padded] = scan([loop[:, : SHORTEST_LOOP - 1]], ("snare",)).segments["snare"]
+    assert sum(window.onset_snr) > 2 * sum(padded.onset_snr)
     assert 0 <= window.time < 1.5
-    later = dataclasses.replace(window, hits=(window.period + 4410,))
+    later = dataclasses.replace(window, onsets=(window.period + 4410,))
     assert later.time == pytest.approx(0.1)
 
 
@@ -97,12 +107,14 @@ def test_clarity_needs_a_rise_in_the_drums_own_range():
     kick = burst * np.sin(2 * np.pi * 60 * time)
     hiss = burst * np.diff(np.random.default_rng(0).normal(size=RATE + 1))
     at = RATE // 2
-    assert onset_snr(bands(kick), at, "kick") > 0.8
-    assert onset_snr(bands(kick), at, "hihat") < 0.2
-    assert onset_snr(bands(hiss), at, "hihat") > 0.6
-    assert onset_snr(bands(hiss), at, "kick") < 0.2
-    assert onset_snr(bands(kick), RATE // 4, "kick") == 0  # nothing happens there
-    assert onset_snr(bands(kick + 10 * hiss), at, "kick") < onset_snr(bands(kick), at, "kick")  # masked
+    assert onset_snr(mel_magnitudes(kick), at, "kick") > 0.8
+    assert onset_snr(mel_magnitudes(kick), at, "hihat") < 0.2
+    assert onset_snr(mel_magnitudes(hiss), at, "hihat") > 0.6
+    assert onset_snr(mel_magnitudes(hiss), at, "kick") < 0.2
+    assert onset_snr(mel_magnitudes(kick), RATE // 4, "kick") == 0  # nothing happens there
+    assert onset_snr(mel_magnitudes(kick + 10 * hiss), at, "kick") < onset_snr(
+        mel_magnitudes(kick), at, "kick"
+    )  # masked
 
 
 def test_scan_hears_a_beat_where_it_is():
@@ -111,15 +123,15 @@ def test_scan_hears_a_beat_where_it_is():
     assert heard.samples == 16 * RATE
     assert heard.peak == pytest.approx(np.abs(song).max())
     for drum in DRUMS:
-        best = choose(heard.windows[drum], 1)[0]
+        best = choose(heard.segments[drum], 1)[0]
         assert best.start >= 4 * RATE
         assert best.time >= 7.9
 
 
 def test_memory_of_a_long_song_is_bounded(monkeypatch):
-    monkeypatch.setattr("dose.extract.segments.likelihoods", lambda mono: None)
-    monkeypatch.setattr("dose.extract.segments.find_onsets", lambda mono, drum, count, chances: [])
+    monkeypatch.setattr("dose.extract.segments.onset_likelihoods", lambda mono: None)
+    monkeypatch.setattr("dose.extract.segments.find_onsets", lambda mono, drum, count, likelihoods: [])
     hour = itertools.repeat(np.full((1, 20 * RATE), 0.1, np.float32), 12)
     heard = scan(hour, ("kick",))
     assert heard.samples == 240 * RATE
-    assert len(heard.windows["kick"]) < 2 * KEEP
+    assert len(heard.segments["kick"]) < 2 * SEGMENTS_PER_DRUM

@@ -24,8 +24,8 @@ def expected(shot: np.ndarray) -> np.ndarray:
 
 def window(mix: np.ndarray, hits: tuple[int, ...], likelihood: float = 0.9) -> Segment:
     return Segment(
-        audio=mix[None].astype(np.float32), start=0, hits=hits,
-        likelihood=(likelihood,) * len(hits), clarity=(1.0,) * len(hits),
+        audio=mix[None].astype(np.float32), start=0, onsets=hits,
+        likelihood=(likelihood,) * len(hits), onset_snr=(1.0,) * len(hits),
     )  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def with_hit(at: int, shot: np.ndarray, gain: float = 0.3) -> np.ndarray:
 
 def made(true: np.ndarray, *windows: Segment) -> np.ndarray:
     draw = burst(1)
-    return blend_source(draw, expected(true), source_segments(draw, expected(true), windows)[0])[0]
+    return blend_source(draw, expected(true), source_segments(draw, expected(true), windows)[0]).audio
 
 
 def grain(a: np.ndarray, b: np.ndarray) -> float:
@@ -84,26 +84,27 @@ def test_where_nothing_is_expected_there_is_silence():
     assert np.abs(out[end]).max() < 1e-5 * np.abs(out).max()
     silence = np.zeros(RATE, np.float32)
     [free] = source_segments(draw := burst(1), expected(true), [window(mix, (50_000,))])
-    assert blend_source(draw, expected(true), free)[1] > 0.5
-    assert not blend_source(silence, expected(true), free)[0].any()
+    assert blend_source(draw, expected(true), free).source_energy_ratio > 0.5
+    assert not blend_source(silence, expected(true), free).audio.any()
 
 
 def test_the_shipped_models_borrow_unless_told_not_to():
     from dose import audio
     from dose.bundle import named
-    from dose.extract.extractor import Extractor, SearchConfig
+    from dose.extract.candidates import SearchConfig
+    from dose.extract.extractor import Extractor
     from dose.sources.shipped import demo_recordings
 
     loop = audio.read(next(p for p in demo_recordings() if p.stem == "loop_garzul"), mono=False)
     hits = {}
     for blend in (True, False):
-        extractor = Extractor.load(named("shipped"), search=SearchConfig(pool=2, blend=blend))
+        extractor = Extractor.load(named("shipped"), search=SearchConfig(samples=2, source_blend=blend))
         hits[blend] = extractor.extract(loop, RATE, drums=("snare", "hihat"), candidates=2).hits
     first, second = hits[True]["snare"]
     assert np.abs(np.corrcoef(first.raw[:4000], second.raw[:4000])[0, 1]) < 0.95  # another hit of the record
     for drum in ("snare", "hihat"):
         real, written = hits[True][drum][0], hits[False][drum][0]
-        assert 0.2 < real.borrowed < 1
-        assert written.borrowed == 0
+        assert 0.2 < real.source_energy_ratio < 1
+        assert written.source_energy_ratio == 0
         assert real.seed == written.seed
         assert not np.array_equal(real.raw, written.raw)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from dose.audio import RATE
 from dose.tokens import band_energies
-from dose.transcription.detector import RATE
 
 
 def tone(hz: float, seconds: float, gain: float = 1.0) -> np.ndarray:
@@ -45,12 +45,16 @@ def test_an_excerpt_shows_its_hit_after_the_lead_and_its_loudest_band_is_the_top
     start = 50_000
     mix[start : start + 6000] = tone(3000, 1)[:6000]
     rows = band_energies.segment_features(mix, [start], [0.5], 2, 20)
-    assert rows.shape == (band_energies.FEATURES, 2 * (band_energies.LEAD + 20))
+    assert rows.shape == (band_energies.FEATURES, 2 * (band_energies.PRE_ONSET_FRAMES + 20))
     first, second = np.split(rows, 2, axis=1)
     assert np.array_equal(first, second)  # one hit, asked for twice
-    assert first[: band_energies.BANDS].max() == band_energies.TOP
-    assert not first[len(band_energies.LOW_BINS) : band_energies.BANDS, : band_energies.LEAD - 1].any()
-    assert first[band_energies.BANDS].tolist() == [band_energies.TOP // 2] * (band_energies.LEAD + 20)
+    assert first[: band_energies.BANDS].max() == band_energies.MAX_LEVEL
+    assert not first[
+        len(band_energies.LOW_BINS) : band_energies.BANDS, : band_energies.PRE_ONSET_FRAMES - 1
+    ].any()
+    assert first[band_energies.BANDS].tolist() == [band_energies.MAX_LEVEL // 2] * (
+        band_energies.PRE_ONSET_FRAMES + 20
+    )
 
 
 def test_gain_changes_nothing_and_silence_and_the_edges_of_a_mix_are_no_error():
@@ -68,7 +72,9 @@ def test_a_picture_tells_pitches_and_levels():
     shots = np.stack([tone(50, 1), 0.1 * tone(70, 1)])
     seen = band_energies.quantised_spectrograms(shots, 87)
     assert seen.shape == (2, band_energies.BANDS, 87)
-    assert seen.max(axis=(1, 2)).tolist() == [band_energies.TOP] * 2
+    assert seen.max(axis=(1, 2)).tolist() == [band_energies.MAX_LEVEL] * 2
     assert [int(p[:, 40].argmax()) for p in seen] == [1, 2]  # bins of 21.5 Hz, from the first
-    loud = band_energies.compress_power(torch.tensor([band_energies.TOP, band_energies.TOP - 40, 0]))
+    loud = band_energies.compress_power(
+        torch.tensor([band_energies.MAX_LEVEL, band_energies.MAX_LEVEL - 40, 0])
+    )
     assert loud.tolist() == pytest.approx([1, 10 ** (-20 / 40), 0.01])

@@ -93,11 +93,11 @@ def test_a_cell_left_empty_inside_repeats_the_code_before_it():
 
 def test_excerpts_are_delayed_each_by_itself():
     codes = random_codes(2, 9, 30)
-    rows = layout.mix_steps(codes, excerpts=3)
+    rows = layout.mix_steps(codes, segments=3)
     parts = [delay(codes[:, :, i : i + 10]) for i in (0, 10, 20)]
     assert torch.equal(rows, torch.cat(parts, dim=1))
     with pytest.raises(ValueError, match="equal length"):
-        layout.mix_steps(codes, excerpts=4)
+        layout.mix_steps(codes, segments=4)
 
 
 def test_an_empty_prompt_is_rows_of_empty_cells():

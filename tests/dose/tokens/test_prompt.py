@@ -10,7 +10,8 @@ import torch
 from dose.codec import bundled_codec
 from dose.tokens.prompt import PromptConfig, cut_segments, prompt_codes, prompts_of_all
 from dose.transcription import detector, train
-from dose.transcription.detector import HOP, RATE, find_onsets, likelihoods
+from dose.audio import RATE
+from dose.transcription.detector import HOP, find_onsets, onset_likelihoods
 
 
 def kick(n: int = 8000) -> np.ndarray:
@@ -49,14 +50,14 @@ def test_level_does_not_matter_and_the_answer_is_always_the_same():
     assert find_onsets(mix, "kick", 4) == first
     quiet = np.array([h.start for h in find_onsets(mix * 0.05, "kick", 3)])
     assert np.abs(quiet - [h.start for h in first[:3]]).max() <= 2  # rounding of the energies
-    assert find_onsets(mix, "kick", 4, likelihoods(mix)) == first
+    assert find_onsets(mix, "kick", 4, onset_likelihoods(mix)) == first
 
 
 def test_hits_are_apart_best_first_and_no_more_than_there_are():
     mix, _ = beat()
     hits = find_onsets(mix, "hihat", 16)
     starts = np.sort([h.start for h in hits])
-    assert np.diff(starts).min() >= detector.APART * RATE
+    assert np.diff(starts).min() >= detector.MIN_DISTANCE * RATE
     assert [h.rank for h in hits] == sorted((h.rank for h in hits), reverse=True)
     assert all(0 <= h.likelihood <= 1 and 0 <= h.start < len(mix) for h in hits)
 
@@ -111,11 +112,11 @@ def test_the_target_of_the_detector_peaks_at_the_hits():
 def test_a_detector_can_be_fitted(tmp_path):
     items = [(m, {d: tuple(p / RATE for p in ps.get(d, ())) for d in ("kick", "snare", "hihat")}) for m, ps in
              (beat(o) for o in range(0, 16000, 500))]  # fmt: skip
-    levels, targets = train.features(items)
+    data = train.features(items)
     losses: list[float] = []
-    net = train.fit_detector(levels, targets, epochs=6, seed=0, report=lambda e, loss: losses.append(loss))
+    net = train.train_detector(data, epochs=6, seed=0, report=lambda e, loss: losses.append(loss))
     assert losses[-1] < 0.7 * losses[0]
     train.save(net, tmp_path / "d.safetensors")
-    again = train.fit_detector(levels, targets, epochs=6, seed=0, report=lambda e, loss: None)
+    again = train.train_detector(data, epochs=6, seed=0, report=lambda e, loss: None)
     for a, b in zip(net.parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b)

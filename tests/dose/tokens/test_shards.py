@@ -34,7 +34,7 @@ def test_any_items_are_read_back_in_any_order(written):
         assert codes.shape == truth.shape
         assert codes.take(pick).dtype == np.int64
         assert np.array_equal(codes.take(pick), truth[pick])
-    assert isinstance(tokens.codes("kick").parts[0], np.memmap)
+    assert isinstance(tokens.codes("kick").shards[0], np.memmap)
 
 
 @pytest.mark.parametrize("shard", [0, 1, 2])
