@@ -1,1 +1,1 @@
-"""Time-frequency front ends, each defined once: two-resolution bands, mel bands, the STFT of masks, onset flux."""
+"""Time-frequency front ends, each defined once: two-resolution bands, mel bands, STFT, onset flux."""

@@ -1,4 +1,4 @@
-"""Band energies at two time-frequency resolutions: a long transform for low bands, a short one for high bands.
+"""Band energies at two time-frequency resolutions: a long window for low bands, a short one for high.
 
 Low drums lie within a few tens of hertz of each other, which only a long window separates; a hi-hat's onset
 lasts a few milliseconds, which only a short window places. `tokens.band_energies` (on the codec's frames) and
@@ -19,7 +19,7 @@ from dose.audio import RATE
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Resolution:
-    """One short-time Fourier transform and the bands read from it. Exactly one of `edges`, `bins` is given."""
+    """One short-time Fourier transform and the bands read from it. Either `edges` or `bins` is given."""
 
     size: int  # samples: window and transform length
     edges: tuple[float, ...] = ()  # Hz, ascending: band b sums the bins in [edges[b], edges[b + 1])
@@ -61,18 +61,25 @@ class BandFrontEnd:
             power = power / window.square().sum()
         if resolution.bins:
             return power[:, list(resolution.bins)]
-        return band_matrix(size, resolution.edges) @ power
+        energies: Tensor = _band_matrix(size, resolution.edges) @ power
+        return energies
 
 
 @functools.cache
-def band_matrix(size: int, edges: tuple[float, ...]) -> Tensor:
-    """[bands, size // 2 + 1]: 1 where a bin's frequency lies in a band.
+def band_bins(size: int, edges: tuple[float, ...]) -> np.ndarray:
+    """Boolean [bands, size // 2 + 1]: whether a bin's frequency lies in a band, its lower edge included.
 
-    A band that is narrower than the distance of two bins takes the bin nearest to its middle, so none is empty.
+    A band that is narrower than the distance of two bins takes the bin nearest to its middle.
     """
     frequencies = np.arange(size // 2 + 1) * RATE / size  # Hz
     bands = list(itertools.pairwise(edges))
     rows = [(frequencies >= low) & (frequencies < high) for low, high in bands]
     for row, (low, high) in zip(rows, bands, strict=True):
         row[np.abs(frequencies - (low + high) / 2).argmin()] = True
-    return torch.tensor(np.array(rows), dtype=torch.float32)
+    return np.array(rows)
+
+
+@functools.cache
+def _band_matrix(size: int, edges: tuple[float, ...]) -> Tensor:
+    """`band_bins` as float32, to sum bins into bands by a matrix product."""
+    return torch.tensor(band_bins(size, edges), dtype=torch.float32)

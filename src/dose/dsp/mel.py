@@ -1,4 +1,4 @@
-"""Mel-spaced band magnitudes over short frames: ranks segments and candidates, and describes an input's drift.
+"""Mel-spaced band magnitudes over short frames: for ranking segments and candidates, and for input drift.
 
 numpy only, so that importing it costs nothing at start-up.
 """
@@ -23,7 +23,8 @@ def mel_magnitudes(audio: np.ndarray) -> np.ndarray:
     # [T, FRAME]: overlapping views, no copy.
     cut = np.lib.stride_tricks.sliding_window_view(padded, FRAME)[: frames * HOP : HOP]
     power = np.abs(np.fft.rfft(cut * np.hanning(FRAME).astype(np.float32), axis=1)) ** 2  # [T, bins]
-    return np.sqrt(power @ _filterbank()).T.astype(np.float32)
+    magnitudes: np.ndarray = np.sqrt(power @ _filterbank()).T.astype(np.float32)
+    return magnitudes
 
 
 def band_edges() -> np.ndarray:
@@ -46,7 +47,8 @@ def _filterbank() -> np.ndarray:
     starts = (np.arange(FRAME // 2 + 1) - 0.5) * width
     low, high = band_edges()[:-1], band_edges()[1:]
     shared = np.minimum(starts[:, None] + width, high) - np.maximum(starts[:, None], low)
-    return (np.clip(shared, 0, None) / width).astype(np.float32)
+    filterbank: np.ndarray = (np.clip(shared, 0, None) / width).astype(np.float32)
+    return filterbank
 
 
 def _mel(hz: float) -> float:

@@ -1,4 +1,4 @@
-"""How much band magnitudes rise at an onset: spectral flux around one sample, and an envelope for alignment."""
+"""The rise of magnitudes at an onset: spectral flux around one sample, and an envelope for alignment."""
 
 import dataclasses
 
@@ -21,7 +21,8 @@ class OnsetLevels:
     @property
     def flux(self) -> np.ndarray:
         """Half-wave rectified increase in power, [bands]."""
-        return np.maximum(self.after**2 - self.before**2, 0)
+        flux: np.ndarray = np.maximum(self.after**2 - self.before**2, 0)
+        return flux
 
 
 def background(magnitudes: np.ndarray, frame: int) -> np.ndarray:
@@ -44,4 +45,5 @@ def attack_envelope(audio: np.ndarray, step: int) -> np.ndarray:
     Differencing raises high frequencies, whose onsets are sharper in time than those of low ones.
     """
     steps = np.diff(audio, prepend=0)[: len(audio) // step * step].reshape(-1, step)
-    return np.sqrt(np.square(steps).sum(axis=1))
+    envelope: np.ndarray = np.sqrt(np.square(steps).sum(axis=1))
+    return envelope

@@ -12,7 +12,7 @@ SIZE, HOP = 1024, 256  # samples: a Hann window with 75 % overlap, which inverts
 
 
 def stft(audio: np.ndarray) -> Tensor:
-    """Mono [N] to complex [SIZE // 2 + 1, columns], columns = N // HOP + 1; column t is centred on t * HOP."""
+    """Mono [N] to complex [SIZE // 2 + 1, columns], columns = N // HOP + 1, centred on t * HOP."""
     x = torch.from_numpy(np.ascontiguousarray(audio, np.float32))
     return torch.stft(x, SIZE, HOP, window=torch.hann_window(SIZE), return_complex=True)
 
@@ -37,4 +37,5 @@ def interpolate_bands(values: np.ndarray, centres: Sequence[float], hop: int, co
     position = np.clip((np.arange(columns) * HOP - hop / 2) / hop, 0, values.shape[1] - 1)
     left = np.minimum(position.astype(int), values.shape[1] - 2)
     share = position - left
-    return over_hz[:, left] * (1 - share) + over_hz[:, left + 1] * share
+    over_time: np.ndarray = over_hz[:, left] * (1 - share) + over_hz[:, left + 1] * share
+    return over_time

@@ -103,7 +103,7 @@ def calibrate_bundle(
 
 
 def _fit(candidates: Table, segments: Table) -> Calibration:
-    # The detection regression sees segment features only. The other one is conditional on the drum's presence.
+    # Detection uses segment features only; correctness is conditional on the drum's presence.
     present = candidates.rows(candidates.detected > 0)
     return Calibration(
         detected=confidence.fit(
@@ -114,7 +114,7 @@ def _fit(candidates: Table, segments: Table) -> Calibration:
 
 
 def _cross_validate(candidates: Table, segments: Table) -> dict[str, Any]:
-    """Reports of both probabilities; each row is predicted by regressions fitted on the other folds' mixes."""
+    """Reports of both probabilities; each row is predicted by regressions fitted to the other folds."""
     detected, correct = np.zeros(len(segments.x)), np.zeros(len(candidates.x))
     for fold in range(FOLDS):
         held_out, held_out_segments = candidates.mix % FOLDS == fold, segments.mix % FOLDS == fold

@@ -1,7 +1,7 @@
 """Data for calibration: features of held-out mixes, with and without each drum, and their outcomes.
 
-Every mix is used as it is and once more per drum with that drum's stem subtracted, so that the regressions see
-absent drums. A candidate counts as correct when the drum is in the mix and the candidate is nearer to the
+Every mix is used as it is and once more per drum with that drum's stem subtracted, so that absent drums are
+in the data. A candidate counts as correct when the drum is in the mix and the candidate is nearer to the
 reference one-shot than half of the other mixes' one-shots of that drum are (`distance`).
 """
 
@@ -57,7 +57,8 @@ class Table:
             ((self.mix == m) & (self.detected == d)).sum()
             for m, d in zip(self.mix, self.detected, strict=True)
         ]
-        return share / np.array(rows_of_case)
+        weight: np.ndarray = share / np.array(rows_of_case)
+        return weight
 
     def rows(self, keep: np.ndarray) -> "Table":
         """The rows where `keep` [n] is true."""
@@ -147,7 +148,8 @@ def log_spectrogram(shot: np.ndarray) -> np.ndarray:
     frames = int(COMPARED_SECONDS * RATE) // HOP
     levels = mel_magnitudes(np.pad(shot[attack_start(shot) :], (0, frames * HOP))[: frames * HOP])
     db = 20 * np.log10(levels / max(float(levels.max()), 1e-9) + 1e-9)
-    return np.maximum(db, FLOOR_DB)
+    levels_db: np.ndarray = np.maximum(db, FLOOR_DB)
+    return levels_db
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Candidates for one drum: samples of its model, ranked, spectrally matched and blended with the input mix."""
+"""Candidates for one drum: samples of its model, reranked, spectrally matched, blended with the mix."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ class Models(Protocol):
 def generate_candidates(
     models: Models, segments: Sequence[Segment], drum: str, count: int, seed: int, *, processed: int | None
 ) -> list[Candidate]:
-    """`count` samples conditioned on the segments, as one batch of the model, best first; silent ones left out.
+    """`count` samples conditioned on the segments, as one batch, best first; silent ones are left out.
 
     Only the `processed` best ones (None: all) are spectrally matched and blended. The others only contribute
     to the scores.

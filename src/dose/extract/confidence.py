@@ -64,7 +64,8 @@ class Calibration:
 
     def confidence(self, features: np.ndarray) -> np.ndarray:
         """[n, F] to the probability that the drum is in the mix and the candidate is correct, [n]."""
-        return self.detected(features) * self.correct(features)
+        probability: np.ndarray = self.detected(features) * self.correct(features)
+        return probability
 
 
 def candidate_features(scores: RerankScores, segments: Sequence[Segment]) -> np.ndarray:

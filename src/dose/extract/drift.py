@@ -1,4 +1,4 @@
-"""Input drift: a sound as 32 numbers, the shape of its mean spectrum. The sound cannot be rebuilt from them."""
+"""Input drift: a sound as 32 numbers, the shape of its mean spectrum. They do not give back the sound."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,11 +14,12 @@ def features(magnitudes: np.ndarray) -> np.ndarray:
     """Mel magnitudes [BANDS, T] of a segment to mean levels in dB [BANDS], less their mean: gain cancels."""
     loudest = max(float(magnitudes.max(initial=0.0)), 1e-9)
     levels = np.maximum(20 * np.log10(magnitudes / loudest + 1e-9), FLOOR_DB).mean(axis=1)
-    return levels - levels.mean()
+    centred: np.ndarray = levels - levels.mean()
+    return centred
 
 
 def reference(sounds: Iterable[np.ndarray]) -> dict[str, Any]:
-    """Mean and standard deviation over sounds, features [BANDS] each; `dose retrain` compares new ones to it."""
+    """Mean and standard deviation over sounds, features [BANDS] each, for `dose retrain`."""
     table = np.stack(list(sounds))  # [sounds, BANDS]
     assert table.shape[1] == BANDS
     return {"mean": table.mean(axis=0).round(4).tolist(), "spread": table.std(axis=0).round(4).tolist()}

@@ -74,7 +74,7 @@ class DrumModel:
 def load_drum_model(
     bundle: Bundle, codec: Codec, drum: str, device: str, precision: compute.DecodingPrecision, batch: int
 ) -> DrumModel:
-    """Loads one drum's checkpoint of a bundle; `batch` is the number of samples it will mostly generate at once.
+    """Loads one drum's checkpoint of a bundle; `batch` is the usual number of samples per call.
 
     Raises as `checkpoint.load` does, and IntegrityError for a model of another codec.
     """

@@ -1,4 +1,4 @@
-"""`Extractor`: from a mix to a kit of one-shots. Evaluation, `dose extract` and the service use the same one."""
+"""`Extractor`: from a mix to a kit of one-shots. Shared by evaluation, `dose extract`, the service."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path

@@ -98,7 +98,8 @@ def consensus(shots: np.ndarray, expected: np.ndarray | None, segments: Sequence
     spectrally matched, and blended with the best hit of `segments`, if any fits.
     """
     if expected is None:
-        return shots[medoid(shots)]
+        sample: np.ndarray = shots[medoid(shots)]
+        return sample
     best = int(costs(compressed_band_energies(shots, expected), expected).argmin())
     matched = match_envelope(shots[best], expected)
     sources = source_segments(matched, expected, segments)
@@ -119,13 +120,15 @@ def costs(spectrograms: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
 def distances(spectrograms: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Mean squared difference of [n, BANDS, T] from [BANDS, T]: [n]."""
-    return np.square(spectrograms - expected).mean(axis=(1, 2))
+    distance: np.ndarray = np.square(spectrograms - expected).mean(axis=(1, 2))
+    return distance
 
 
 def _envelope_db(spectrogram: np.ndarray) -> np.ndarray:
     """Energy of all bands together in dB, [..., BANDS, T] to [..., T]."""
     power = (np.maximum(spectrogram, 0) ** 4).sum(axis=-2)  # undoes `compress_power`
-    return np.maximum(10 * np.log10(power + 1e-9), QUIET_DB)
+    level: np.ndarray = np.maximum(10 * np.log10(power + 1e-9), QUIET_DB)
+    return level
 
 
 def onset_spectrogram(shot: np.ndarray, drum: str) -> np.ndarray:
@@ -162,7 +165,7 @@ def similarity(spectrogram: np.ndarray, flux: np.ndarray) -> float:
 
 
 def pan(segment: Segment, drum: str) -> tuple[float, float]:
-    """Gains of left and right, the louder one 1, of the drum's onsets in a stereo segment; (1, 1) for mono."""
+    """Gains of left and right, the louder one 1, of the drum in a stereo segment; (1, 1) for mono."""
     if segment.audio.shape[0] != 2 or not segment.onsets:
         return (1.0, 1.0)
     sides = []
@@ -181,7 +184,8 @@ def _self_consistency(spectrograms: Sequence[np.ndarray]) -> np.ndarray:
     similarities = flat @ flat.T  # [n, n]
     if len(flat) == 1:
         return np.ones(1)
-    return (similarities.sum(axis=1) - np.diag(similarities)) / (len(flat) - 1)
+    consistency: np.ndarray = (similarities.sum(axis=1) - np.diag(similarities)) / (len(flat) - 1)
+    return consistency
 
 
 def _frames(drum: str) -> int:
@@ -198,4 +202,5 @@ def _weighted(magnitudes: np.ndarray, drum: str) -> np.ndarray:
         return np.zeros((BANDS, magnitudes.shape[1]), np.float32)
     compressed = np.sqrt(np.where(magnitudes > FLOOR * top, magnitudes, 0))
     compressed *= np.where(drum_bands(drum), 1.0, OFF_RANGE_WEIGHT)[:, None]
-    return (compressed / np.linalg.norm(compressed)).astype(np.float32)
+    unit: np.ndarray = (compressed / np.linalg.norm(compressed)).astype(np.float32)
+    return unit

@@ -2,7 +2,7 @@
 
 A sample has the expected band energies, but its fine structure is made up. At an onset the input mix holds
 the drum itself, with other sounds on top. A time-frequency mask as in source separation, computed from the
-expected spectrogram of one hit, lets through as much of the mix as the drum can be; the sample fills the rest.
+expected spectrogram of one hit, passes as much of the mix as the drum can be; the sample fills the rest.
 """
 
 import dataclasses
@@ -44,7 +44,7 @@ class SourceSegment:
 def source_segments(
     shot: np.ndarray, expected: np.ndarray, segments: Sequence[Segment]
 ) -> list[SourceSegment]:
-    """The hits of `segments` that resemble `expected` [BANDS, T], best first, aligned with the sample `shot` [N].
+    """The hits of `segments` that resemble `expected` [BANDS, T], best first, aligned with `shot` [N].
 
     The best one deviates least from the expectation, so the drum is least masked in it.
     """
@@ -93,7 +93,8 @@ def blend_source(shot: np.ndarray, expected: np.ndarray, source: SourceSegment) 
 
 def _to_power(expected: np.ndarray) -> np.ndarray:
     """Inverse of `band_energies.compress_power`: the fourth power."""
-    return np.maximum(expected, 0) ** 4
+    power: np.ndarray = np.maximum(expected, 0) ** 4
+    return power
 
 
 def _align(around: np.ndarray, shot: np.ndarray) -> int:

@@ -1,4 +1,4 @@
-"""Spectral envelope matching: moves a sample's band energies towards those that the condition encoder expects.
+"""Spectral envelope matching: moves a sample's band energies to those the condition encoder expects.
 
 The expected band-energy spectrogram averages what several onsets show of the drum; a single sample of the
 language model is one guess. Gains per band and frame move the sample to the expectation, up to MAX_GAIN, and
@@ -39,7 +39,7 @@ def compressed_band_energies(shots: np.ndarray, expected: np.ndarray) -> np.ndar
 
 
 def silence_before_attack(processed: np.ndarray, shot: np.ndarray) -> np.ndarray:
-    """Zeroes `processed` [N] before the attack of the one-shot [N] it was made from: filters ring both ways."""
+    """Zeroes `processed` [N] before the attack of the one-shot [N] it was made from: gains ring both ways."""
     magnitude = np.abs(shot)
     processed[: int(np.argmax(magnitude > ATTACK_LEVEL * magnitude.max(initial=0.0)))] = 0
     return processed

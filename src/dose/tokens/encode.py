@@ -1,4 +1,4 @@
-"""The tokens stage: renders train and val items, encodes them, and writes token shards; no audio is stored."""
+"""The tokens stage: renders train and val items, encodes them and writes token shards, no audio."""
 
 import dataclasses
 import functools

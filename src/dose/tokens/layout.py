@@ -54,7 +54,7 @@ def one_shot_codes(tokens: Tensor, pattern: Pattern = "delay") -> Tensor:
     """Codes [K, L] of generated tokens [S, K] (start step included), up to their stop step.
 
     A position inside the one-shot that holds the empty token repeats the code before it in its codebook (0 at
-    the start), so that one wrong token costs one frame and not the whole sound. An immediate stop gives L = 0.
+    the start), so that one wrong token costs one frame and not the sound. An immediate stop gives L = 0.
     """
     k = tokens.shape[1]
     inner = tokens[1 : stop_step(tokens)]

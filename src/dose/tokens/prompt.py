@@ -57,7 +57,8 @@ def prompt_codes(
     the mix's `onset_likelihoods`, for callers that have them.
     """
     if config.kind == "mix":
-        return _encode(codec, audio.fit_length(mix, MIX)[None])[0]
+        codes: np.ndarray = _encode(codec, audio.fit_length(mix, MIX)[None])[0]
+        return codes
     onsets = find_onsets(mix, drum, config.hits, likelihoods)
     if config.kind == "levels":
         return _band_energies(mix, onsets, config, np.zeros(config.hits, np.int64))

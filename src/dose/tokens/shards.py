@@ -53,7 +53,7 @@ class Codes:
         self.shape = (int(self.starts[-1]), *self.shards[0].shape[1:])
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return int(self.starts[-1])
 
     def take(self, indices: np.ndarray) -> np.ndarray:
         """Items `indices` [n] as int64 [n, K, T]."""
@@ -177,7 +177,8 @@ class Tokens:
             return None
         path = self.folder.parent / VECTORS
         _check(path, self.index.vectors)
-        return np.load(path).astype(np.float32)
+        vectors: np.ndarray = np.load(path).astype(np.float32)
+        return vectors
 
 
 def _check(path: Path, digest: str) -> None:

@@ -1,7 +1,7 @@
 """Onsets of each drum in a mix, for choosing the segments that condition a model.
 
-This is not a transcription: a few onsets that certainly belong to the drum and that other drums disturb little
-are worth more than all of them. Training and extraction call the same function, so that a model is trained on
+This is not a transcription: a few onsets that certainly belong to the drum and that others disturb little are
+worth more than all of them. Training and extraction call the same function, so that a model is trained on
 the mistakes that it meets later.
 
 A small convolutional network reads log band energies every 5.8 ms and predicts, per drum and frame, the
@@ -104,7 +104,7 @@ def onset_likelihoods(mix: np.ndarray, net: OnsetDetector | None = None) -> np.n
 
 
 def find_onsets(mix: np.ndarray, drum: str, count: int, likelihoods: np.ndarray | None = None) -> list[Onset]:
-    """The `count` best onsets of `drum` in mix [N] mono 44.1 kHz, best first; fewer where there are fewer peaks.
+    """The `count` best onsets of `drum` in mix [N] mono 44.1 kHz, best first; fewer if there are fewer peaks.
 
     `likelihoods` are the mix's `onset_likelihoods`, for callers that ask for several drums. Raises ValueError
     for an unknown drum.

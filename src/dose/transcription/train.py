@@ -90,7 +90,7 @@ def train_detector(
 def precision(
     mixes: Iterable[AnnotatedMix], net: OnsetDetector, count: int, tolerance: float = 0.02
 ) -> dict[str, float]:
-    """Per drum: the share of the `count` best onsets per mix that lie within `tolerance` s of a true onset."""
+    """Per drum: the share of the `count` best onsets per mix that lie within `tolerance` s of a reference."""
     correct = dict.fromkeys(DRUMS, 0)
     total = dict.fromkeys(DRUMS, 0)
     for mix, onsets in mixes:

@@ -69,7 +69,7 @@ class FakeExtractor:
         return np.stack([np.full(44100, 0.5, np.float32) for _ in mixes])
 
     def extract_consensus(self, mixes, drum, *, samples):
-        return np.stack([np.full(44100, draws / 100, np.float32) for _ in mixes])
+        return np.stack([np.full(44100, samples / 100, np.float32) for _ in mixes])
 
     def extract(self, mix, rate, *, drums):
         from types import SimpleNamespace

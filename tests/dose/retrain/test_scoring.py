@@ -29,7 +29,7 @@ class Perfect:
         self.off = off
 
     def extract_consensus(self, mixes, drum, *, samples):
-        assert draws == 3
+        assert samples == 3
         return np.stack([thump(100 * int(m[0, 0]) + 20 * DRUMS.index(drum) + self.off) for m in mixes])
 
     def extract(self, sound, rate, *, drums, seed=0):

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from dose.audio import RATE
 from dose.codec import bundled_codec
 from dose.tokens.prompt import PromptConfig, cut_segments, prompt_codes, prompts_of_all
 from dose.transcription import detector, train
-from dose.audio import RATE
 from dose.transcription.detector import HOP, find_onsets, onset_likelihoods
 
 
