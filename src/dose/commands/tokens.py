@@ -11,7 +11,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="train the detector of drum onsets in a mix (deprecated alias: fit-onsets)",
         description=(
             "Trains the onset detector on RMOD's train split, whose onsets are known, and prints its\n"
-            "precision on val mixes. Token shards depend on the detector: `dvc repro tokens` makes them again."
+            "precision on val mixes. Token shards of another detector are made again by `dvc repro tokens`."
         ),
         epilog="example:\n  dose train-onsets --mixes 4500 --epochs 25 --out onsets.safetensors",
         formatter_class=argparse.RawDescriptionHelpFormatter,

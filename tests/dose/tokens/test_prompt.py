@@ -1,4 +1,4 @@
-"""Finding hits and cutting the prompt: drums placed at known times in an otherwise quiet mix."""
+"""Onset detection and prompts, on drums at known times in an otherwise quiet mix."""
 
 import dataclasses
 import itertools
@@ -37,14 +37,14 @@ def beat(offset: int = 0) -> tuple[np.ndarray, dict[str, list[int]]]:
 
 @pytest.mark.parametrize("drum", ["kick", "hihat"])
 @pytest.mark.parametrize("offset", [0, 77, 1000])
-def test_clear_hits_are_found_where_they_are(drum, offset):
+def test_clear_onsets_are_found_where_they_are(drum, offset):
     mix, places = beat(offset)
     found = sorted(h.start for h in find_onsets(mix, drum, 3))
     assert len(found) == 3
     assert np.abs(np.array(found) - places[drum]).max() < 0.008 * RATE
 
 
-def test_level_does_not_matter_and_the_answer_is_always_the_same():
+def test_detection_is_deterministic_and_ignores_level():
     mix, _ = beat()
     first = find_onsets(mix, "kick", 4)
     assert find_onsets(mix, "kick", 4) == first
@@ -53,7 +53,7 @@ def test_level_does_not_matter_and_the_answer_is_always_the_same():
     assert find_onsets(mix, "kick", 4, onset_likelihoods(mix)) == first
 
 
-def test_hits_are_apart_best_first_and_no_more_than_there_are():
+def test_onsets_are_apart_and_best_first():
     mix, _ = beat()
     hits = find_onsets(mix, "hihat", 16)
     starts = np.sort([h.start for h in hits])
@@ -74,7 +74,7 @@ def test_an_unknown_drum_is_refused():
         find_onsets(np.zeros(RATE, np.float32), "cowbell", 1)
 
 
-def test_excerpts_start_on_the_hit_at_one_level_and_few_hits_are_repeated():
+def test_segments_start_on_the_onset_at_one_level_and_are_repeated():
     mix = np.zeros(20000, np.float32)
     mix[5000:5400], mix[15000:15100] = 0.1, -0.4
     cut = cut_segments(mix, [5000, 15000], PromptConfig(hits=3, seconds=0.3))
@@ -101,7 +101,7 @@ def test_training_and_extraction_make_the_same_prompt():
     assert whole.shape == (9, 345)
 
 
-def test_the_target_of_the_detector_peaks_at_the_hits():
+def test_the_detectors_target_peaks_at_onsets():
     seconds = 1.0
     row = train.target({"kick": (seconds,), "snare": (), "hihat": ()}, 300)
     assert row[0].argmax() == round(seconds * RATE / HOP)
@@ -109,7 +109,7 @@ def test_the_target_of_the_detector_peaks_at_the_hits():
     assert not row[1:].any()
 
 
-def test_a_detector_can_be_fitted(tmp_path):
+def test_a_detector_can_be_trained(tmp_path):
     items = [(m, {d: tuple(p / RATE for p in ps.get(d, ())) for d in ("kick", "snare", "hihat")}) for m, ps in
              (beat(o) for o in range(0, 16000, 500))]  # fmt: skip
     data = train.features(items)
