@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", type=Path, help="default: as for `dose extract`")
     parser.add_argument("--mixes", type=int, default=40, help="default: %(default)s")
     parser.add_argument("--start", type=int, default=0, help="first mix (default: %(default)s)")
-    parser.add_argument("--picture", type=Path, metavar="PNG", help="draw the reliability curves there")
+    parser.add_argument("--picture", type=Path, metavar="PNG", help="plot the reliability curves there")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--sources", type=Path, default=Path("data/sources"))
 
@@ -51,11 +51,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         }
         print(f"{drum:8s}" + "".join(f"{value:12.3f}" for value in figures[drum].values()))
     if args.picture:
-        draw(reports, args.picture, f"{extractor.bundle.version}, {args.mixes} mixes of RMOD's test split")
+        plot(reports, args.picture, f"{extractor.bundle.version}, {args.mixes} mixes of RMOD's test split")
     return figures
 
 
-def draw(reports: dict[str, Any], path: Path, title: str) -> None:
+def plot(reports: dict[str, Any], path: Path, title: str) -> None:
     """Reliability diagram, one panel per drum; the dots are sized by the count of their bin."""
     import matplotlib
 

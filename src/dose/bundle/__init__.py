@@ -74,11 +74,13 @@ def assemble(
             f"A bundle needs checkpoints for some of {', '.join(DRUMS)}, not {unknown or 'none'}."
         )
     drums = [drum for drum in DRUMS if drum in checkpoints]
+    # Written beside and renamed, so that a service never opens half a bundle.
     with files.atomic(out) as beside:
         beside.mkdir()
         _copy(Path(codec), beside / "codec")
         for drum in drums:
             _copy(Path(checkpoints[drum]), beside / drum)
+        # Checked before the version is computed: a bundle of two codecs gets none.
         models = {drum: _check_model(beside, drum) for drum in drums}
         description = {
             "format": FORMAT,
@@ -105,6 +107,7 @@ def open_bundle(folder: Path | str) -> Bundle:
         raise MissingInputError(
             f"{folder} is not a kit bundle (it has no bundle.json); make one with `dvc repro package`."
         )
+    # First the bytes, then what they say: a damaged file is named as such.
     files.check_manifest(folder)
     description = files.read_json(folder / "bundle.json")
     names = {f.name for f in dataclasses.fields(Bundle)} - {"folder"}
@@ -130,6 +133,7 @@ def recalibrate(folder: Path | str, calibration: Mapping[str, Any]) -> Bundle:
     before = open_bundle(folder)
     description = files.read_json(folder / "bundle.json")
     description |= {"format": FORMAT, "calibration": dict(calibration)}
+    # A digest, with or without the calibration, marks a version that was not set by hand.
     if before.version in (_version(folder, before.calibration), _version(folder, {})):
         description["version"] = _version(folder, calibration)
     files.write_json(folder / "bundle.json", description)
@@ -139,6 +143,7 @@ def recalibrate(folder: Path | str, calibration: Mapping[str, Any]) -> Bundle:
 
 def in_use(root: Path = Path()) -> Path:
     """The folder of the models in use: the registry's champions, else the project's own, else the shipped."""
+    # A project's own models win over the shipped ones; champions win over the last package.
     own = (root / LIVE, root / PACKAGED)
     return next((folder for folder in own if (folder / "bundle.json").is_file()), SHIPPED)
 
@@ -180,6 +185,7 @@ def _weights(folder: Path) -> list[Path]:
 
 def _version(folder: Path, calibration: Mapping[str, Any]) -> str:
     """A digest of all that results depend on: weights, and calibration if there is one."""
+    # Weights only: metadata such as dates does not change any result.
     contents: dict[str, Any] = {p.relative_to(folder).as_posix(): files.sha256(p) for p in _weights(folder)}
     if calibration:
         contents["calibration"] = dict(calibration)

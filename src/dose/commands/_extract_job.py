@@ -36,6 +36,7 @@ class ExtractJob:
             self._extractor = Extractor.load(
                 self.args.bundle, device=self.args.device, precision=self.args.precision, search=search
             )
+            # What was loaded is never garbage: it is excluded from collection for good.
             gc.freeze()
             gc.enable()
         return self._extractor
@@ -78,6 +79,7 @@ class ExtractJob:
             # A kit in the watched folder itself would be taken for songs.
             return place not in others and place.resolve() != watched and folder.is_free(place, path.name)
 
+        # The song's former folder, unless it was taken meanwhile.
         own = done.folder(path)
         if own is not None and is_free(own, path):
             return out / own
@@ -90,6 +92,7 @@ class ExtractJob:
         from dose.files import printable
         from dose.kits.folder import Occupied
 
+        # Decoding errors concern this mix only; errors of the disk end the run.
         try:
             audio.probe(path)
             kit = self._run(path)

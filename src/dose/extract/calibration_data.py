@@ -52,6 +52,7 @@ class Table:
 
         The candidates of one mix are similar, so together they count as one case.
         """
+        # Each mix has two cases of total weight 2, split by ABSENT_SHARE.
         share = 2 * np.where(self.detected > 0, 1 - ABSENT_SHARE, ABSENT_SHARE)
         rows_of_case = [
             ((self.mix == m) & (self.detected == d)).sum()
@@ -106,6 +107,7 @@ def candidate_tables(
             for present in (True, False):
                 mix = example.mix if present else example.mix - example.stems[drum]
                 for candidate in extractor.candidates(mix, drum):
+                    # Compared with the reference even where the drum is absent; the outcome is then 0.
                     near = distance(log_spectrogram(candidate.shot), reference.spectrogram) <= reference.limit
                     gathered[drum].add(candidate.features, present, present and near, i)
         progress(i + 1)
@@ -118,6 +120,7 @@ def segment_tables(
     """The features of each example's segments, with and without each drum; nothing is generated."""
     gathered = {drum: _Rows() for drum in drums}
     for i, example in enumerate(examples):
+        # All drums of the complete mix share one scan; each subtraction needs its own.
         complete = extractor.segment_features(example.mix, drums)
         for drum in drums:
             lacking = extractor.segment_features(example.mix - example.stems[drum], (drum,))
@@ -146,6 +149,7 @@ def distance(a: np.ndarray, b: np.ndarray) -> float:
 def log_spectrogram(shot: np.ndarray) -> np.ndarray:
     """Mel levels in dB [BANDS, T] of the first COMPARED_SECONDS from the attack, in FLOOR_DB..0: no gain."""
     frames = int(COMPARED_SECONDS * RATE) // HOP
+    # Trimmed at the attack and padded to one length, so that frames correspond. [BANDS, T]
     levels = mel_magnitudes(np.pad(shot[attack_start(shot) :], (0, frames * HOP))[: frames * HOP])
     db = 20 * np.log10(levels / max(float(levels.max()), 1e-9) + 1e-9)
     levels_db: np.ndarray = np.maximum(db, FLOOR_DB)

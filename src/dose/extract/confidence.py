@@ -24,7 +24,7 @@ FEATURES = (
     *SEGMENT_FEATURES,
 )
 IS_SEGMENT_FEATURE = np.array([name in SEGMENT_FEATURES for name in FEATURES])
-MAX_DEVIATION = 4.0  # standard deviations: features are clipped there, where no fitted data lies
+MAX_DEVIATION = 4.0  # standard deviations: features are clipped there, beyond the data they were fitted to
 
 # Names in bundles of format 1 -> today's, in the same order as FEATURES.
 FORMER_FEATURES = dict(
@@ -71,6 +71,7 @@ class Calibration:
 def candidate_features(scores: RerankScores, segments: Sequence[Segment]) -> np.ndarray:
     """Features of n candidates of one drum, [n, F]."""
     n = len(scores.conditioning_fit)
+    # Shared by all candidates of the drum: pooled scores, then the segments' features.
     pooled = [
         float(scores.conditioning_fit.max(initial=0.0)),
         float(scores.self_consistency.mean()) if n else 0.0,
@@ -92,7 +93,7 @@ def segment_features(segments: Sequence[Segment]) -> np.ndarray:
 def fit(x: np.ndarray, y: np.ndarray, ridge: float = 1.0, weight: np.ndarray | None = None) -> Logistic:
     """Logistic regression by Newton's method on features [n, F] and outcomes [n] of 0 and 1.
 
-    `weight` [n] says how often each row counts (once). `ridge` pulls the weights (not the bias) to 0, so that
+    `weight` [n] is how often each row counts (once). `ridge` pulls the weights (not the bias) to 0, so that
     separable data does not give certainty. Outcomes are replaced by Platt's smoothed ones, which keeps the
     bias finite when all outcomes are equal.
     """
@@ -106,6 +107,7 @@ def fit(x: np.ndarray, y: np.ndarray, ridge: float = 1.0, weight: np.ndarray | N
     targets = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     penalty = np.diag([ridge] * x.shape[1] + [1e-6])
     theta = np.zeros(standard.shape[1])
+    # Until the largest change is negligible; 50 steps bound the loop where it does not converge.
     for _ in range(50):
         p = _sigmoid(standard @ theta)
         gradient = standard.T @ (weight * (p - targets)) + penalty @ theta

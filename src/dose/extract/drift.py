@@ -12,6 +12,7 @@ FLOOR_DB = -80.0  # relative to the loudest band and frame of a segment; quieter
 
 def features(magnitudes: np.ndarray) -> np.ndarray:
     """Mel magnitudes [BANDS, T] of a segment to mean levels in dB [BANDS], less their mean: gain cancels."""
+    # Relative to the loudest band and frame, clipped, averaged over time: [BANDS].
     loudest = max(float(magnitudes.max(initial=0.0)), 1e-9)
     levels = np.maximum(20 * np.log10(magnitudes / loudest + 1e-9), FLOOR_DB).mean(axis=1)
     centred: np.ndarray = levels - levels.mean()

@@ -47,14 +47,17 @@ class DrumModel:
 
         None for a model without a condition encoder.
         """
+        # The expectation comes from the prompt alone, without generating.
         with torch.inference_mode():
-            seen = self.engine.model.read_prompt(prompts.to(self.engine.device), self._drums(prompts)).picture
-        return None if seen is None else seen.cpu().numpy()
+            expected = self.engine.model.read_prompt(
+                prompts.to(self.engine.device), self._drums(prompts)
+            ).picture
+        return None if expected is None else expected.cpu().numpy()
 
     def sample(self, prompts: Tensor, sampling: Sampling | Sequence[Sampling]) -> np.ndarray:
         """Prompts [B, K, P] to raw one-shots float32 [B, SHOT], as one batch."""
-        rows = generate(self.engine, prompts, sampling, drum=self._drums(prompts))
-        return self._decode([layout.one_shot_codes(one, self.engine.config.pattern) for one in rows])
+        tokens = generate(self.engine, prompts, sampling, drum=self._drums(prompts))
+        return self._decode([layout.one_shot_codes(one, self.engine.config.pattern) for one in tokens])
 
     def _drums(self, prompts: Tensor) -> Tensor | None:
         return None if self.drum is None else torch.full((len(prompts),), self.drum)

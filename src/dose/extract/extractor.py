@@ -128,6 +128,7 @@ class Extractor:
     ) -> Kit:
         """The same from finite blocks [C, N] at 44.1 kHz, of which one is held at a time."""
         _check_request(drums, candidates)
+        # A missing model is reported before the song is decoded.
         for drum in drums:
             self.model(drum)
         report = progress or (lambda fraction, stage: None)
@@ -174,8 +175,10 @@ class Extractor:
         # All samples of all mixes are one batch: [mixes * samples, SHOT] -> [mixes, samples, SHOT].
         shots = self.sample(drum, prompts.repeat_interleave(samples, dim=0), samplings * len(mixes))
         shots_of, expected = shots.reshape(len(mixes), samples, SHOT), self.expected(drum, prompts)
+        # Models without a condition encoder: the medoid.
         if expected is None:
             return np.stack([rerank.consensus(own, None) for own in shots_of])
+        # Onsets of each mix, from which the blend takes its source.
         scanned = [
             segments.scan([mix], (drum,)).segments[drum] if self.search.source_blend else [] for mix in mixes
         ]
@@ -227,6 +230,7 @@ class Extractor:
         if not candidates:
             return ()
         calibration = self.calibration.get(drum, confidence.UNCALIBRATED)
+        # All samples count for detection, also those that are not returned.
         features = np.stack([candidate.features for candidate in candidates])  # [samples, F]
         probability, detected = calibration.confidence(features), calibration.detected(features)
         return tuple(

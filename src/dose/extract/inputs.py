@@ -79,6 +79,7 @@ def folder_names(
     names: list[str] = []
     used: set[str] = set()
     for path in paths:
+        # x, x_2, x_3 ...
         stem = folder_name(path.stem)
         name, number = stem, 2
         while _folded(name) in used or not is_free(name, path):
@@ -124,6 +125,7 @@ def watch(folder: Path, poll: float = 1.0, sleep: Callable[[float], None] = time
             except FileNotFoundError:
                 continue  # moved away since the folder was listed
             state = (status.st_size, status.st_mtime_ns)
+            # Unchanged since the last poll, and not empty: the writer has finished.
             if seen.get(path) == state and yielded.get(path) != state and status.st_size:
                 yielded[path] = state
                 yield path

@@ -21,9 +21,10 @@ def reliability_curve(
 ) -> list[dict[str, float]]:
     """Per bin of predicted probability: its mean, the observed frequency, and the count; empty bins left out.
 
-    `weight` [n] says how often each row counts (once).
+    `weight` [n] is how often each row counts (once).
     """
     weight = np.ones(len(predicted)) if weight is None else weight
+    # Equal bins over 0..1; a probability of 1 falls into the last one.
     bin_of = np.minimum((predicted * bins).astype(int), bins - 1)
     return [
         {
@@ -52,5 +53,6 @@ def auc(predicted: np.ndarray, outcome: np.ndarray) -> float:
     positive, negative = predicted[outcome > 0], predicted[outcome == 0]
     if not len(positive) or not len(negative):
         return 0.5
+    # Ties count half (Mann-Whitney U).
     above, equal = positive[:, None] > negative, positive[:, None] == negative  # [positives, negatives]
     return float(above.mean() + 0.5 * equal.mean())

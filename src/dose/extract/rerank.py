@@ -56,6 +56,7 @@ def score(
         return RerankScores(
             conditioning_fit=fit, self_consistency=consistency, cost=costs(generated, expected)
         )
+    # Without an expectation: the cosine with the spectral flux at each onset, mean over onsets.
     onsets = [flux for segment in segments for flux in spectral_flux(segment, drum)]
     fit = np.array(
         [np.mean([similarity(s, flux) for flux in onsets]) if onsets else 0.0 for s in spectrograms]
@@ -171,6 +172,7 @@ def pan(segment: Segment, drum: str) -> tuple[float, float]:
     sides = []
     own = drum_bands(drum)
     for channel in segment.audio:
+        # Root of the power that each onset adds in the drum's range, summed over onsets.
         magnitudes = mel_magnitudes(dataclasses.replace(segment, audio=channel[None]).mono)
         added = (onset_levels(magnitudes, onset).flux[own].sum() for onset in segment.onsets)
         sides.append(sum(float(np.sqrt(power)) for power in added))

@@ -19,6 +19,7 @@ class WatchState:
         self.out, self._file = out, out / STATE_FILE
         self._songs: dict[str, dict[str, Any]] = {}
         if self._file.is_file():
+            # A state file that cannot be read is an error: starting over would extract every song again.
             try:
                 self._songs = dict(files.read_json(self._file)["songs"])
             except (DoseError, KeyError, TypeError, ValueError) as e:
@@ -31,6 +32,7 @@ class WatchState:
         known = self._songs.get(_key(song))
         if known is None or known["state"] != state(song):
             return False
+        # A kit whose folder was deleted is made again.
         return known["folder"] is None or (self.out / known["folder"]).is_dir()
 
     def folder(self, song: Path) -> str | None:

@@ -50,11 +50,13 @@ def segment_features(
     length = PRE_ONSET_FRAMES + frames
     out = np.zeros((count, FEATURES, length), np.int64)
     if starts:
+        # Which onset fills which segment: best first, repeated in turn.
         turn = [i % len(starts) for i in range(count)]
         # Cut around each onset, with a margin of one long window at both ends for the transform.
         before, after = PRE_ONSET_FRAMES * HOP + LONG, frames * HOP + LONG
         padded = np.pad(mix, (before, after))
         cuts = np.stack([padded[starts[i] : starts[i] + before + after] for i in turn])  # [count, samples]
+        # The margin is dropped again, by whole frames.
         power = band_energies(cuts)[:, :, LONG // HOP :][:, :, :length]  # [count, BANDS, length]
         out[:, :BANDS] = _quantise(power, power.max(initial=0.0))
         out[:, BANDS] = np.round(MAX_LEVEL * np.array([likelihoods[i] for i in turn]))[:, None]
@@ -88,5 +90,6 @@ def band_energies(audio: np.ndarray) -> np.ndarray:
 
 def _quantise(power: np.ndarray, reference: np.ndarray | float) -> np.ndarray:
     """Powers to whole steps of 1 / STEPS_PER_DB decibels; `reference` becomes MAX_LEVEL."""
+    # Floors: 1e-20 for silent references, 1e-12 (-120 dB) for silent bands, far below level 0.
     db = 10 * np.log10(power / np.maximum(reference, 1e-20) + 1e-12)
     return np.clip(np.round(MAX_LEVEL + STEPS_PER_DB * db), 0, MAX_LEVEL).astype(np.int64)

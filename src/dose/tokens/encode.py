@@ -114,6 +114,7 @@ def build(config: TokensConfig, rmod: RmodConfig, library: Path, codec: Path, ou
             shards=tuple(entries),
             vectors=vectors,
         )
+        # The index is written last: a split without one is not complete.
         _remove_others(out / split, {str(e["name"]) for e in entries})
         shards.write_index(out / split, index)
 
@@ -135,6 +136,7 @@ def make_shard(job: EncodeJob) -> dict[str, object]:
         return done
     codec, library = _codec(job.codec), _library(job.library)
     arrays_of_items: dict[str, list[np.ndarray]] = {}
+    # Items are rendered on the fly; only their tokens are kept.
     items = stream(job.rmod, library, job.split, job.start, job.stop)
     for index, item in enumerate(items, start=job.start):
         mono = audio.downmix(item.mix)

@@ -57,6 +57,7 @@ def one_shot_codes(tokens: Tensor, pattern: Pattern = "delay") -> Tensor:
     the start), so that one wrong token costs one frame and not the sound. An immediate stop gives L = 0.
     """
     k = tokens.shape[1]
+    # Without start step, end step and whatever follows it.
     inner = tokens[1 : stop_step(tokens)]
     if pattern == "parallel":
         codes = inner.T - 1
@@ -69,6 +70,7 @@ def one_shot_codes(tokens: Tensor, pattern: Pattern = "delay") -> Tensor:
 
 def _forward_fill(codes: Tensor) -> Tensor:
     """Codes [K, L] with each -1 replaced by the code before it, 0 where there is none."""
+    # The running maximum of the positions that hold a code is the last such position, per codebook.
     positions = torch.arange(codes.shape[1], device=codes.device).expand_as(codes)
     last_valid = torch.where(codes >= 0, positions, -1).cummax(dim=1).values
     return torch.where(last_valid >= 0, codes.gather(1, last_valid.clamp(min=0)), 0)

@@ -59,6 +59,7 @@ def prompt_codes(
     if config.kind == "mix":
         codes: np.ndarray = _encode(codec, audio.fit_length(mix, MIX)[None])[0]
         return codes
+    # Onsets come best first, so the first segments are the most reliable ones.
     onsets = find_onsets(mix, drum, config.hits, likelihoods)
     if config.kind == "levels":
         return _band_energies(mix, onsets, config, np.zeros(config.hits, np.int64))
@@ -97,6 +98,7 @@ def prompts_of_all(
 def _band_energies(
     mix: np.ndarray, onsets: Sequence[Onset], config: PromptConfig, jitter: np.ndarray
 ) -> np.ndarray:
+    # `jitter` has a value for each segment that is asked for; fewer onsets may have been found.
     starts = [max(0, onset.start + int(late)) for onset, late in zip(onsets, jitter, strict=False)]
     return band_energies.segment_features(
         mix, starts, [onset.likelihood for onset in onsets], config.hits, config.frames
@@ -115,6 +117,7 @@ def cut_segments(
         start = max(0, starts[i % len(starts)] + (int(jitter[i]) if jitter is not None else 0))
         segment = mix[start : start + config.samples]
         peak = audio.peak(segment)
+        # Codes depend on level, so each segment is scaled by its own peak.
         if peak > 0:
             out[i, : len(segment)] = segment * (SEGMENT_PEAK / peak)
     return out

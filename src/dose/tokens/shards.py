@@ -83,6 +83,7 @@ def write_shard(folder: Path, number: int, arrays: Mapping[str, np.ndarray], key
         if a.size and not 0 <= int(a.min()) <= int(a.max()) < 1 << 16:
             raise ValueError(f"codes of {name} do not fit 16 bits")
     name = shard_name(number)
+    # Written beside and renamed: an interrupted run leaves no partial shard.
     with files.atomic(folder / name) as beside:
         beside.mkdir()
         for array, values in arrays.items():
@@ -108,6 +109,7 @@ def finished_shard(folder: Path, number: int, key: str, count: int) -> dict[str,
     entry = files.read_json(path / "shard.json")
     if (entry["key"], entry["count"]) != (key, count):
         return None
+    # Hashing costs far less than rendering and encoding again.
     intact = all(
         (path / f"{array}.npy").is_file() and files.sha256(path / f"{array}.npy") == digest
         for array, digest in entry["sha256"].items()
@@ -138,6 +140,7 @@ def write_vectors(root: Path, vectors: np.ndarray | None) -> str | None:
     if vectors is None:
         path.unlink(missing_ok=True)
         return None
+    # float16: the vectors initialise embeddings, which training changes anyway.
     with files.atomic(path) as beside, open(beside, "wb") as f:
         np.save(f, vectors.astype(np.float16))
     return files.sha256(path)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_calibrate import Oracle, _examples
 
-from benchmarks.calibration import draw
+from benchmarks.calibration import plot
 from dose.extract import calibrate, confidence
 from dose.extract.candidates import SearchConfig
 
@@ -42,5 +42,5 @@ def test_without_calibration_the_weights_set_by_hand_are_evaluated():
 
 
 def test_reliability_is_plotted(report, tmp_path):
-    draw({"kick": report}, tmp_path / "images" / "curve.png", "made up")
+    plot({"kick": report}, tmp_path / "images" / "curve.png", "made up")
     assert (tmp_path / "images" / "curve.png").read_bytes()[:4] == b"\x89PNG"
