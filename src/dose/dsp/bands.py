@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dose.audio import RATE
+RATE = (
+    44100  # Hz, as dose.audio.RATE; training imports this module and must not need the sound file libraries
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dose.audio import RATE
-from dose.dsp.bands import BandFrontEnd, Resolution
+from dose.dsp.bands import RATE, BandFrontEnd, Resolution
 
 HOP = 512  # samples: the codec's frame
 LONG, SHORT = 2048, 512  # samples: window of the low and of the high bands

@@ -21,9 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dose.audio import RATE
 from dose.drums import DRUMS
-from dose.dsp.bands import BandFrontEnd, Resolution
+from dose.dsp.bands import RATE, BandFrontEnd, Resolution
 
 HOP = 256  # samples: 5.8 ms
 WEIGHTS = Path(__file__).parent / "onsets.safetensors"
