@@ -47,7 +47,7 @@ def test_equal_audio_gives_an_equal_kit(extractor, plain, name):
     for drum in plain.hits:
         mine, other = kit.best(drum), plain.best(drum)
         assert np.array_equal(mine.audio, other.audio), drum
-        assert (mine.confidence, mine.time, mine.present) == (other.confidence, other.time, other.present)
+        assert (mine.confidence, mine.time, mine.detected) == (other.confidence, other.time, other.detected)
 
 
 ALIKE = {
@@ -65,7 +65,7 @@ def test_lossy_files_give_the_same_drums_with_a_similar_sound(extractor, plain, 
     assert kit.seconds == pytest.approx(plain.seconds, abs=0.12)
     for drum in plain.hits:
         mine, other = kit.best(drum), plain.best(drum)
-        assert mine.present
+        assert mine.detected
         if "offset" in name:  # a lossy codec may well turn a drum's end into noise
             assert len(mine.audio) == pytest.approx(len(other.audio), rel=0.2), drum
         assert _low_share(mine.audio) == pytest.approx(_low_share(other.audio), abs=0.1), drum
@@ -97,6 +97,6 @@ def test_the_command_writes_what_the_table_says(tmp_path, monkeypatch, capsys):
     ]  # fmt: skip
     for mix in mixes:
         assert mix["seconds"] == pytest.approx(8.0, abs=0.12)
-        assert all(mix["drums"][drum]["present"] for drum in ("kick", "snare", "hihat"))
+        assert all(mix["drums"][drum]["detected"] for drum in ("kick", "snare", "hihat"))
         files = sorted(p.name for p in Path(mix["out"]).iterdir())
         assert files == ["hihat.wav", "kick.wav", "snare.wav"]
