@@ -1,6 +1,7 @@
 """Every rendered file, before the parser or schema of whoever reads it."""
 
 import copy
+import dataclasses
 import datetime
 import json
 import re
@@ -16,9 +17,9 @@ from croniter import croniter
 from yamllint import linter
 from yamllint.config import YamlLintConfig
 
-from dose.errors import ConfigError
+from dose.errors import ConfigError, MissingInputError
 from dose.retrain.config import RetrainConfig, Triggers
-from dose.retrain.schedule import HOURLY, RAY_VERSION, TARGETS, calendars, render
+from dose.retrain.schedule import DEPLOY, HOURLY, TEMPLATES, render, systemd_calendars
 
 HERE = Path(__file__).parent
 ROOT = Path("/srv/dose")
@@ -121,7 +122,7 @@ def test_runs_never_overlap_and_ray_is_the_installed_one():
     assert job["concurrencyPolicy"] == "Forbid"
     assert job["jobTemplate"]["spec"]["template"]["spec"]["restartPolicy"] == "Never"
     assert load("github")["concurrency"] == {"group": "dose-retrain", "cancel-in-progress": False}
-    assert load("rayjob")["spec"]["rayClusterSpec"]["rayVersion"] == metadata.version("ray") == RAY_VERSION
+    assert load("rayjob")["spec"]["rayClusterSpec"]["rayVersion"] == metadata.version("ray")
 
 
 def test_a_folder_with_strange_characters():
@@ -141,7 +142,7 @@ def test_systemd_reads_the_same_times_as_cron(cron):
     """The first five times after a fixed one, as systemd itself computes them."""
     start = datetime.datetime(2026, 3, 4, 12, 0, tzinfo=datetime.UTC)
     found = set()
-    for calendar in calendars(cron):
+    for calendar in systemd_calendars(cron):
         base = f"--base-time={start:%Y-%m-%d %H:%M} UTC"
         done = subprocess.run(
             ["systemd-analyze", "calendar", "--iterations=5", base, calendar],
@@ -171,7 +172,27 @@ def test_systemd_verifies_the_units(tmp_path):
     assert "dose-retrain" not in done.stderr, done.stderr
 
 
+def test_the_cron_job_on_ray_starts_the_same_job():
+    assert load("raycronjob")["spec"]["jobTemplate"] == load("rayjob")["spec"]
+
+
+@pytest.mark.parametrize("value", ["12", "true", "a: b", "*/15"])
+def test_a_value_that_yaml_would_read_as_something_else_is_quoted(value):
+    pod = load("k8s", dataclasses.replace(ONLY_CRON, claim=value))["spec"]["jobTemplate"]["spec"]["template"]
+    assert pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] == value
+
+
+def test_every_template_is_used():
+    named = {DEPLOY / name for names in TEMPLATES.values() for name in names}
+    assert named == {p for p in DEPLOY.rglob("*retrain*") if p.is_file()}
+
+
+def test_without_a_checkout_there_are_no_templates(tmp_path):
+    with pytest.raises(MissingInputError, match="needs a checkout"):
+        render("cron", ONLY_CRON, ROOT, tmp_path)
+
+
 def test_the_command_lists_every_target():
     from dose.commands import retrain
 
-    assert set(retrain.TARGETS) == set(TARGETS)
+    assert set(retrain.TARGETS) == set(TEMPLATES)
