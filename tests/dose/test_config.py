@@ -1,5 +1,5 @@
 import dataclasses
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pytest
 import yaml
@@ -107,3 +107,70 @@ def test_absent_and_broken_files_are_one_sentence(tmp_path):
     (tmp_path / "params.yaml").write_text("s: [1, 2\n")
     with pytest.raises(ConfigError, match="not valid YAML"):
         config.load("s", Section, tmp_path / "params.yaml")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Renamed:
+    REMOVED: ClassVar[dict[str, config.Removed]] = {"drums": config.Removed((), "models have one drum")}
+
+    size: int = dataclasses.field(default=4, metadata=config.was("entries"))
+    modes: tuple[Literal["new", "same"], ...] = dataclasses.field(
+        default=("same",), metadata=config.was(values={"old": "new"})
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outer:
+    inner: Renamed = dataclasses.field(default=Renamed(), metadata=config.was("nested"))
+
+
+@pytest.fixture
+def announced(monkeypatch):
+    """Logged renames start anew, whatever ran before."""
+    monkeypatch.setattr(config, "_announced", set())
+
+
+@pytest.mark.usefixtures("announced")
+def test_old_keys_and_values_are_read_and_logged_once(caplog):
+    old = {"nested": {"entries": 8, "modes": ["old", "same"], "drums": []}}
+    new = Outer(inner=Renamed(size=8, modes=("new", "same")))
+    assert config.parse(Outer, old, "p") == new
+    assert config.parse(Outer, old, "p") == new
+    assert [r.message for r in caplog.records] == [
+        "p.nested is called inner now (still accepted for one release).",
+        "p.inner.entries is called size now (still accepted for one release).",
+        "p.inner.modes: old is called new now (still accepted for one release).",
+        "p.inner.drums has no effect any more (still accepted for one release).",
+    ]
+
+
+@pytest.mark.usefixtures("announced")
+def test_stored_files_with_old_names_are_read_without_a_word(caplog):
+    assert config.parse(Renamed, {"entries": 1, "modes": ["old"]}, "p", announce=False).modes == ("new",)
+    assert not caplog.records
+
+
+def test_an_old_key_beside_the_new_one_is_an_error():
+    with pytest.raises(
+        ConfigError, match="p has both size and entries, which is its old name; remove entries"
+    ):
+        config.parse(Renamed, {"entries": 1, "size": 1, "modes": []}, "p")
+
+
+def test_a_removed_key_with_an_effect_is_one_sentence():
+    with pytest.raises(ConfigError, match=r"p.drums must be removed, or \(\): models have one drum\."):
+        config.parse(Renamed, {"size": 1, "modes": [], "drums": ["kick", "snare"]}, "p")
+
+
+@pytest.mark.parametrize(
+    ("old", "value", "new", "renewed"),
+    [
+        ("nested.entries", 8, "inner.size", 8),
+        ("inner.modes", ["old"], "inner.modes", ["new"]),
+        ("inner.drums", [], "", None),
+        ("inner.absent", 1, "inner.absent", 1),
+        ("absent.size", 1, "absent.size", 1),
+    ],
+)
+def test_a_dotted_key_is_brought_up_to_date(old, value, new, renewed):
+    assert config.current(Outer, old, value, "p") == (new, renewed)
