@@ -19,7 +19,8 @@ from dose.drums import DRUMS
 from dose.errors import ConfigError, DoseError
 from dose.extract.calibrate import calibrate_bundle
 from dose.model import checkpoint
-from dose.registry.registry import DATA_TAG, Registry, model_name
+from dose.registry.names import DATA_TAG, model_name
+from dose.registry.registry import Registry
 from dose.rmod import RmodConfig
 from dose.sources.library import SampleLibrary
 from dose.sweep.table import read_trials

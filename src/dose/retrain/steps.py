@@ -13,7 +13,8 @@ from dose import config, files
 from dose.bundle import PACKAGED, Bundle, open_bundle
 from dose.registry.gate import ModelScores, judge
 from dose.registry.gate_config import GateConfig
-from dose.registry.registry import CHAMPION, Registry, model_name
+from dose.registry.names import CHAMPION, model_name
+from dose.registry.registry import Registry
 from dose.retrain import drift_reference, ingestion, scoring
 from dose.retrain.config import RetrainConfig
 from dose.retrain.orchestrator import HOME, REFERENCE
