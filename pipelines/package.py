@@ -42,9 +42,12 @@ class PackageConfig:
     """What is done beside writing the bundle."""
 
     register: bool = True  # in MLflow, as dose-kick, dose-snare, dose-hihat
-    start: Literal["shipped", "own"] = "shipped"  # the first champions: the package's models, or these
+    # Which models are the first champions: those of the Python package, or the ones just trained.
+    first_champion: Literal["shipped", "trained"] = dataclasses.field(
+        default="shipped", metadata=config.was("start", values={"own": "trained"})
+    )
     bento: bool = True  # build the service with these models inside
-    calibration_mixes: int = 16  # of rmod's val split, on which the confidence is fitted; 0 does without
+    calibration_mixes: int = 16  # of rmod's val split, on which the confidence is calibrated; 0: not at all
 
 
 def main(arguments: Sequence[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Every rendered file, before the parser or schema of whoever reads it."""
+"""Every rendered file against the parser or schema of its reader."""
 
 import copy
 import dataclasses
@@ -90,12 +90,12 @@ def test_yaml_fits_its_readers_schema_and_the_linter(target):
         ("raycronjob", ("spec", "cron"), "0 0 * * *"),
     ],
 )
-def test_the_schemas_refuse_what_the_readers_would(target, path, value):
+def test_the_schemas_reject_what_the_readers_would(target, path, value):
     whole = copy.deepcopy(load(target))
-    place = whole
+    node = whole
     for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
+        node = node[key]
+    node[path[-1]] = value
     with pytest.raises(jsonschema.ValidationError):
         fits(target, whole)
 
@@ -110,7 +110,7 @@ def test_all_targets_start_at_the_cron_time():
     assert line.startswith("30 3 * * 1 cd /srv/dose && ")
 
 
-def test_other_triggers_are_looked_at_every_hour():
+def test_with_other_triggers_the_job_starts_every_hour():
     assert load("k8s", RetrainConfig())["spec"]["schedule"] == HOURLY
     off = Triggers(cron=None, new_clips=None, confidence_fall=None, rerolls=None)
     with pytest.raises(ConfigError, match="all off"):
@@ -118,14 +118,14 @@ def test_other_triggers_are_looked_at_every_hour():
 
 
 def test_runs_never_overlap_and_ray_is_the_installed_one():
-    job = load("k8s")["spec"]  # these two words are checked by the API server alone, not by its schema
+    job = load("k8s")["spec"]  # the API server checks these two values, its schema does not
     assert job["concurrencyPolicy"] == "Forbid"
     assert job["jobTemplate"]["spec"]["template"]["spec"]["restartPolicy"] == "Never"
     assert load("github")["concurrency"] == {"group": "dose-retrain", "cancel-in-progress": False}
     assert load("rayjob")["spec"]["rayClusterSpec"]["rayVersion"] == metadata.version("ray")
 
 
-def test_a_folder_with_strange_characters():
+def test_a_folder_with_special_characters():
     odd = render("cron", ONLY_CRON, Path("/srv/it's 100%"))
     assert r"""'/srv/it'"'"'s 100\%'""" in odd
     assert "/srv/100%%" in render("systemd", ONLY_CRON, Path("/srv/100%"))
