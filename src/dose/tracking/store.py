@@ -102,7 +102,8 @@ class Tracker:
                 self.client.update_run(found.id, "RUNNING")
             return found.id
         tags = {KEY_TAG: key} | ({"mlflow.parentRunId": parent} if parent else {})
-        return self.client.create_run(self.experiment_id, tags=tags, run_name=name).info.run_id
+        created = self.client.create_run(self.experiment_id, tags=tags, run_name=name)
+        return str(created.info.run_id)
 
     def find_run(self, key: str) -> RunRecord | None:
         return next(iter(self.runs({KEY_TAG: key})), None)
