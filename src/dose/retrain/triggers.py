@@ -115,9 +115,7 @@ def read_feedback(path: Path) -> list[FeedbackRecord]:
     try:
         return [_record(json.loads(line)) for line in lines]
     except (ValueError, TypeError) as e:
-        raise IntegrityError(
-            f"{path} holds a line that is no feedback record ({e}); remove it."
-        ) from e
+        raise IntegrityError(f"{path} holds a line that is no feedback record ({e}); remove it.") from e
 
 
 def _record(line: dict[str, Any]) -> FeedbackRecord:
