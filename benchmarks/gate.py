@@ -39,8 +39,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     noise = ScoreNoise.fit(found, str(args.items)) if found else ScoreNoise()
     print(f"noise ({noise.source}): sd of log MSS {noise.item_sd:.2f} by item, {noise.seed_sd:.2f} by seed")
     print(f"{'improvement':>12} {'items':>6} {'kits':>5} {'any drum':>9} {'per drum':>9}")
+    # False promotions: challengers that equal the champion.
     null = _printed(promotion_rate(gate, noise, 0.0, args.nulls))
+    # Power at the configured number of items.
     by_improvement = [_printed(promotion_rate(gate, noise, x, args.trials, 10_000)) for x in IMPROVEMENTS]
+    # Both against the number of items. Other seeds than above, so that the curves are independent.
     by_size = [
         _printed(promotion_rate(dataclasses.replace(gate, items=n), noise, x, args.trials, 20_000))
         for x in (0.0, 0.05)
@@ -66,6 +69,7 @@ def pairs(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
         other = folder / f"{drum}-{PAIR[1]}.csv"
         if other.is_file():
             a, b = _mss(path), _mss(other)
+            # Only items that both systems have.
             both = sorted(a.keys() & b.keys())
             out.append((np.array([a[i] for i in both]), np.array([b[i] for i in both])))
     return out

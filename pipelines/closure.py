@@ -35,6 +35,7 @@ def closure(stage: str) -> list[str]:
         visited.add(path)
         for module in _imports(path):
             queue.extend(_files(module))
+    # Files beside the stage scripts are not data of a package.
     packages = {p.parent for p in visited if p.name == "__init__.py" and p.parent != ROOT / "pipelines"}
     data = {d for package in packages for d in _data(package, visited)}
     return sorted(p.relative_to(ROOT).as_posix() for p in _folded(visited | data))
@@ -57,6 +58,7 @@ def _data(package: Path, modules: set[Path]) -> Iterator[Path]:
     for path in package.iterdir():
         if path.suffix == ".py" or path.name == "__pycache__" or any(path.rglob("*.py")):
             continue
+        # Data that no module names may be read by any of them.
         users = {p for p, names in named.items() if path.name in names}
         if not users or users & modules:
             yield path
@@ -86,6 +88,7 @@ def _files(module: str) -> Iterator[Path]:
     """The module's file and the __init__.py of every package above it."""
     parts = module.split(".")
     base = PACKAGES[parts[0]]
+    # Importing a.b.c runs the __init__.py of a and a.b.
     for i in range(1, len(parts) + 1):
         folder = base.joinpath(*parts[:i])
         if (init := folder / "__init__.py").is_file():
@@ -105,6 +108,7 @@ def main() -> None:
     yaml.indent(mapping=2, sequence=4, offset=2)
     dag = yaml.load(DVC)
     for name, stage in dag["stages"].items():
+        # Data deps stay as they are written.
         stage["deps"] = [d for d in stage["deps"] if not is_source(d)] + closure(name)
     with atomic(DVC) as beside:
         yaml.dump(dag, beside)

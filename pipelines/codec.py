@@ -62,6 +62,7 @@ def train(section: CodecConfig, rmod: RmodConfig, library: SampleLibrary) -> Com
         errors[step] = error
         print(f"codec: {step:10} {error:8.4f}  ({time.monotonic() - started:.0f} s)", flush=True)
 
+    # Resumable: each finished step is stored in STATE.
     codec = fit(frames, section.compact, section.fitting, STATE, report)
     codec.made = provenance(section, library, len(frames.jump), time.monotonic() - started)
     if section.log:
@@ -99,6 +100,7 @@ def log(section: CodecConfig, codec: Codec, library: SampleLibrary, errors: dict
     with tempfile.TemporaryDirectory() as folder:
         for drum in DRUMS:
             for clip in library.select(drum, "val")[:3]:
+                # Drums of the validation split, which the codec was not fitted to.
                 sound = library.audio(clip.id)
                 codes = codec.encode(torch.from_numpy(sound)[None, None])
                 decoded = codec.decode(codes)[0, 0].numpy()
@@ -130,6 +132,7 @@ def main() -> None:
         print(f"codec: shipped codec is now {fitted.id}; write its card with `dose bench codec --card`")
         return
     codec = build(section)
+    # Whole or not at all, so that later stages never read half a codec.
     with files.atomic(OUT) as folder:
         folder.mkdir(parents=True)
         codec.save(folder)

@@ -61,6 +61,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     done: dict[str, Any] = {"version": bundle.version}
     if section.register:
         done["models"] = register(bundle, section.first_champion)
+    # Labels tie the Bento to the registered versions.
     if section.bento:
         labels = {model: str(facts["version"]) for model, facts in done.get("models", {}).items()}
         done["bento"] = build_bento(Path(), bundle, labels)
@@ -101,6 +102,7 @@ def ship(root: Path) -> Bundle:
         for drum, out in bf16.items():
             loaded = checkpoint.load(root / SWEEP / drum / "best")
             checkpoint.save(out, loaded.model, loaded.meta, "bf16")
+        # bfloat16 halves the size of the weights.
         bundle = assemble(SHIPPED, codec=root / CODEC, checkpoints=bf16)
     return calibrated(bundle, load_section(root).calibration_mixes, root)
 
@@ -139,6 +141,7 @@ def register(bundle: Bundle, first_champion: str) -> dict[str, Any]:
     registry = Registry()
     registry.tracker.ensure_store()
     if first_champion == "shipped" and not registry.champions():
+        # The first version of a model becomes champion, the next one challenger.
         shipped = open_bundle(SHIPPED)
         registry.register(shipped, tags={"dose.bundle": shipped.version, "dose.data_id": shipped.data_id})
     tags = origin(Path()) | {"dose.bundle": bundle.version, "dose.data_id": bundle.data_id}
@@ -155,6 +158,7 @@ def origin(root: Path) -> dict[str, str]:
     """Tags that tie a version to code, machine and data: dvc's hash of every output it depends on."""
     lock = root / "dvc.lock"
     stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
+    # dvc.lock lists the hash of each stage's outputs.
     outputs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", ())}
     names = {path: path.removeprefix("data/").replace("/", ".") for path in outputs}
     return lineage_tags(root) | {
@@ -167,6 +171,7 @@ def runs(registry: Registry, root: Path = Path()) -> dict[str, str]:
     found = {}
     for drum in DRUMS:
         about, _ = read_trials(root / SWEEP / drum)
+        # A sweep that ran with another store has no run here.
         run = registry.tracker.find_run(f"{about['sweep']}/{about['best']}")
         if run is not None:
             found[drum] = run.id
@@ -183,6 +188,7 @@ def build_bento(root: Path, bundle: Bundle, labels: Mapping[str, str]) -> str:
     bentoml = [sys.executable, "-m", "bentoml"]
     tag = f"dose:{version}"
     known = subprocess.run([*bentoml, "get", tag], env=environment, capture_output=True, cwd=root)
+    # The version is a hash of models, code and settings: an existing tag has the same content.
     if known.returncode != 0:
         options = [f"--label={key}={value}" for key, value in {**labels, "bundle": bundle.version}.items()]
         done = subprocess.run(

@@ -17,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--now", metavar="REASON")
     parser.add_argument("--status", action="store_true")
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    # The package stage's functions are passed in, since dose must not import pipelines.
     settings = config.load("retrain", RetrainConfig)
     orchestrator = Orchestrator(
         settings, ProjectSteps(settings, package), log=lambda text: print(f"retrain: {text}")

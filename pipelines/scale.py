@@ -28,6 +28,7 @@ def overlay(base: Any, changes: Any, where: str = "params.yaml") -> Any:
     for key, value in changes.items():
         if key not in base:
             raise ConfigError(f"{where} has no key '{key}' that the scale could change.")
+        # Merged key by key only where both have keys.
         if isinstance(value, dict) and isinstance(base[key], dict) and value and base[key]:
             merged[key] = overlay(base[key], value, f"{where}.{key}")
         else:

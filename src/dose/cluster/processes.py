@@ -28,10 +28,13 @@ def map_in_processes(fn: Callable[[S], R], shards: Sequence[S], count: int) -> I
     pool: list[_Worker] = []
     try:
         for index in range(len(shards)):
+            # Results arrive in any order and are yielded in that of the shards.
             while index not in done:
+                # Starts workers, also in place of dead ones, while there are shards without a worker.
                 pool += [_Worker(fn, threads) for _ in range(min(count - len(pool), len(todo)))]
                 _assign(pool, todo, shards)
                 busy = [w for w in pool if w.index is not None]
+                # A pipe is ready when a result arrived or its worker died.
                 ready = wait([w.pipe for w in busy])
                 for worker in [w for w in busy if w.pipe in ready]:
                     if not _collect(worker, done):
@@ -89,6 +92,7 @@ def _pickled_error(e: Exception) -> bytes:
     e.add_note(traceback.format_exc())
     try:
         response = pickle.dumps(("error", e))
+        # Some exceptions can be pickled but not unpickled.
         pickle.loads(response)
     except Exception:
         return pickle.dumps(("error", RuntimeError(f"{type(e).__name__}: {e}\n{traceback.format_exc()}")))

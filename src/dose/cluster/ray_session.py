@@ -77,6 +77,7 @@ def start_embedded(ray: Any, cpus: float | None, gpus: float | None) -> None:
             return
         except Exception as e:  # Ray has no type of its own for it
             ray.shutdown()
+            # Only a slow start is worth another try.
             if last or "startup" not in str(e):
                 cause = " ".join(str(e).split())[:200]
                 if isinstance(e, OSError):  # its folder: too long a name, no right to write, a full disk
@@ -93,6 +94,7 @@ def _short_folder() -> str | None:
     usual = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
     if len(os.fsencode(usual)) <= SOCKET_FOLDER_BYTES or sys.platform == "win32":
         return None
+    # One folder per user, as other users may run Ray too.
     for short in ("/tmp", "/var/tmp", "/dev/shm"):
         if os.access(short, os.W_OK):
             return f"{short}/ray-{os.getuid()}"

@@ -30,8 +30,10 @@ def map_on_ray(fn: Callable[[S], R], shards: Sequence[S], count: int, describe: 
     while running:
         try:
             result = ray.get(running[0])
+        # Raised by `fn` itself: passed on with its own type.
         except ray.exceptions.RayTaskError as e:
             raise e.as_instanceof_cause() from e
+        # The worker or its machine died, also at the second try.
         except ray.exceptions.RayError as e:
             raise DoseError(
                 f"A shard of '{describe}' was lost {TRIES} times on the cluster ("

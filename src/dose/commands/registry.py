@@ -56,6 +56,7 @@ def run_list(args: argparse.Namespace) -> None:
     registry = Registry()
     table = Table("model", "version", "aliases", "codec", "data", "commit")
     for drum in DRUMS:
+        # Newest first.
         for v in reversed(registry.versions(drum)):
             commit = v.tags.get("mlflow.source.git.commit", "unknown")[:8]
             facts = (v.tags.get("dose.codec_id", "unknown"), v.tags.get("dose.data_id", "unknown"), commit)
@@ -90,6 +91,7 @@ def run_promote(args: argparse.Namespace) -> None:
     if args.drum == "all":
         if args.version is not None:
             raise DoseError("--version needs a single drum: with `all` each drum has its own challenger.")
+        # Without any challenger `promote` fails with a sentence that names the first drum.
         chosen = [drum for drum in DRUMS if CHALLENGER in registry.aliases(drum)] or list(DRUMS)
     else:
         chosen = [args.drum]

@@ -63,6 +63,7 @@ def print_table(about: dict[str, Any], trials: "Sequence[Trial]") -> None:
     for column in ("", *searched, "steps", "ended", *SHOWN, "saved as"):
         table.add_column(column, justify="left" if column in ("ended", "saved as") else "right")
     for rank, t in enumerate(trials, 1):
+        # The models that the sweep saved: the best trial's and its paired ablation's.
         saved = [name for name in ("best", "ablation") if about.get(name) == t.id]
         hyper = [f"{v:g}" if isinstance(v := t.hyper.get(n), float) else str(v) for n in searched]
         scores = [f"{t.metrics[m]:.4g}" if m in t.metrics else "-" for m in SHOWN]

@@ -53,7 +53,9 @@ class AuditLog:
 
     def append(self, change: AliasChange) -> None:
         """Returns when the line is on disk: a rollback relies on the log alone."""
+        # The registry's lock admits one writer at a time.
         with self.path.open("a") as f:
             f.write(json.dumps(dataclasses.asdict(change)) + "\n")
             f.flush()
+            # Without it a power failure could lose the line although the link was switched.
             os.fsync(f.fileno())

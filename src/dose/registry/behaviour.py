@@ -32,8 +32,10 @@ class AnyExtractor(Protocol):
 
 def check(extractor: AnyExtractor, mix: np.ndarray, drums: Sequence[str] = DRUMS) -> dict[str, list[str]]:
     """Drum -> sentences, for a mix [C, N] at 44.1 kHz in which each of `drums` is audible."""
+    # The one-shots with which all others are compared.
     baseline = _one_shots(extractor, mix, audio.RATE, drums)
     faults: dict[str, list[str]] = {drum: check_start(baseline[drum]) for drum in drums}
+    # Level, polarity and sampling rate do not change which drum is played.
     for db in GAINS_DB:
         scaled = _one_shots(extractor, mix * 10 ** (db / 20), audio.RATE, drums)
         _compare(baseline, scaled, f"at {db:+.0f} dB", faults)
@@ -41,6 +43,7 @@ def check(extractor: AnyExtractor, mix: np.ndarray, drums: Sequence[str] = DRUMS
     _compare(baseline, inverted, "with its polarity inverted", faults)
     resampled = audio.resample(mix, audio.RATE, OTHER_RATE)
     _compare(baseline, _one_shots(extractor, resampled, OTHER_RATE, drums), f"at {OTHER_RATE} Hz", faults)
+    # Silence concerns all drums at once.
     for sentence in check_silence(extractor, mix.shape, drums):
         for drum in drums:
             faults[drum].append(sentence)
@@ -71,8 +74,10 @@ def check_silence(extractor: AnyExtractor, shape: tuple[int, ...], drums: Sequen
 
 def band_levels(shot: np.ndarray) -> np.ndarray:
     """[N] at 44.1 kHz -> mean level [26] of third-octave bands in dB, peak band at 0, floored at -60 dB."""
+    # Zero-padded to FFT_SIZE.
     power = np.abs(np.fft.rfft(shot, FFT_SIZE)) ** 2
     frequency = np.fft.rfftfreq(FFT_SIZE, 1 / audio.RATE)
+    # First FFT bin of each band.
     edges = np.searchsorted(frequency, BAND_EDGES_HZ)
     bands = np.array([power[a:b].mean() for a, b in itertools.pairwise(edges)])
     level = 10 * np.log10(bands / max(bands.max(), 1e-20) + 1e-20)

@@ -73,6 +73,7 @@ def decide(
     `references` holds the embeddings [n, W, D] of the reference one-shots. Raises DoseError when the scores
     are not of the same items.
     """
+    # The number of comparisons that could promote something, for the Bonferroni correction.
     tests = max(1, len(challengers)) * len(FAMILIES)
     return {
         drum: decide_drum(config, drum, champions[drum], challenger, references[drum], tests)
@@ -90,6 +91,7 @@ def decide_drum(
 ) -> Verdict:
     """One drum's verdict, where alpha is divided over `tests` comparisons."""
     counts = _resample_counts(config, champion, challenger, reference, drum)
+    # Bonferroni: the probability of any false promotion is at most the sum over the comparisons.
     alpha = config.alpha / tests
     evidence = {
         "spectral": spectral(champion.mss, challenger.mss, counts, alpha),
@@ -115,12 +117,14 @@ def spectrally_inferior(config: GateConfig, champion: ModelScores, challenger: M
 def inferiority_reasons(config: GateConfig, evidence: Mapping[str, Evidence]) -> list[str]:
     """The reasons against a promotion in the two families of metrics."""
     reasons = []
+    # Superiority in one family is enough ...
     if not any(e.superiority_bound > config.superiority_margin for e in evidence.values()):
         best = max(evidence, key=lambda family: evidence[family].superiority_bound)
         reasons.append(
             f"It is not superior: the improvement is {_describe(evidence[best])} at best ({best}), "
             f"and its lower bound must be above {config.superiority_margin:.1%}."
         )
+    # ... but each family must be non-inferior.
     tolerances = {"spectral": config.spectral_tolerance, "distributional": config.distributional_tolerance}
     for family, e in evidence.items():
         if e.non_inferiority_bound <= -tolerances[family]:
@@ -134,6 +138,7 @@ def inferiority_reasons(config: GateConfig, evidence: Mapping[str, Evidence]) ->
 def budget_reasons(config: GateConfig, champion: ModelScores, challenger: ModelScores) -> list[str]:
     """The reasons against a promotion in time and size."""
     reasons, budgets = [], config.budgets
+    # One limit of the latency is absolute, one relative to the champion.
     if challenger.seconds > budgets.latency_s:
         reasons.append(
             f"It takes {challenger.seconds:.2f} s per extraction; {budgets.latency_s:.2f} s are allowed."
@@ -153,6 +158,7 @@ def spectral(champion: np.ndarray, challenger: np.ndarray, counts: np.ndarray, a
 
     Raises DoseError with fewer than 2 common items.
     """
+    # Paired: an item counts only where both models have a score.
     valid = np.isfinite(champion) & np.isfinite(challenger)
     if valid.sum() < 2:
         raise DoseError("Fewer than 2 held-out items could be scored for both models; look at their outputs.")
@@ -160,6 +166,7 @@ def spectral(champion: np.ndarray, challenger: np.ndarray, counts: np.ndarray, a
     log_ratio = np.log(np.maximum(challenger[valid], MSS_FLOOR)) - np.log(
         np.maximum(champion[valid], MSS_FLOOR)
     )
+    # [R, valid items]; a resample's mean is taken over the valid items that it drew.
     weights = counts if valid.all() else counts[:, valid]
     totals = weights.sum(axis=1, dtype=np.float64)
     # A resample that drew only left-out items has no mean.
@@ -178,6 +185,7 @@ def distributional(
 ) -> Evidence:
     """Embeddings [n, W, D] of the same items, resample counts [R, n]."""
     change = kad_change(champion, challenger, reference, counts)
+    # Near 0 a fraction of KAD is meaningless, hence the floor.
     scale = max(change.old, floor)
     # A resample repeats items, which biases both models' KAD alike; centring removes what is left of it.
     replicates = change.replicates / scale
@@ -186,6 +194,7 @@ def distributional(
 
 
 def _evidence(improvement: float, replicates: np.ndarray, items: int, alpha: float) -> Evidence:
+    # Both bounds are percentiles of one bootstrap distribution.
     superiority, non_inferiority = np.percentile(replicates, [100 * alpha, 100 * NON_INFERIORITY_ALPHA])
     return Evidence(
         improvement=float(improvement),

@@ -35,6 +35,7 @@ class GateConfig:
     distributional_tolerance: float = dataclasses.field(  # of KAD, whose bootstrap spread is wider
         default=0.15, metadata=was("distributional_loss")
     )
+    # Chosen by hand, as are the margins above.
     kad_floor: float = 0.5  # smallest denominator of a change in KAD: near 0 a fraction is meaningless
     seed: int = 0  # of the resamples
     budgets: Budgets = dataclasses.field(default_factory=Budgets)

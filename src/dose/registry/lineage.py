@@ -32,6 +32,7 @@ def resolve(registry: Registry, query: str) -> dict[str, int]:
         raise DoseError(f"'{query}' is neither a drum ({', '.join(DRUMS)}), nor kick/3, nor a Bento's tag.")
     if version and not version.isdigit():
         raise DoseError(f"'{version}' is no version; name one by its number, as in {drum}/3.")
+    # Without a version the champion is meant.
     champion = registry.aliases(drum).get(CHAMPION)
     if not version and champion is None:
         raise MissingInputError(f"{model_name(drum)} has no champion; name a version, as in {drum}/1.")

@@ -27,6 +27,7 @@ class LiveBundle:
     def fetch(self, drum: str, version: int) -> Bundle:
         """The bundle of one version, downloaded unless there is a local copy."""
         folder = self.home / "versions" / model_name(drum) / str(version)
+        # Folders appear whole or not at all, so that the manifest marks a complete copy.
         if not (folder / "manifest.json").is_file():
             self.source.download(model_name(drum), version, folder)
         return open_bundle(folder)
@@ -36,11 +37,13 @@ class LiveBundle:
 
         Raises IntegrityError where they do not share a codec.
         """
+        # In the order of DRUMS, which gives each combination one name.
         bundles = {d: self.fetch(d, champions[d]) for d in DRUMS if d in champions}
         target = self.home / "bundles" / "-".join(f"{d}{champions[d]}" for d in bundles)
         if not (target / "manifest.json").is_file():
             assemble(
                 target,
+                # Any of them: `assemble` raises where a model's codec differs.
                 codec=next(iter(bundles.values())).codec,
                 checkpoints={d: b.checkpoint(d) for d, b in bundles.items()},
                 metrics={k: v for b in bundles.values() for k, v in b.metrics.items()},
@@ -52,5 +55,6 @@ class LiveBundle:
         """Points the link at `target` by a rename: a reader finds the old bundle or the new, never none."""
         beside = self.home / ".live"
         beside.unlink(missing_ok=True)
+        # Relative, so that the project's folder can be moved.
         beside.symlink_to(target.relative_to(self.home))
         os.replace(beside, self.link)

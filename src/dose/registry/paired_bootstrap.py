@@ -47,6 +47,7 @@ def kad_change(old: np.ndarray, new: np.ndarray, reference: np.ndarray, counts: 
     weights = torch.from_numpy(np.asarray(counts, dtype=np.float32))  # [R, n]
     totals = torch.zeros(len(weights), dtype=torch.float64)
     sums = torch.zeros(2, dtype=torch.float64)
+    # Items per block.
     step = max(1, BLOCK_WINDOWS // windows)
     for i in range(0, n, step):
         block = slice(i, min(i + step, n))

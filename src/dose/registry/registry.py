@@ -52,6 +52,7 @@ class Registry:
         with self._writing():
             versions = {}
             for drum in bundle.drums:
+                # The content hash makes this idempotent: a start after a kill finds its version again.
                 with self._single_drum(bundle, drum) as folder:
                     versions[drum] = self.tracker.register(
                         model_name(drum),
@@ -61,6 +62,7 @@ class Registry:
                         run_id=(runs or {}).get(drum),
                     )
                 self._set_first_alias(drum, versions[drum].version)
+            # The first champions go into service at once.
             if not self.live.exists():
                 self.deploy()
             return versions
@@ -68,10 +70,12 @@ class Registry:
     def _set_first_alias(self, drum: str, version: int) -> None:
         """Makes a version without an alias champion or challenger; one older than either stays without."""
         before = self.aliases(drum)
+        # The same files registered again, or a killed registration completed.
         if version in before.values():
             return
         if CHAMPION not in before:
             after = {**before, CHAMPION: version}
+        # An older model that was registered again is no challenger to a newer one.
         elif version < before[CHAMPION] or version < before.get(CHALLENGER, 0):
             return
         else:
@@ -142,6 +146,7 @@ class Registry:
         if before.get(CHAMPION) == version:
             raise DoseError(f"Version {version} of {model_name(drum)} is the champion already.")
         self.tracker.version(model_name(drum), version)  # raises where there is none
+        # Without the alias that the version had; a challenger of another version keeps its alias.
         after = {a: v for a, v in before.items() if (a, v) != (CHALLENGER, version)}
         if CHAMPION in before:
             after[PREVIOUS] = before[CHAMPION]
@@ -161,6 +166,7 @@ class Registry:
         DoseError when the link is switched but MLflow could not be updated.
         """
         with self._locked():
+            # From the audit log, so that a rollback does not need MLflow.
             known = {drum: self._last_known_aliases(drum) for drum in DRUMS}
             before = {drum: known[drum] for drum in drums if {CHAMPION, PREVIOUS} <= known[drum].keys()}
             if not before:
@@ -172,6 +178,7 @@ class Registry:
             changes = [
                 new_change("rollback", d, after[d][CHAMPION], before[d], after[d], reason) for d in after
             ]
+            # After earlier changes that MLflow has not received yet, and before anything changes.
             files.write_json(self._intent, [*self._pending(), *changes])
             # Logged before the link is switched: the service reads the action of a new bundle in the log.
             for change in changes:
@@ -215,12 +222,14 @@ class Registry:
         logged = self.history()
         for change in changes:
             self._set_aliases(change)
+            # A process that was killed after logging must not log the change twice.
             if change not in logged:
                 self.audit.append(change)
         self._intent.unlink()
 
     def _set_aliases(self, change: AliasChange) -> None:
         name, now = model_name(change.drum), self.aliases(change.drum)
+        # Aliases that the change removes.
         for alias in now.keys() - change.after.keys():
             self.tracker.set_alias(name, alias, None)
         # The champion last: a process killed before that leaves the old champion in place.
@@ -242,6 +251,7 @@ class Registry:
         self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / "lock").open("w") as lock:
             try:
+                # Does not wait: the error asks the user to try again.
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as e:
                 raise DoseError("Another process is changing the registry; try again when it is done.") from e

@@ -37,6 +37,7 @@ class ScoreNoise:
 
         Raises DoseError without a drum of 8 or more items, and where both models have the same scores.
         """
+        # MSS 0 has no logarithm; fewer than 8 items give no usable spread.
         logs = [(np.log(a), np.log(b)) for a, b in pairs if len(a) >= 8 and min(a.min(), b.min()) > 0]
         if not logs:
             raise DoseError(f"{source} has no drum with 8 or more items scored for both models.")
@@ -54,10 +55,13 @@ def simulate(config: GateConfig, noise: ScoreNoise, improvement: float, seed: in
     promoted = {}
     for drum in DRUMS:
         rng = np.random.default_rng([seed, zlib.crc32(drum.encode())])
+        # The effects of the items are the same for both models.
         item_effect = rng.normal(0.0, noise.item_sd, config.items)  # [n]
         reference = rng.normal(size=(config.items, WINDOWS, DIMENSIONS)).astype(np.float32)
+        # Two trainings: each model has seed effects of its own.
         champion = _model(rng, noise, item_effect, reference, 0.0)
         challenger = _model(rng, noise, item_effect, reference, improvement)
+        # As in a run in which every drum has a challenger.
         tests = len(DRUMS) * len(FAMILIES)
         promoted[drum] = (
             not spectrally_inferior(config, champion, challenger)  # saves half of the time

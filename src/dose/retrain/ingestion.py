@@ -56,6 +56,7 @@ def ingest(folder: Path, store: Path, rejected: Path) -> IngestionResult:
     known = {digest for metadata in stored_batches(store).values() for digest in metadata["files"].values()}
     valid: dict[str, str] = {}  # name -> SHA-256
     invalid: dict[str, str] = {}  # name -> reason
+    # Every file is either valid or rejected with a reason.
     for path in found:
         name, digest = path.relative_to(folder).as_posix(), files.sha256(path)
         if (reason := rejection_reason(path, name)) is not None:
@@ -65,7 +66,9 @@ def ingest(folder: Path, store: Path, rejected: Path) -> IngestionResult:
         else:
             valid[name] = digest
     if valid:
+        # One batch per run, renamed into the store when it is complete.
         _store_batch(folder, store, licence, valid)
+    # Rejected files leave the folder too, so that they do not fire the trigger again.
     for name in invalid:
         target = rejected / name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -52,6 +52,7 @@ class Lock:
 
     def __exit__(self, *_: object) -> None:
         with self._exclusive():
+            # A lock that another process took over is left alone.
             if (self._read() or {}).get("token") == self.token:
                 self.path.unlink()
 
@@ -82,6 +83,7 @@ class Lock:
     def _is_stale(self, holder: dict[str, Any]) -> bool:
         if datetime.datetime.fromisoformat(holder["until"]) <= self.clock():
             return True
+        # Process ids have a meaning on this machine only.
         return holder["owner"] == socket.gethostname() and not _is_alive(holder["pid"])
 
     @contextlib.contextmanager

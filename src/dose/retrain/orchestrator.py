@@ -81,6 +81,7 @@ class Orchestrator:
         start will repeat.
         """
         with Lock(self.home, self.config.lock_hours, self.clock) as lock:
+            # An unfinished run goes first, whatever the triggers are.
             run = run_state.read_run(self.home)
             if run is None:
                 begun = self._begin(force)
@@ -122,6 +123,7 @@ class Orchestrator:
         if not causes:
             return Outcome(status="idle", message="No trigger fires.")
         key = self.steps.data_key()
+        # Training on the same data and params again would reproduce the same models.
         if key == state.key:
             self._write_trigger_state(dataclasses.replace(state, since=self._now()))
             return Outcome(
@@ -135,13 +137,16 @@ class Orchestrator:
         """Does the phases that are left, each with its result on disk before the next begins."""
         folder = self.folder(run)
         while (phase := run.next) is not None:
+            # Also detects that another process took the lock over while a long phase ran.
             lock.renew()
             self._check_disk()
+            # Nothing is promoted without its evidence on disk.
             if phase == "promote":
                 report.write(run, folder)
             self.log(f"{run.id}: {phase}")
             try:
                 run = run.with_result(phase, self.steps.run_phase(phase, run, folder))
+            # The lock is lost: the run now belongs to another process, which must find its state unchanged.
             except AlreadyRunningError:
                 raise
             except Exception as e:
@@ -164,6 +169,7 @@ class Orchestrator:
                 self.log(f"{run.id}: cleaning up failed ({_sentence(e)})")
         feedback = self._feedback()
         state = self._trigger_state()
+        # The period since the last run becomes the baseline of the next one.
         recent = [r.confidence for r in feedback[state.feedback_seen :]]
         confidence = float(np.mean(recent)) if recent else state.confidence
         # After a failed run the same data and params may be tried again.

@@ -21,6 +21,7 @@ def write(run: RunState, folder: Path) -> None:
 
 def headline(run: RunState) -> str:
     """The run in one sentence."""
+    # The report is written before the promotion and at the end: the outcome may be open.
     match run.outcome:
         case "promoted" if run.done["gate"].get("first"):
             return "The first models went into service."
@@ -122,10 +123,12 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _players(sounds: list[str]) -> str:
     """A table of players: a row per item and drum, a column each for the reference and the models."""
+    # File name -> folder -> path: the same mix and drum have one name in every folder.
     by_name: dict[str, dict[str, str]] = {}
     for path in sounds:
         folder, _, name = path.rpartition("/")
         by_name.setdefault(name, {})[folder] = path
+    # Reference, champion, challenger.
     folders = sorted({folder for row in by_name.values() for folder in row}, reverse=True)
     head = "".join(f"<th>{_escape(Path(f).name)}</th>" for f in ("", *folders))
     body = ""

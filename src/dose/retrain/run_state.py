@@ -85,6 +85,7 @@ def new_run(key: str, causes: list[str], now: datetime.datetime) -> RunState:
 
 def read_run(home: Path) -> RunState | None:
     """The unfinished run in `home`, or None."""
+    # The new file first: a kill between writing it and removing the old one leaves both.
     for path in (home / RUN_FILE, home / OLD_RUN_FILE):
         if path.is_file():
             return parse(RunState, _current_names(files.read_json(path)), str(path), announce=False)
@@ -103,6 +104,7 @@ def remove_run(home: Path) -> None:
 
 def _current_names(run: dict[str, Any]) -> dict[str, Any]:
     """A stored run with the names of earlier releases replaced by today's."""
+    # An error begins with the name of its phase.
     phase, colon, error = run["error"].partition(": ")
     return run | {
         "done": {OLD_PHASES.get(p, p): _current_result(result) for p, result in run["done"].items()},

@@ -32,6 +32,7 @@ TEMPLATES = {
 def cron_expression(triggers: Triggers) -> str:
     """The times at which to start the job. Raises ConfigError when every trigger is off."""
     others = (triggers.new_clips, triggers.drift, triggers.confidence_fall, triggers.rerolls)
+    # The other triggers have no time of their own: the job must start often enough to evaluate them.
     if any(trigger is not None for trigger in others):
         return HOURLY
     if triggers.cron is None:
@@ -79,6 +80,7 @@ def systemd_calendars(cron: str) -> list[str]:
     minute, hour, day, month, weekday = cron.split()
     clock = f"{_field(hour)}:{_field(minute)}:00 UTC"
     months = _field(month)
+    # systemd requires both day of week and date to match, cron one of them where both are given.
     by_day = f"*-{months}-{_field(day)} {clock}"
     if weekday == "*":
         return [by_day]

@@ -64,11 +64,14 @@ def score(
     seconds: dict[str, list[float]] = {drum: [] for drum in extractor.drums}
     first_mix = None
     for batch in batches(items()):
+        # The behaviour checks need one mix; any will do.
         first_mix = batch[0].mix if first_mix is None else first_mix
         for drum in extractor.drums:
             start = time.perf_counter()
+            # Timed alone, without rendering and metrics.
             raw = extractor.extract_consensus([item.mix for item in batch], drum, draws=samples)
             seconds[drum].append((time.perf_counter() - start) / len(batch))
+            # Both are prepared alike, so that length and peak do not count.
             shots = np.stack([prepare(shot, drum) for shot in raw])  # [b, 44100]
             reference = np.stack([prepare(item.shots[drum], drum) for item in batch])
             distances[drum].append(mss.mss(shots, reference))

@@ -118,8 +118,10 @@ class ProjectSteps:
             bundles["champion"] = self.registry.live.resolve()
         sounds = folder / "sounds"
         for name, path in bundles.items():
+            # Scoring takes long: a start after a kill reuses what is complete.
             if not (folder / f"{name}.npz").is_file():
                 scores, references = self.measure(path, self.worktree.path, sounds / name)
+                # The same for both models; written before the scores, which mark the step as complete.
                 with files.atomic(folder / "references.npz") as beside:
                     np.savez(beside, **references)  # type: ignore[arg-type]
                 scoring.save(folder / f"{name}.npz", scores)
@@ -135,6 +137,7 @@ class ProjectSteps:
             return {"summary": "there is no champion yet", "verdicts": {}, "first": True}
         champions = scoring.load(folder / "champion.npz")
         references = _load_references(folder)
+        # A drum without champion has nothing to be compared with.
         comparable = {drum: s for drum, s in challengers.items() if drum in champions}
         verdicts = decide(self.settings.gate, champions, comparable, references)
         passed = [drum for drum, v in verdicts.items() if v.promote]
@@ -146,6 +149,7 @@ class ProjectSteps:
     def _promote(self, run: RunState, folder: Path) -> dict[str, Any]:
         """Registers all drums as challengers and promotes those that passed."""
         bundle = open_bundle(folder / "challenger")
+        # Fails with one sentence where MLflow is unreachable; the next start repeats the phase.
         self.registry.tracker.ensure_store()
         tags = {
             **self.packaging.origin(self.worktree.path),
@@ -154,6 +158,7 @@ class ProjectSteps:
             "dose.data_id": bundle.data_id,
             "mlflow.source.git.commit": run.done["repro"]["commit"],
         }
+        # Ties each version to the MLflow run of its training.
         trained = self.packaging.runs(self.registry, self.worktree.path)
         versions = self.registry.register(bundle, tags=tags, runs=trained)
         gate = run.done["gate"]
@@ -186,6 +191,7 @@ class ProjectSteps:
             summary = "none (package.bento)"
         elif run.promoted:
             target = path / PACKAGED  # from which a Bento is built
+            # A killed start may have left half a copy.
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(self.registry.live.resolve(), target)
             labels = {model_name(drum): str(v) for drum, v in self.registry.champions().items()}
@@ -197,6 +203,7 @@ class ProjectSteps:
         """Removes the worktree and ends the MLflow runs that a failed run left open; its branch stays."""
         commit = run.done.get("version", {}).get("commit")
         tracker = self.registry.tracker
+        # The run's own commit identifies the MLflow runs that it started.
         for left in tracker.runs({"mlflow.source.git.commit": commit}) if commit else ():
             if left.status == "RUNNING":
                 tracker.end_run(left.id, "KILLED")

@@ -53,6 +53,7 @@ def scheduled(triggers: Triggers, inputs: TriggerInputs) -> str | None:
     """Fires when a time of the cron expression has passed since the last run; several count once."""
     if triggers.cron is None:
         return None
+    # The first scheduled time after the last run, so that several missed times count once.
     time = croniter(triggers.cron, inputs.since).get_next(datetime.datetime)
     return f"It was due at {time:%Y-%m-%d %H:%M} UTC ({triggers.cron})." if time <= inputs.now else None
 
@@ -66,6 +67,7 @@ def enough_new_clips(triggers: Triggers, inputs: TriggerInputs) -> str | None:
 def drifted(triggers: Triggers, inputs: TriggerInputs) -> str | None:
     if triggers.drift is None or inputs.reference is None:
         return None
+    # Records without features are possible where the setting was changed.
     recent = [r.features for r in inputs.feedback if r.features][-triggers.window :]
     if len(recent) < triggers.window:
         return None
@@ -111,6 +113,7 @@ def read_feedback(path: Path) -> list[FeedbackRecord]:
     """
     if not path.is_file():
         return []
+    # A complete line ends with a newline: whatever follows the last one is incomplete or empty.
     *lines, _ = path.read_text().split("\n")
     try:
         return [_record(json.loads(line)) for line in lines]

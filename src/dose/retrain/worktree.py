@@ -43,6 +43,7 @@ class Worktree:
         Replaces an existing worktree: nothing is reproduced in it before this returns.
         """
         self.clear(run)
+        # A branch of its own, from the committed state.
         self._git("worktree", "add", "-q", "-b", branch(run), str(self.path), "HEAD", at=self.root)
         self._share_cache()
         self._link_downloads()
@@ -50,6 +51,7 @@ class Worktree:
             shutil.copytree(store / name, self.path / BATCHES / name)
             self._add_source(f"{BATCHES}/{name}", metadata)
         if batches:
+            # dvc tracks the sounds; git tracks their hash and the params that name them.
             self._run(*self.dvc, "add", "-q", BATCHES)
             self._git("add", f"{BATCHES}.dvc", ".gitignore", "params.yaml")
         self._commit(f"Train {run} with {sum(len(m['files']) for m in batches.values())} ingested sounds")
@@ -96,6 +98,7 @@ class Worktree:
         """Checks out what dvc's cache has, then runs `dvc repro`; repeated after a kill, it resumes."""
         if not self.path.is_dir():
             raise DoseError(f"{self.path} is gone; delete data/retrain/run_state.json to begin a new run.")
+        # Outputs of stages that the project has reproduced already come from the shared cache.
         self._run(*self.dvc, "checkout", "-q", "--allow-missing", "--force")
         self._run(*self.dvc, "repro", *targets)
 
@@ -103,8 +106,10 @@ class Worktree:
         """Commits dvc.lock and pushes the data where there is a remote; gives the commit."""
         self._remove_stale_git_locks(run)
         self._git("add", "dvc.lock")
+        # A repeated phase finds its commit made.
         if self._git("status", "--porcelain", "--untracked-files=no"):
             self._commit(f"Reproduce {run}")
+        # Without a remote the data stay in the local cache.
         if self._run(*self.dvc, "remote", "list").strip():
             self._run(*self.dvc, "push", "-q")
         return self._git("rev-parse", "HEAD")

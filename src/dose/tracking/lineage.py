@@ -31,6 +31,7 @@ def lineage_tags(root: Path | str = ".") -> dict[str, str]:
 def hardware() -> str:
     """For example "2 x AMD EPYC 7B13, 24 GiB, 1 x NVIDIA H100 80GB HBM3"."""
     parts = [f"{os.cpu_count()} x {_cpu_name()}", f"{_memory_gib()} GiB"]
+    # Here, as importing torch takes seconds that most callers need not spend.
     import torch
 
     if torch.cuda.is_available():

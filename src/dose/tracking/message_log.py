@@ -21,6 +21,7 @@ class MessageLog:
         self.folder = folder
         self._counter = folder / "delivered"
         path = folder / "messages.jsonl"
+        # The counter is written after delivery: a kill in between repeats a message, which is harmless.
         self._delivered = int(self._counter.read_text()) if self._counter.exists() else 0
         self._queue = deque(json.loads(line) for line in _complete_lines(path)[self._delivered :])
         self._file = path.open("a")
@@ -31,6 +32,7 @@ class MessageLog:
 
     def append(self, message: Message) -> None:
         self._file.write(json.dumps(message) + "\n")
+        # To the operating system, which survives a kill of this process.
         self._file.flush()
         self._queue.append(message)
 

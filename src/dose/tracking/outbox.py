@@ -132,6 +132,7 @@ class Outbox:
                 self._change.wait_for(lambda: self._log or self._closing)
                 if self._closing:
                     return
+                # Peeked and not popped: the messages stay in the log until they are delivered.
                 batch = self._log.peek(BATCH)
             try:
                 self._send(batch)
@@ -147,6 +148,7 @@ class Outbox:
                 log.warning("MLflow rejected %s of %s: %s", batch[0]["kind"], batch[0]["key"], e)
                 self.rejected.append(f"{batch[0]['kind']} of {batch[0]['key']}: {e}")
             wait = FIRST_WAIT
+            # Outside of the lock: only this thread writes the counter, and a disk may be slow.
             self._log.count_delivered(len(batch))
             with self._change:
                 self._log.pop(len(batch))
@@ -157,6 +159,7 @@ class Outbox:
         key = message["key"]
         if message["kind"] == "open":
             parent = message["parent"] and self._run_id(message["parent"])
+            # All three are idempotent, so that a retry after a lost response does no harm.
             run_id = self._run_ids[key] = self.tracker.open_run(key, message["name"], parent=parent)
             self.tracker.set_tags(run_id, message["tags"])
             self.tracker.log_params(run_id, message["params"])
@@ -178,6 +181,7 @@ class Outbox:
         """Sends the values whose steps come after the last one of their metric in the store."""
         if run_id not in self._last:
             self._last[run_id] = self.tracker.last_steps(run_id)
+        # A copy: the remembered steps change only when the request has succeeded.
         last = dict(self._last[run_id])
         rows = []
         for message in batch:
@@ -190,6 +194,7 @@ class Outbox:
 
     def _run_id(self, key: str) -> str:
         if key not in self._run_ids:
+            # Opened by an earlier driver.
             found = self.tracker.find_run(key)
             if found is None:
                 raise KeyError(f"no run has the key {key}; open it first")

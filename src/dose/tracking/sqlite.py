@@ -14,6 +14,7 @@ def sqlite_uri(path: Path) -> str:
     spellings of the driver.
     """
     plain = str(path)
+    # SQLAlchemy decodes the path and cuts it at a question mark.
     escaped = plain.replace("%", "%25").replace("?", "%3F")
     return f"sqlite:///{plain}" if escaped == plain else f"sqlite+pysqlite:///{escaped}"
 

@@ -62,6 +62,7 @@ class Tracker:
         return self._experiment_id
 
     def _find_experiment(self) -> str:
+        # MLflow has no atomic get-or-create.
         found = self.client.get_experiment_by_name(self.experiment)
         if found is not None:
             return found.experiment_id
@@ -98,6 +99,7 @@ class Tracker:
         """
         found = self.find_run(key)
         if found is not None:
+            # A run that is resumed after it was ended.
             if found.status != "RUNNING":
                 self.client.update_run(found.id, "RUNNING")
             return found.id
@@ -122,6 +124,7 @@ class Tracker:
     def runs(self, tags: Mapping[str, str]) -> Iterator[RunRecord]:
         """Every live run of the experiment that carries all of `tags`, newest first."""
         query = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+        # MLflow returns runs in pages.
         token = None
         while True:
             page = self.client.search_runs([self.experiment_id], query, max_results=1000, page_token=token)
@@ -139,6 +142,7 @@ class Tracker:
             for step, ms, values in rows
             for name, value in values.items()
         ]
+        # Synchronous: the call returns when the store has the values.
         for start in range(0, len(flat), MAX_METRICS):
             self.client.log_batch(run_id, metrics=flat[start : start + MAX_METRICS], synchronous=True)
 
@@ -179,6 +183,7 @@ class Tracker:
 
         Resumes an upload that another process began and did not finish.
         """
+        # Idempotent by the hash: a repeated call finds what an earlier one stored.
         query = f"name = '{name}' and tags.`{HASH_TAG}` = '{tags[HASH_TAG]}'"
         model = None
         for found in self.client.search_logged_models([self.experiment_id], query):
@@ -199,10 +204,12 @@ class Tracker:
         """The version of `name` with this `hash`; where there is none, a new one of the files in `folder`."""
         from mlflow.exceptions import MlflowException
 
+        # The same files are one version, however often they are registered.
         for version in self.versions(name):
             if version.hash == hash:
                 return version
         try:
+            # Creating is the only atomic test of existence.
             self.client.create_registered_model(name)
         except MlflowException as e:
             if e.error_code != "RESOURCE_ALREADY_EXISTS":
@@ -272,6 +279,7 @@ class Tracker:
         from mlflow.artifacts import download_artifacts
 
         source = self.client.get_model_version(name, str(version)).source
+        # Beside the target, so that the rename stays on one file system.
         with files.atomic(to) as beside, tempfile.TemporaryDirectory(dir=beside.parent) as scratch:
             downloaded = download_artifacts(artifact_uri=source, dst_path=scratch, tracking_uri=self.uri)
             Path(downloaded).rename(beside)
