@@ -69,6 +69,13 @@ def test_a_run_fails_at_the_last_attempt_of_one_phase():
     assert run.attempts == {"ingest": 1, "repro": 2}
 
 
+def test_a_lower_limit_counts_for_attempts_that_were_made_before():
+    run = run_state.new_run("k", [], NOW)
+    for _ in range(2):
+        run = run.with_failure("ingest", "One.", 9)
+    assert run.with_failure("ingest", "One.", 2).failed
+
+
 def test_a_result_clears_the_error():
     run = run_state.new_run("k", [], NOW).with_failure("ingest", "One.", 3)
     assert run.with_result("ingest", {}).error == ""
@@ -123,6 +130,15 @@ def test_trigger_state_and_feedback_of_the_release_before_are_read(tmp_path):
     assert inputs.since == datetime.datetime.fromisoformat(since)
     assert inputs.baseline_confidence == 0.8
     assert [r.confidence for r in inputs.feedback] == [0.2, 0.3]
+
+
+def test_the_first_start_uses_all_feedback(tmp_path):
+    calendar = Calendar(tmp_path)
+    calendar.home.mkdir()
+    (calendar.home / "feedback.jsonl").write_text('{"confidence": 0.3, "reroll": true}\n')
+    inputs = calendar.orchestrator().trigger_inputs()
+    assert [r.confidence for r in inputs.feedback] == [0.3]
+    assert inputs.baseline_confidence is None
 
 
 def test_reference_embeddings_of_the_release_before_are_read(tmp_path):

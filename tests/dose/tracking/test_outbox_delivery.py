@@ -142,12 +142,14 @@ def test_another_message_ends_a_batch(tmp_path):
 def test_only_steps_after_the_last_one_in_the_store_are_sent(tracker, tmp_path):
     tracker.runs, tracker.steps = {"s/a": "a"}, {"a": {"m": 2}}
     with Outbox(tracker, tmp_path) as outbox:
+        outbox.metrics("s/a", 1, {"m": 1})
         outbox.metrics("s/a", 2, {"m": 1, "n": 1})
         outbox.metrics("s/a", 3, {"m": 1})
         assert outbox.drain(30)
         outbox.metrics("s/a", 3, {"m": 9, "n": 2})
         outbox.metrics("s/a", 0, {"new": 5})
     assert [(step, values) for _, step, values in tracker.values()] == [
+        (1, {}),
         (2, {"n": 1.0}),
         (3, {"m": 1.0}),
         (3, {"n": 2.0}),
