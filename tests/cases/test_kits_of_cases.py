@@ -1,6 +1,6 @@
 """Issue 17: kits of the shipped models from the table's inputs, against the kit of the plain file.
 
-Where the audio is equal, the kit is equal to the bit; else all drums are said to be there, and sound alike.
+Where the audio is equal, the kit is equal to the bit; else all drums are detected and sound similar.
 """
 
 import io
@@ -59,7 +59,7 @@ ALIKE = {
 
 
 @pytest.mark.parametrize("name", ALIKE)
-def test_the_same_drums_are_there_and_sound_alike(extractor, plain, name):
+def test_lossy_files_give_the_same_drums_with_a_similar_sound(extractor, plain, name):
     """The offset made kicks of 1.0 s instead of 0.36 s, and a third of a hi-hat's power lay below 200 Hz."""
     kit = extractor.extract_file(io.BytesIO(ALIKE[name]()), name=name)
     assert kit.seconds == pytest.approx(plain.seconds, abs=0.12)
@@ -78,7 +78,7 @@ def _low_share(sound: np.ndarray) -> float:
 
 
 def test_the_command_writes_what_the_table_says(tmp_path, monkeypatch, capsys):
-    """Files present, seconds used, drums said to be there: of a folder of containers, one kit each."""
+    """A folder of containers gives one kit each: files, seconds used, drums detected."""
     monkeypatch.chdir(tmp_path)
     Path("songs").mkdir()
     for name, table in (
@@ -89,9 +89,9 @@ def test_the_command_writes_what_the_table_says(tmp_path, monkeypatch, capsys):
         Path("songs", name).write_bytes(made.encoded(G, *table))
     Path("songs/notes.txt").write_text("no sound")
     assert cli.main(["extract", "songs", "--out", "kits", "--bundle", str(SHIPPED), "--json"]) == 0
-    told = capsys.readouterr()
-    assert told.err == "dose: songs: no sound files by their names, skipped: notes.txt.\n"
-    mixes = json.loads(told.out)["mixes"]
+    printed = capsys.readouterr()
+    assert printed.err == "dose: songs: no sound files by their names, skipped: notes.txt.\n"
+    mixes = json.loads(printed.out)["mixes"]
     assert [(m["source"], m["out"]) for m in mixes] == [
         ("songs/a.m4a", "kits/a"), ("songs/a.wma", "kits/a_2"), ("songs/b.webm", "kits/b")
     ]  # fmt: skip

@@ -28,7 +28,7 @@ PACKAGE = Path(__file__).parent.parent
 # What makes a system's sound, relative to PACKAGE: packages (their Python files) and single files. What these
 # import besides (config, errors, files) reads and refuses, and makes no sound.
 COMMON = (
-    "audio.py", "containers", "drums.py", "evaluate/datasets.py", "evaluate/systems.py", "ffmpeg.py",
+    "audio", "containers", "drums.py", "evaluate/datasets.py", "evaluate/systems.py", "ffmpeg.py",
     "metrics/shots.py",
 )  # fmt: skip
 RECONSTRUCTING = (*COMMON, "codec", "compute.py")

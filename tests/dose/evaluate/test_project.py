@@ -162,7 +162,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize(("path", "rows"), [
-    ("audio.py", {"codec", "hpss", "larsnet", "dose"}),
+    ("audio/processing.py", {"codec", "hpss", "larsnet", "dose"}),
     ("metrics/shots.py", {"codec", "hpss", "larsnet", "dose"}),
     ("compute.py", {"codec", "dose"}),
     ("codec/quantise.py", {"codec", "dose"}),
