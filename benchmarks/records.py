@@ -26,10 +26,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     import numpy as np
 
     from dose.drums import DRUMS
-    from dose.evaluate.kit_page import KitPage
+    from dose.evaluate.page.kits import KitPage
     from dose.evaluate.reference_free import drum_classifier
     from dose.extract import Extractor
-    from dose.metrics.shots import prepare
+    from dose.metrics.one_shots import prepare
     from dose.sources.library import SampleLibrary
 
     extractor, judge = Extractor.load(args.bundle), drum_classifier(SampleLibrary.load(args.sources))
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         for drum in DRUMS:
             best = kit.best(drum)
             shot = None if best is None else prepare(best.raw)[None]
-            right[drum] = shot is not None and bool(judge.metrics(shot, drum)["class_check"][0])
+            right[drum] = shot is not None and bool(judge.metrics(shot, drum)["classifier_accuracy"][0])
         said = {drum: "heard as one" if yes else "heard as another drum" for drum, yes in right.items()}
         page.add(path, kit, said)
         heard[path.stem] = right

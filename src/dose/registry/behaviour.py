@@ -14,7 +14,7 @@ import numpy as np
 from dose import audio
 from dose.drums import DRUMS
 from dose.errors import AudioError
-from dose.metrics.attack import starts
+from dose.metrics.attack import attack_ms
 
 GAIN_DB = (-12.0, 6.0)
 OTHER_RATE = 48000
@@ -49,7 +49,7 @@ def on_time(shot: np.ndarray | None) -> list[str]:
     """A one-shot [N] is there, sounds and starts at once."""
     if shot is None:
         return ["It gives no one-shot for a mix in which the drum plays."]
-    start = float(starts(shot)[0])
+    start = float(attack_ms(shot)[0])
     if np.isnan(start):
         return ["Its one-shot is silent."]
     return [f"Its one-shot starts after {start:.0f} ms; {LATE_MS:.0f} ms are allowed."] * (start > LATE_MS)

@@ -1,6 +1,6 @@
 """The change of KAD from one model to another on the same items, with its bootstrap, in one matrix product.
 
-`dose.metrics.kernel.kad` of both models, subtracted, says the same: the test suite holds the two together.
+`dose.metrics.kad.kad` of both models, subtracted, says the same: the test suite holds the two together.
 Here the truth's own kernel cancels out, and the two models' matrices are subtracted before the resamples are
 applied, which is where all the time goes.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from dose.errors import DoseError
-from dose.metrics.kernel import SCALE, median_distance
+from dose.metrics.kad import SCALE, median_distance
 
 _ROWS = 2048  # windows per block of a Gram matrix
 

@@ -1,7 +1,7 @@
-"""What a one-shot must be before any metric looks at it: the same for every system.
+"""The form into which every one-shot is brought before it is scored, the same for every system.
 
-One second at 44.1 kHz, mono, from its own first sample (nothing is shifted: a late start is an error that
-counts), peak at 0 dBFS (a separator's level is the mix's, so level is not scored).
+One second at 44.1 kHz, mono, from its own first sample (nothing is aligned: a late start counts as an error),
+peak at 0 dBFS (a separator returns the level that a drum has in the mix, so level is not scored).
 """
 
 import numpy as np
@@ -11,13 +11,13 @@ from dose.errors import AudioError
 
 SAMPLES = audio.RATE  # 1 s
 MIN_SAMPLES = 64  # the shortest analysis window of any metric
-SILENCE = 1e-4  # -80 dBFS: a peak below this is silence
+SILENCE = 1e-4  # -80 dBFS: a lower peak counts as silence
 
 
 def prepare(shot: np.ndarray, name: str = "the one-shot", rate: int = audio.RATE) -> np.ndarray:
-    """[N] or [C, N] at `rate` Hz becomes [44100] mono at 44.1 kHz with a peak of 1.0; silence stays zeros.
+    """[N] or [C, N] at `rate` Hz -> float32 [44100], mono at 44.1 kHz with a peak of 1; silence gives zeros.
 
-    Raises AudioError for what cannot be scored: not finite, too short, or not a waveform.
+    Raises AudioError, with `name` in it, for what cannot be scored: not finite, too short, not a waveform.
     """
     shot = np.asarray(shot, dtype=np.float32)
     if shot.ndim == 2:
@@ -39,14 +39,17 @@ def is_silent(shot: np.ndarray) -> bool:
 
 
 def check_pairs(generated: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as float32 [B, N]; raises AudioError unless shapes agree and every sample is finite."""
-    pair = tuple(np.atleast_2d(np.asarray(a, dtype=np.float32)) for a in (generated, reference))
-    if pair[0].shape != pair[1].shape or pair[0].ndim != 2:
+    """Both as float32 [B, N], from [B, N] or [N].
+
+    Raises AudioError unless the shapes agree, N is at least MIN_SAMPLES and every sample is finite.
+    """
+    x, y = (np.atleast_2d(np.asarray(a, dtype=np.float32)) for a in (generated, reference))
+    if x.shape != y.shape or x.ndim != 2:
         raise AudioError(
-            f"Generated and reference must both be [B, N] alike, not {pair[0].shape} and {pair[1].shape}."
+            f"Generated and reference must both be [B, N] of one shape, not {x.shape} and {y.shape}."
         )
-    if pair[0].shape[1] < MIN_SAMPLES:
-        raise AudioError(f"{pair[0].shape[1]} samples are too few to score; {MIN_SAMPLES} are needed.")
-    if not (np.isfinite(pair[0]).all() and np.isfinite(pair[1]).all()):
+    if x.shape[1] < MIN_SAMPLES:
+        raise AudioError(f"{x.shape[1]} samples are too few to score; {MIN_SAMPLES} are needed.")
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise AudioError("Generated or reference holds samples that are not finite numbers.")
-    return pair[0], pair[1]
+    return x, y
