@@ -1,9 +1,11 @@
 """The shipped models against the separators, on mixes of held-out recordings.
 
-docs/model-card.md claims a lower MSS than both separation baselines for every drum. The mixes are RMOD's, rendered
-from the recorded one-shots of the package's test split alone (no synthetic drums, which the training set holds too);
-no clip of that split was seen in training. Seed 5 was fixed before the count of items was chosen: over 256 items of
-it the mean differences are -1.36 and -1.64 (kick; HPSS, LarsNet), -1.11 and -0.98 (snare), -0.40 and -0.43 (hi-hat).
+docs/model-card.md claims a lower MSS than both separation baselines for every drum. The mixes are RMOD's,
+rendered from the recorded one-shots of the package's test split alone (no synthetic drums, of which the
+training set has many); no clip of that split was used in training. 256 mixes of params.yaml's own seed carry
+the claim. The 48 that every run scores guard against regressions only: their seed was selected because its
+intervals lie far from zero. A few dozen mixes leave the kick in doubt elsewhere (the first 64 of params.yaml's
+seed: -1.42 [-3.18, 0.40] against HPSS).
 """
 
 import dataclasses
@@ -25,19 +27,22 @@ from dose.rmod import RmodConfig, stream
 from dose.sources import build as sources
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
-SEED = 5
-ITEMS = 48  # the interval's upper end is then far from zero for every drum, at about 40 s on one core
 SAMPLES = 8  # as in the model card
+MIXES = [
+    pytest.param((5, 48), id="48"),  # seed, items; about 40 s on one core
+    pytest.param((1, 256), id="256", marks=pytest.mark.slow),  # about 4 minutes
+]
 
 
-@pytest.fixture(scope="module")
-def items(tmp_path_factory) -> list[Item]:
+@pytest.fixture(scope="module", params=MIXES)
+def items(request, tmp_path_factory) -> list[Item]:
+    seed, count = request.param
     root = tmp_path_factory.mktemp("floor")
     recorded = sources.Procedural(train=0, val=0, test=0)
     section = dataclasses.replace(params.load("sources", sources.SourcesConfig, PARAMS), procedural=recorded)
     library = sources.build(section, root / "sources")
-    rmod = dataclasses.replace(params.load("rmod", RmodConfig, PARAMS), seed=SEED)
-    return [_write(root / "items", i, item) for i, item in enumerate(stream(rmod, library, "test", 0, ITEMS))]
+    rmod = dataclasses.replace(params.load("rmod", RmodConfig, PARAMS), seed=seed)
+    return [_write(root / "items", i, item) for i, item in enumerate(stream(rmod, library, "test", 0, count))]
 
 
 def _write(root: Path, index: int, rendered) -> Item:
@@ -49,7 +54,7 @@ def _write(root: Path, index: int, rendered) -> Item:
 
 @pytest.fixture(scope="module")
 def scores(items) -> dict[str, dict[str, np.ndarray]]:
-    """System -> drum -> MSS [ITEMS]."""
+    """System -> drum -> MSS [items]."""
     systems = {
         "DOSE": DoseSystem.load("DOSE", named("shipped"), SAMPLES),
         "HPSS": hpss(),
@@ -68,11 +73,11 @@ def _mss(system: System, items: list[Item]) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("baseline", ["HPSS", "LarsNet"])
 @pytest.mark.parametrize("drum", DRUMS)
 def test_the_shipped_models_have_a_lower_mss_than_the_separators(scores, drum, baseline):
-    counts = resamples(ITEMS, 2000, seed=0)
-    difference = mean_difference(scores["DOSE"][drum], scores[baseline][drum], counts)
+    ours, theirs = scores["DOSE"][drum], scores[baseline][drum]
+    difference = mean_difference(ours, theirs, resamples(len(ours), 2000, seed=0))
     print(f"{drum} against {baseline}: {difference.value:.2f} [{difference.low:.2f}, {difference.high:.2f}]")
     assert difference.high < 0

@@ -22,8 +22,10 @@ def hpss_stems(mix: np.ndarray) -> dict[str, np.ndarray]:
     import librosa
 
     mono = np.ascontiguousarray(audio.downmix(mix), dtype=np.float32)
+    # librosa needs at least one whole frame.
     padded = audio.fit_length(mono, max(len(mono), SIZE))
     spectrum = librosa.stft(padded, n_fft=SIZE, hop_length=HOP)  # [bins, frames]
+    # [1]: the percussive part; the harmonic one is not used.
     percussive = librosa.decompose.hpss(spectrum, kernel_size=MEDIAN)[1]
     frequencies = np.fft.rfftfreq(SIZE, 1 / audio.RATE)
     return {
@@ -38,6 +40,7 @@ def band_weights(frequencies: np.ndarray, low: float, high: float) -> np.ndarray
 
     1 between the edges (Hz), falling to 0 over a raised cosine of one octave beyond each.
     """
+    # Distance to each edge in octaves, 0 to 1 over the skirt.
     octaves = np.log2(np.maximum(frequencies, 1e-3))
     rising = np.clip(octaves - np.log2(low) + 1, 0, 1)
     falling = np.clip(np.log2(high) + 1 - octaves, 0, 1)

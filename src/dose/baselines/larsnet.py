@@ -96,6 +96,7 @@ class UNet(nn.Module):
             # All but the deepest decoder also get the skip of their level as input.
             inputs = widths[level] * (1 if i == 0 else 2)
             self.add_module(name, Decoder(inputs, widths[level - 1], config.dropout if i < 3 else 0.0))
+        # Kernel, dilation and padding keep the shape.
         self.mask_layer = nn.Sequential(nn.Conv2d(2, 2, 4, dilation=2, padding=3), nn.Sigmoid())
 
     def forward(self, magnitude: Tensor) -> Tensor:
@@ -136,6 +137,7 @@ def masks(net: UNet, magnitude: Tensor) -> Tensor:
     config, frames = net.config, magnitude.shape[-1]
     padded = F.pad(magnitude, (0, -frames % config.frames))[..., : config.bins, :]
     chunks = padded.split(config.frames, dim=-1)
+    # In pieces of `frames`, the input length of the network.
     mask = torch.cat([net(chunk) for chunk in chunks], dim=-1)[..., :frames]
     return F.pad(mask, (0, 0, 0, magnitude.shape[-2] - config.bins))
 
@@ -150,6 +152,7 @@ class LarsNet:
     def separate(self, mix: np.ndarray) -> dict[str, np.ndarray]:
         """Mix [C, N] or [N] at 44.1 kHz -> {drum: mono stem [N]}."""
         stereo = np.atleast_2d(mix).astype(np.float32)
+        # The networks take two channels: mono is doubled, further channels are dropped.
         stereo = np.repeat(stereo, 2, axis=0) if len(stereo) == 1 else stereo[:2]
         mixture = spectrum(torch.from_numpy(np.ascontiguousarray(stereo))[None])  # [1, 2, bins, frames]
         magnitude = mixture.abs()
@@ -192,6 +195,7 @@ def load(folder: Path) -> LarsNet:
     nets, digests, authors = {}, {}, True
     for stem in DRUMS:
         published = sorted(folder.rglob(AUTHORS_FILE.format(stem=stem))) if folder.is_dir() else []
+        # Networks trained here take precedence over published files in the same folder.
         if (folder / stem / "model.json").is_file():
             nets[stem], digests[stem] = _load_saved(folder / stem)
             authors = False
@@ -213,6 +217,7 @@ def _load_saved(folder: Path) -> tuple[UNet, str]:
     if not path.is_file() or files.sha256(path) != facts["sha256"]:
         raise IntegrityError(f"{path} is not the file that model.json names; train it again.")
     net = UNet(UNetConfig(**facts["unet"]))
+    # Stored in 16 bits, used in 32.
     net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()})
     return net, facts["sha256"]
 

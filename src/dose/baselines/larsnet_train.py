@@ -86,15 +86,18 @@ def train(
     key = files.hash_json([config, data_id])
     start = _resume(out / "state", key, nets, optimisers)
     for step in range(start, config.steps):
+        # Rendered for this step only; no mix is ever repeated.
         batch = list(examples("train", step * config.batch, (step + 1) * config.batch))
         losses = {}
         mixture = spectrum(torch.from_numpy(np.stack([mix for mix, _ in batch])))  # [B, 2, bins, frames]
         for stem, net in nets.items():
+            # Each network learns its own stem from the same mixes.
             target = spectrum(torch.from_numpy(np.stack([stems[stem] for _, stems in batch])))
             for group in optimisers[stem].param_groups:
                 group["lr"] = config.rate(step)
             losses[stem] = _step(net, optimisers[stem], mixture, target, LOSSES[config.loss])
         report(step + 1, losses)
+        # The last step is saved too, so that a finished training is not repeated.
         if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
             _save_state(out / "state", key, step + 1, nets, optimisers)
     # Scored after rounding, so that the scores in model.json are those of the stored weights.
@@ -117,7 +120,8 @@ def sdr_loss(mask: Tensor, mixture: Tensor, target: Tensor) -> Tensor:
     """Mean of -SDR and -SI-SDR in dB, each at least -30, over the mixes with the stem; shapes as above."""
     axes = (1, 2, 3)
     estimate, energy = mask * mixture, target.abs().square().sum(dim=axes)  # energy [B]
-    present = energy > 1.0  # of a 4 s mix: -90 dBFS
+    # Mixes without the stem have no SDR. 1.0 of a 4 s mix is -90 dBFS.
+    present = energy > 1.0
     # SI-SDR projects the estimate on the target: scaled target energy against the residual's.
     scale = (estimate * target.conj()).real.sum(dim=axes) / energy.clamp_min(1e-6)
     scaled_energy = scale.square() * energy
@@ -211,6 +215,7 @@ def _resume(folder: Path, key: str, nets: dict[str, UNet], optimisers: Optimiser
         return 0
     tensors = load_file(folder / "tensors.safetensors")
     for stem, net in nets.items():
+        # Names are <stem>/net/<parameter> and <stem>/adam/<parameter number>/<moment>.
         of_stem = {k.removeprefix(f"{stem}/"): v for k, v in tensors.items() if k.startswith(f"{stem}/")}
         net.load_state_dict({k.removeprefix("net/"): v for k, v in of_stem.items() if k.startswith("net/")})
         state: dict[int, dict[str, Tensor]] = {}

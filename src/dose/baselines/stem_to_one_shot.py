@@ -30,6 +30,7 @@ def cut_one_shot(stem: np.ndarray) -> np.ndarray:
     """Mono stem [N] at 44.1 kHz -> one-shot float32 [44100] at the stem's level."""
     if is_silent(stem):
         return np.zeros(SAMPLES, np.float32)
+    # Each hit lasts to the next onset, at most 1 s.
     starts = onsets(stem)
     ends = np.append(starts[1:], len(stem))
     lengths = np.minimum(ends - starts, SAMPLES)
@@ -41,6 +42,7 @@ def cut_one_shot(stem: np.ndarray) -> np.ndarray:
     ]
     best = int(np.argmax(scores))
     hit = stem[starts[best] : starts[best] + lengths[best]]
+    # Remove the filter's pre-ringing, then fade the end, where the next hit may cut it off.
     hit = hit[audio.lead_in(hit, TRIM_DB) :]
     return audio.fit_length(audio.fade_out(hit, audio.RATE // 100), SAMPLES).astype(np.float32)
 
@@ -55,6 +57,7 @@ def onsets(stem: np.ndarray) -> np.ndarray:
         onset_envelope=np.pad(envelope, (4, 0)), sr=audio.RATE, hop_length=_HOP, backtrack=True
     )
     found = np.maximum(frames - 4, 0) * _HOP
+    # Without a detected onset, cut one hop before the loudest sample.
     if len(found) == 0:
         return np.array([max(0, int(np.abs(stem).argmax()) - _HOP)])
     merged = [int(found[0])]

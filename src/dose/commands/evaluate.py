@@ -132,6 +132,7 @@ def _systems(args: argparse.Namespace) -> "tuple[Codec, list[System]]":
         DoseSystem.load(name, b, args.samples, not args.generated)
         for name, b in zip(names, bundles, strict=True)
     ]
+    # Distances in the codec's latents compare only within one codec: the first bundle's, else the shipped.
     codec = load_codec(bundles[0] / "codec") if bundles else bundled_codec()
     baselines: list[System] = [Reconstruction(codec=codec), hpss(), larsnet()] if args.baselines else []
     return codec, [*baselines, *systems]
@@ -177,6 +178,7 @@ def _add_external(
     for i, folder in enumerate(map(Path, args.external)):
         name = args.name[i] if i < len(args.name) else folder.name
         for dataset, items in datasets.items():
+            # With one data set the items may lie in the folder itself.
             inside = folder / dataset if (folder / dataset).is_dir() or len(datasets) > 1 else folder
             check_outputs(inside, items)
             outputs.setdefault(dataset, []).append(SystemOutputs(name=name, folder=inside))

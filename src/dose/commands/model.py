@@ -98,6 +98,7 @@ def run_generate(args: argparse.Namespace) -> None:
 
     model = checkpoint.load(_model_folder(args.bundle, args.drum)).model
     codes = _read_codes(args.codes)
+    # A model that several drums share is conditioned on the drum's index.
     drum = None
     if model.config.drums:
         if args.drum not in model.config.drums:

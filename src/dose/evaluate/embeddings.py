@@ -65,6 +65,7 @@ def embed_cached(embedder: Embedder, shots: np.ndarray, cache: Path | None, *, b
     if path is not None and path.is_file():
         cached: np.ndarray = np.load(path)
         return cached
+    # In batches, which bounds the memory of the networks' activations.
     out = np.concatenate([embedder.embed(shots[i : i + batch]) for i in range(0, len(shots), batch)])
     if not np.isfinite(out).all():
         raise DoseError(f"The {embedder.name} network yields values that are not finite; check its weights.")

@@ -33,6 +33,7 @@ def log_runs(
         values = metrics_of(results, system)
         if not values:
             continue
+        # The run's key holds the system's and the settings: the same evaluation finds its run again.
         run = tracker.open_run(f"evaluate/{key}/{files.hash_json(config)}", f"evaluate {system}")
         tags = {"dose.kind": "evaluation", "dose.system_name": system, "dose.system": key}
         # dose.row is the old name of dose.system_name, for one release.

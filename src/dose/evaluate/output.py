@@ -42,6 +42,7 @@ def write(results: Results, out: Path, title: str = "Scores") -> None:
     for name, text in texts.items():
         with files.atomic(out / name) as beside:
             beside.write_text(text)
+    # Per-item scores, for paired tests by other tools.
     for (dataset, system, drum), scores in results.item_scores.items():
         path = out / "items" / dataset / f"{drum}-{slug(system)}.csv"
         _write_items(path, results.indices[dataset], scores)

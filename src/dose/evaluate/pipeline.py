@@ -38,6 +38,7 @@ def generate_all(
     outputs: dict[str, list[SystemOutputs]] = {}
     for dataset, items in datasets.items():
         for system in systems:
+            # Code, weights and data are in the folder's name: a change of any leads to another one.
             folder = (
                 cache / "outputs" / f"{output.slug(system.name)}-{system.key}" / _items_key(dataset, items)
             )
@@ -74,6 +75,7 @@ def score_all(
     )  # fmt: skip
     results.about = about
     results.unavailable |= missing | dict(unavailable or {})
+    # The page also shows recordings, which have no references and are not scored.
     page_items, page_outputs = dict(datasets), dict(outputs)
     if recordings is not None and recordings[0]:
         page_items["recordings"], page_outputs["recordings"] = recordings

@@ -47,6 +47,7 @@ def evaluate_project(
     available, unavailable = systems(config, codec, folders)
     demo = recordings() if config.recordings else []
     outputs = pipeline.generate_all(available, {**datasets, "recordings": demo}, folders.cache, progress)
+    # The demo recordings were generated with the data sets, but are not scored.
     demo_outputs = outputs.pop("recordings", [])
     results = pipeline.score_all(
         config, datasets, outputs, codec, reference_free_metrics(folders.sources), out,
@@ -112,6 +113,7 @@ def swept_bundle(kind: str, checkpoints: dict[str, Path], folders: Folders) -> P
     """A bundle of the sweep's checkpoints in the cache; assembled once for the same files."""
     from dose.bundle import assemble
 
+    # Named after its contents, so that the systems' cached outputs stay valid as long as those do.
     contents = [folders.codec, *checkpoints.values()]
     digests = [files.sha256(p) for folder in contents for p in sorted(folder.rglob("*")) if p.is_file()]
     assembled = folders.cache / "bundles" / f"{kind}-{files.hash_json(digests)}"

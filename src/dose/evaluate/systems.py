@@ -177,6 +177,7 @@ def larsnet(folder: Path | None = None) -> Separation:
 
 def code_hash(names: Sequence[str]) -> str:
     """A digest of the files under `names`, so that cached outputs are not reused after the code changes."""
+    # Paths are hashed with the contents: a renamed file is a change, too.
     paths = [PACKAGE / name for name in names]
     sources = sorted(p for path in paths for p in (path.rglob("*.py") if path.is_dir() else [path]))
     return files.hash_json([[str(p.relative_to(PACKAGE)), files.sha256(p)] for p in sources])
@@ -209,4 +210,5 @@ def _store(folder: Path, shots: OneShots) -> None:
                 audio.write(beside / f"{drum}.flac", prepare(shot, drum))
             except AudioError as e:
                 (beside / f"{drum}.txt").write_text(str(e))
+        # Marks the item as finished also where every output failed.
         (beside / "done").write_text("")

@@ -55,6 +55,7 @@ def set_estimate(value: float, replicates: np.ndarray, n: int, *, floor: float |
 
     `floor` is the least possible value of the figure, if it has one.
     """
+    # See the module: repeated items inflate a distance between sets, the median of the replicates included.
     centred = replicates - np.median(replicates) + value
     low, high = np.percentile(centred, _TAILS)
     if floor is not None:
@@ -90,6 +91,7 @@ def normalised_improvement(
     valid = np.isfinite(baseline) & np.isfinite(system) & np.isfinite(reconstruction)
     if not valid.any():
         return None
+    # A ratio of sums, not a mean of ratios: single items may have no gap at all.
     gain = np.where(valid, baseline - system, 0.0)
     gap = np.where(valid, baseline - reconstruction, 0.0)
     if gap.sum() <= 0:

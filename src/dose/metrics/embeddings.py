@@ -54,6 +54,7 @@ class ClapEmbedder:
         import torch
 
         rate = self.feature_extractor.sampling_rate
+        # The network's own rate; its feature extractor pads or repeats to its input length.
         sounds = [audio.resample(shot, audio.RATE, rate) for shot in shots]
         inputs = self.feature_extractor(sounds, sampling_rate=rate, return_tensors="pt")
         with torch.inference_mode():

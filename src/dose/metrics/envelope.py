@@ -22,6 +22,7 @@ def envelope_distance(generated: np.ndarray, reference: np.ndarray) -> np.ndarra
         levels = relative_decibels(
             np.stack([_rms(generated[i]), _rms(reference[i])]), FLOOR_DB
         )  # [2, frames]
+        # Frames in which both are silent would lower the mean of a short one-shot.
         active = (levels > FLOOR_DB).any(axis=0)
         out[i] = np.abs(levels[0] - levels[1])[active].mean() if active.any() else 0.0
     return out

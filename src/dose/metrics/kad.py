@@ -74,6 +74,7 @@ def median_distance(embeddings: np.ndarray, limit: int = 1000) -> float:
     1000 rows give half a million distances, enough for a median.
     """
     count = min(limit, len(embeddings))
+    # Evenly spaced rather than random, so that the bandwidth needs no seed.
     rows = embeddings[np.linspace(0, len(embeddings) - 1, count).astype(int)]
     distances = torch.pdist(torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32)))
     return float(distances[distances > 0].median()) if (distances > 0).any() else 1.0

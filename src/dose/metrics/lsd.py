@@ -25,6 +25,7 @@ def log_spectral_distance(generated: np.ndarray, reference: np.ndarray) -> np.nd
         pair = torch.from_numpy(np.stack([generated[i], reference[i]]))  # [2, N]
         levels = relative_decibels(magnitudes(pair, FFT).numpy(), FLOOR_DB)  # [2, bins, frames]
         active = (levels > FLOOR_DB).any(axis=(0, 1))  # [frames]
+        # Root mean square over frequency, then the mean over time.
         per_frame = np.sqrt(np.square(levels[0] - levels[1]).mean(axis=0))
         out[i] = per_frame[active].mean() if active.any() else 0.0
     return out
@@ -35,6 +36,7 @@ def relative_decibels(pair: np.ndarray, floor_db: float) -> np.ndarray:
 
     Relative to 1 where the reference is silent.
     """
+    # One reference level for both sounds, so that a difference in level counts.
     top = pair[1].max() or 1.0
     levels: np.ndarray = np.maximum(20 * np.log10(np.maximum(pair / top, 1e-12)), floor_db)
     return levels

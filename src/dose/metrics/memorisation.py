@@ -22,6 +22,7 @@ class NearestTrainingShot:
         """Prepared one-shots [n, 44100] -> {"nearest_train_db": [n]}; {} for a drum without training set."""
         from scipy.spatial.distance import cdist
 
+        # A library may lack a drum in its train split; the metric is then undefined.
         train = self._train.get(drum)
         if train is None or len(train) == 0:
             return {}

@@ -20,6 +20,7 @@ from dose.metrics.one_shots import check_pairs
 
 SIZES = (2048, 1024, 512, 256, 128, 64)
 FLOOR = 1e-2  # of an unnormalised magnitude: -94 dB of a full-scale sine at size 2048
+# Both spectrograms of a batch are in memory at once.
 BATCH = 16  # one-shots held as spectrograms at a time: about 0.2 GB
 
 
@@ -38,6 +39,7 @@ def mss(
 def mss_and_log(generated: np.ndarray, reference: np.ndarray) -> dict[str, np.ndarray]:
     """{"mss": [B], "mss_log": [B]} from one set of spectrograms, at half the cost of two calls."""
     generated, reference = check_pairs(generated, reference)
+    # Row 0 sums the linear distances over the sizes, row 1 the logarithmic ones.
     totals = np.zeros((2, len(generated)))
     for i in range(0, len(generated), BATCH):
         pairs = torch.from_numpy(np.stack([generated[i : i + BATCH], reference[i : i + BATCH]]))  # [2, b, N]
@@ -73,5 +75,6 @@ def _mss_of_batch(
 def _mean_squared_difference(a: torch.Tensor, b: torch.Tensor, *, log: bool) -> np.ndarray:
     """Spectrograms [B, bins, frames] -> float64 [B]."""
     if log:
+        # The floor keeps silent bins from dominating: log(0) is -inf.
         a, b = a.clamp(min=FLOOR).log(), b.clamp(min=FLOOR).log()
     return (a - b).square().mean(dim=(1, 2), dtype=torch.float64).numpy()

@@ -28,7 +28,9 @@ def prepare(shot: np.ndarray, name: str = "the one-shot", rate: int = audio.RATE
         raise AudioError(f"{name} has {len(shot)} samples; at least {MIN_SAMPLES} are needed to score it.")
     if not np.isfinite(shot).all():
         raise AudioError(f"{name} holds samples that are not finite numbers (NaN or infinity).")
+    # Cut or zero-padded after resampling, so that the length is the same whatever the rate was.
     shot = audio.fit_length(audio.resample(shot, rate, audio.RATE), SAMPLES)
+    # Scaling silence to a peak of 1 would score its noise.
     if is_silent(shot):
         return np.zeros(SAMPLES, np.float32)
     return audio.normalise_peak(shot)

@@ -27,6 +27,7 @@ class VGGish(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        # Convolutions of each stage, then 2 x 2 pooling: 96 x 64 becomes 6 x 4 after four stages.
         layers: list[nn.Module] = []
         inputs = 1
         for widths in STAGES:

@@ -60,11 +60,13 @@ class Document:
         )  # fmt: skip
 
     def _store(self, sound: np.ndarray, mix: bool) -> str:
+        # Mixes are long and only for orientation, so MP3; what is judged stays lossless.
         data = (
             audio.encoded(np.clip(sound, -1, 1), "MP3")
             if mix
             else audio.encoded(_without_tail(sound), "FLAC")
         )
+        # Equal bytes get the name of their first occurrence.
         name = self._names.setdefault(base64.b85encode(data).decode(), f"s{len(self._names)}")
         self.sounds[name] = f"data:audio/{'mpeg' if mix else 'flac'};base64,{base64.b64encode(data).decode()}"
         return name

@@ -50,5 +50,6 @@ class KitPage:
 
 def is_page(path: Path) -> bool:
     """Whether `KitPage` wrote the file. Raises OSError where it cannot be read."""
+    # The title stands within the template's first lines.
     with open(path, "rb") as file:
         return f"<title>{TITLE} ".encode() in file.read(1024)

@@ -54,6 +54,7 @@ def leading_system(systems: Sequence[str]) -> str:
 
 def select_cases(scores: np.ndarray) -> dict[str, int]:
     """[n] -> {"best", "median", "worst"}: positions of those finite scores, without repetition."""
+    # A stable sort: equal scores keep the items' order, so that the page is reproducible.
     order = np.argsort(scores, kind="stable")
     order = order[np.isfinite(scores[order])]
     if len(order) == 0:
@@ -81,6 +82,7 @@ def _add_dataset(
                 page.card("mix", item.read_mix(), mix=True),
                 page.card("reference", item.read_reference(drum), reference=True),
             ]
+            # Mix and reference first, then every system in the table's order.
             for system in systems:
                 [output] = read_outputs(system.folder, [item], drum)
                 scores = results.item_scores.get((dataset, system.name, drum))
