@@ -4,8 +4,8 @@ docs/model-card.md claims a lower MSS than both separation baselines for every d
 rendered from the recorded one-shots of the package's test split alone (no synthetic drums, of which the
 training set has many); no clip of that split was used in training. 256 mixes of params.yaml's own seed carry
 the claim. The 48 that every run scores guard against regressions only: their seed was selected because its
-intervals lie far from zero. A few dozen mixes leave the kick in doubt elsewhere (the first 64 of params.yaml's
-seed: -1.42 [-3.18, 0.40] against HPSS).
+intervals lie far from zero. A few dozen mixes leave the kick in doubt elsewhere (the first 64 of
+params.yaml's seed: -1.42 [-3.18, 0.40] against HPSS).
 """
 
 import dataclasses

@@ -29,9 +29,8 @@ def write(results: Results, out: Path, title: str = "Scores") -> None:
         {
             "no_weights": results.unavailable,
             "warnings": results.warnings,
-            "excluded": [
-                vars(e) | {"row": e.system} for e in results.excluded
-            ],  # "row" is the old name of "system"
+            # "row" is the old name of "system", for one release.
+            "excluded": [vars(e) | {"row": e.system} for e in results.excluded],
         },
     )
     texts = {
