@@ -77,7 +77,7 @@ def test_no_file_is_told(client, where):
 
 
 def test_a_flac_cut_in_the_middle_gives_what_it_still_holds(client):
-    answer = client.post("/extract?reply=json", content=FLAC[: len(FLAC) // 2])
+    answer = client.post("/extract?response=json", content=FLAC[: len(FLAC) // 2])
     assert answer.status_code == 200
     assert 0.2 < answer.json()["seconds"] < 0.9
 

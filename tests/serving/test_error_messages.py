@@ -99,8 +99,8 @@ class _Nothing(FakeExtractor):
 
 @pytest.mark.parametrize(
     ("hits", "query", "says"),
-    [(True, "absent=drop", "absent=keep gives the likeliest"), (False, "absent=keep", "with drums in it"),
-     (False, "absent=drop", "with drums in it")],
+    [(True, "undetected=drop", "undetected=keep gives the likeliest"),
+     (False, "undetected=keep", "with drums in it"), (False, "undetected=drop", "with drums in it")],
 )  # fmt: skip
 def test_a_sound_without_drums_is_told_in_the_callers_words(served, loop, hits, query, says):
     """It was "The kit 'dose' has no sounds, so there is nothing to write"."""

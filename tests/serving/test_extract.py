@@ -52,7 +52,7 @@ def test_takes_the_file_under_any_field_name_and_as_the_bare_body(served, loop):
 
 def test_options_come_as_query_or_as_form_fields(served, loop):
     with served() as client:
-        ask = {"drums": "snare, kick", "candidates": "2", "seed": "7", "reply": "json"}
+        ask = {"drums": "snare, kick", "candidates": "2", "seed": "7", "response": "json"}
         by_query = client.post("/extract", params=ask, content=loop).json()
         by_form = client.post("/extract", data=ask, files={"audio": ("a.wav", loop)}).json()
     assert by_query == by_form
@@ -71,13 +71,13 @@ def test_accept_header_chooses_json(served, loop):
             client.post("/extract", content=loop, headers={"accept": "application/json"}).json()["rate"]
             == 44100
         )
-        zipped = client.post("/extract?reply=zip", content=loop, headers={"accept": "application/json"})
+        zipped = client.post("/extract?response=zip", content=loop, headers={"accept": "application/json"})
     assert zipped.content[:2] == b"PK"
 
 
 def test_tail_and_peak_shape_every_hit(served, loop):
     with served() as client:
-        kit = client.post("/extract?tail=0.2&peak=-6&reply=json", content=loop).json()
+        kit = client.post("/extract?tail=0.2&peak=-6&response=json", content=loop).json()
     for hits in kit["drums"].values():
         sound = audio.read(io.BytesIO(base64.b64decode(hits[0]["audio"])))
         assert len(sound) == int(0.2 * audio.RATE)
@@ -99,7 +99,7 @@ def test_tail_and_peak_shape_every_hit(served, loop):
         ("peak=cymbal:-1", "cymbal"),
         ("format=mp3", "mp3"),
         ("peak=3", "peak"),
-        ("reply=xml", "reply"),
+        ("response=xml", "response"),
         ("colour=red", "colour"),
     ],
 )

@@ -53,7 +53,7 @@ def test_promotion_and_rollback_with_requests_in_flight(project, tmp_path, monke
     served(canary=watched)  # writes its params and names its state folder
     answers: list[tuple[int, str]] = []
     with TestClient(create_app(ModelManager)) as client:
-        first = client.app.state.house.engine.models().version
+        first = client.app.state.dose.manager.models_for().version
         stop = threading.Event()
 
         def ask():

@@ -1,4 +1,4 @@
-"""The task API over HTTP: submit, watch, fetch, re-roll, cancel, retry, delete."""
+"""The jobs API over HTTP: submit, poll, fetch, re-roll, cancel, retry, delete."""
 
 import io
 import time
@@ -10,6 +10,7 @@ from fake_extractor import FakeExtractor
 from dose import audio
 from dose.drums import DRUMS
 from dose.errors import AudioError
+from serving.inference import SCAN, STAGES
 
 
 def wait(client, job: str, *states: str, seconds: float = 15) -> dict:
@@ -36,7 +37,7 @@ def test_a_song_becomes_a_kit(served, loop):
         assert (reply["state"], reply["progress"], reply["error"]) == ("done", 1.0, "")
         assert reply["seconds"] == 1.0
         zipped = client.get(f"/jobs/{job}/kit")
-        listed = client.get(f"/jobs/{job}/kit?reply=json").json()
+        listed = client.get(f"/jobs/{job}/kit?response=json").json()
     names = zipfile.ZipFile(io.BytesIO(zipped.content)).namelist()
     assert names == ["kick_01_0.90.wav", "kick_02_0.80.wav", "hihat_01_0.90.wav", "hihat_02_0.80.wav"]
     assert [hit["file"] for hits in listed["drums"].values() for hit in hits] == names
@@ -61,7 +62,8 @@ def test_progress_is_seen_while_it_runs(served, loop):
     fractions = sorted(fraction for fraction, _ in seen)
     assert len(fractions) > 3
     assert 0 <= fractions[0] < fractions[-1] < 1
-    assert {"listen", *DRUMS} <= {stage for _, stage in seen}
+    stages = {stage for _, stage in seen}
+    assert {SCAN, *DRUMS} <= stages <= {"waiting", *STAGES}
 
 
 def test_pick_formats_tails_and_levels_need_no_new_run(served, loop):
@@ -100,7 +102,7 @@ def test_a_reroll_changes_one_drum_and_keeps_the_rest(served, loop):
         wait(client, second)
         client.delete(f"/jobs/{first}")  # the new job stands on its own
         old_gone = client.get(f"/jobs/{first}")
-        new = client.get(f"/jobs/{second}/kit?reply=json").json()["drums"]
+        new = client.get(f"/jobs/{second}/kit?response=json").json()["drums"]
     assert old_gone.status_code == 404
     assert [hit["seed"] for hit in new["kick"]] == [0, 1]
     assert [hit["seed"] for hit in new["snare"]] == [5, 6]
@@ -179,7 +181,7 @@ def test_a_bug_fails_the_job_and_not_the_worker(served, loop):
 def test_a_song_that_takes_too_long_fails_with_the_reason(served, loop):
     extractor = FakeExtractor()
     with served(extractor, song_timeout_s=0.3) as client:
-        client.app.state.house.engine.models()
+        client.app.state.dose.manager.models_for()
         extractor.seconds = 8
         reply = wait(client, submit(client, loop), "failed")
     assert "took longer than 0.3 s" in reply["error"]
