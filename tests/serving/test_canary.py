@@ -166,9 +166,9 @@ def test_models_that_fail_are_rolled_back_and_no_request_fails(moving, loop):
         ask(client, loop, 12)
         moving.move(client, "broken")
         assert set(ask(client, loop, 8)) == {"old"}, "the stable models answer what the new ones fail at"
-        told = client.get("/state").json()
-        assert (told["version"], told["canary"]) == ("old", "")
-        assert "rolled back" in told["problem"]
+        state = client.get("/state").json()
+        assert (state["version"], state["canary"]) == ("old", "")
+        assert "rolled back" in state["problem"]
         until(lambda: moving.rollbacks)
         assert "3 of 3 extractions failed" in moving.rollbacks[0][2]
         time.sleep(0.2)

@@ -1,8 +1,8 @@
 """Ableton Live's .adg: a Drum Rack with one Simpler per pad, as gzipped XML.
 
-Live's own files hold thousands of elements at their defaults; this writes those that say something and
-leaves the rest to Live. The samples are found beside the rack. A Simpler plays one sample, so a pad gets
-the best sound of its drum, and the further candidates become pads of their own an octave higher each.
+Live's own files hold thousands of elements at their defaults; this writes only those with other values. The
+samples lie beside the rack. A Simpler plays one sample, so the best sound of a drum takes the drum's pad, and
+each further candidate takes a pad of its own, an octave higher each.
 """
 
 import gzip
@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 
 from dose.kits.drumkit import DrumKit, Pad, Sound
 
-# Live counts the pads of a rack from the top of the MIDI range.
-TOP = 128
+# Live counts the pads of a rack down from the top of the MIDI range.
+NOTES = 128
+OCTAVE = 12
 
 
 def rack(kit: DrumKit, samples: str = "") -> bytes:
@@ -37,17 +38,17 @@ def rack(kit: DrumKit, samples: str = "") -> bytes:
     return gzip.compress(xml, mtime=0)
 
 
-def held(pad: Pad) -> int:
-    """How many of a pad's sounds find a note."""
-    return sum(pad.note + 12 * i < TOP for i in range(len(pad.sounds)))
+def capacity(pad: Pad) -> int:
+    """The number of a pad's sounds that have a note within the MIDI range."""
+    return sum(pad.note + OCTAVE * i < NOTES for i in range(len(pad.sounds)))
 
 
 def _assign(kit: DrumKit) -> list[tuple[int, str, Sound]]:
-    """(note, title, sound) of every sound: the best on its General MIDI note, each other 12 notes higher."""
+    """(note, title, sound) of every sound: the best on its General MIDI note, each further one an octave up."""
     assigned = []
     for pad in kit.pads:
-        for i, sound in enumerate(pad.sounds[: held(pad)]):
-            assigned.append((pad.note + 12 * i, pad.title if i == 0 else f"{pad.title} {i + 1}", sound))
+        for i, sound in enumerate(pad.sounds[: capacity(pad)]):
+            assigned.append((pad.note + OCTAVE * i, pad.title if i == 0 else f"{pad.title} {i + 1}", sound))
     return assigned
 
 
@@ -70,10 +71,10 @@ def _branch(
     player = ElementTree.SubElement(simpler, "Player")
     parts = ElementTree.SubElement(ElementTree.SubElement(player, "MultiSampleMap"), "SampleParts")
     _sample_part(parts, sound, rate, samples)
-    # 1 is one-shot: the sample plays to its end whatever the key does.
+    # 1 is one-shot mode: the sample plays to its end, also after note-off.
     _value(ElementTree.SubElement(simpler, "Globals"), "PlaybackMode", 1)
     zone = ElementTree.SubElement(branch, "ZoneSettings")
-    _value(zone, "ReceivingNote", TOP - note)
+    _value(zone, "ReceivingNote", NOTES - note)
     _value(zone, "SendingNote", 60)
     _value(zone, "ChokeGroup", 0)
 

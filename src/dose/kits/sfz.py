@@ -1,4 +1,4 @@
-"""SFZ 1: text that sfizz, sforzando, LinuxSampler and others read."""
+"""SFZ 1: the text format of sfizz, sforzando, LinuxSampler and others (sfzformat.com lists the opcodes)."""
 
 from dose.kits.drumkit import DrumKit, VelocityLayer, layers
 
@@ -9,15 +9,15 @@ def text(kit: DrumKit, samples: str = "") -> str:
     lines += ["<control>", f"default_path={samples}"] if samples else []
     lines += ["<global>", "loop_mode=one_shot", "ampeg_release=0.05", "pitch_keytrack=0"]
     for pad in kit.pads:
-        shared = layers(pad, kit.layering)
-        if not shared:
+        pad_layers = layers(pad, kit.layering)
+        if not pad_layers:
             continue
         lines += ["", f"<group> // {pad.title}", f"key={pad.note}"]
-        lines += [f"seq_length={shared[0].turns}"] if shared[0].turns > 1 else []
-        lines += [_region(layer) for layer in shared]
+        lines += [f"seq_length={pad_layers[0].seq_length}"] if pad_layers[0].seq_length > 1 else []
+        lines += [_region(layer) for layer in pad_layers]
     return "\n".join(lines) + "\n"
 
 
 def _region(layer: VelocityLayer) -> str:
-    turn = f" seq_position={layer.turn}" if layer.turns > 1 else ""
-    return f"<region> sample={layer.sound.name}.wav lovel={layer.low} hivel={layer.high}{turn}"
+    position = f" seq_position={layer.seq_position}" if layer.seq_length > 1 else ""
+    return f"<region> sample={layer.sound.name}.wav lovel={layer.low} hivel={layer.high}{position}"
