@@ -116,15 +116,24 @@ def render_json(kit: Kit, hits: Hits, params: RenderParams) -> KitResponse:
 
 
 def _one_shot_response(hit: OneShot, sound: Sound, rate: int) -> OneShotResponse:
+    detected = hit.present
+    conditioning_fit = round(hit.match, 4)
+    self_consistency = round(hit.agreement, 4)
+    source_energy_ratio = round(hit.borrowed, 4)
     return OneShotResponse(
         file=f"{sound.name}.wav",
         confidence=round(hit.confidence, 4),
-        present=hit.present,
+        detected=detected,
         time=round(hit.time, 4),
         seed=hit.seed,
-        match=round(hit.match, 4),
-        agreement=round(hit.agreement, 4),
-        borrowed=round(hit.borrowed, 4),
+        conditioning_fit=conditioning_fit,
+        self_consistency=self_consistency,
+        source_energy_ratio=source_energy_ratio,
         seconds=round(sound.audio.shape[-1] / rate, 4),
         audio=base64.b64encode(sound.wav).decode(),
+        # Under their old names, for one release.
+        present=detected,
+        match=conditioning_fit,
+        agreement=self_consistency,
+        borrowed=source_energy_ratio,
     )

@@ -158,16 +158,20 @@ def _known_names(text: str, known: tuple[str, ...], kind: str) -> list[str]:
 class OneShotResponse(pydantic.BaseModel):
     file: str = Field(description="A file name that sorts by rank.")
     confidence: float = Field(description="0 to 1, calibrated on held-out data.")
-    present: bool = Field(description="False: the drum is probably not in the mix.")
+    detected: bool = Field(description="False: the drum is probably not in the mix.")
     time: float = Field(description="Position in the upload of the hit it was extracted from, in seconds.")
     seed: int
-    match: float = Field(description="0 to 1: how well it explains the mix at its onsets.")
-    agreement: float = Field(description="0 to 1: how like the other candidates it is.")
-    borrowed: float = Field(
-        description="0 to 1: share of its power that is the upload's own sound; the rest is generated."
+    conditioning_fit: float = Field(description="0 to 1: how well it explains the mix at its onsets.")
+    self_consistency: float = Field(description="0 to 1: similarity to the other candidates.")
+    source_energy_ratio: float = Field(
+        description="0 to 1: share of its energy taken from the upload by masking; the rest is generated."
     )
     seconds: float
     audio: str = Field(description="A WAV file, in base64.")
+    present: bool = Field(deprecated=True, description="Old name of `detected`.")
+    match: float = Field(deprecated=True, description="Old name of `conditioning_fit`.")
+    agreement: float = Field(deprecated=True, description="Old name of `self_consistency`.")
+    borrowed: float = Field(deprecated=True, description="Old name of `source_energy_ratio`.")
 
 
 class KitResponse(pydantic.BaseModel):

@@ -44,7 +44,7 @@ def capacity(pad: Pad) -> int:
 
 
 def _assign(kit: DrumKit) -> list[tuple[int, str, Sound]]:
-    """(note, title, sound) of every sound: the best on its General MIDI note, each further one an octave up."""
+    """(note, title, sound) of every sound: the best on its General MIDI note, others octaves above."""
     assigned = []
     for pad in kit.pads:
         for i, sound in enumerate(pad.sounds[: capacity(pad)]):

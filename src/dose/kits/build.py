@@ -49,7 +49,7 @@ def build(
     bits: Bits = 16,
     layering: Layering = "round-robin",
 ) -> DrumKit:
-    """The kit to export, of `one_shots`: drum -> candidates, best first. Raises DoseError without any sound."""
+    """The kit of `one_shots`: drum -> candidates, best first. Raises DoseError when it has no sound."""
     pads = tuple(
         Pad(
             drum=drum,

@@ -85,8 +85,8 @@ class VelocityLayer:
 def layers(pad: Pad, layering: Layering) -> list[VelocityLayer]:
     """The velocity layers or the round-robin sequence of a pad's sounds.
 
-    Round robin: every sound at every velocity, one after another. Velocity: the range is split evenly, and the
-    sounds are ordered by brightness, because a drum that is hit harder sounds brighter.
+    Round robin: every sound at every velocity, one after another. Velocity: the range is split evenly, and
+    the sounds are ordered by brightness, because a drum that is hit harder sounds brighter.
     """
     count = len(pad.sounds)
     if layering == "round-robin":

@@ -3,8 +3,9 @@
 libsndfile writes the time into float WAVs (its PEAK chunk) and no bext chunk, so the same hit would have
 different bytes each time. The output of this writer depends on its arguments only.
 
-RIFF (IBM and Microsoft, Multimedia Programming Interface and Data Specifications 1.0): a chunk is a four-character id, a little-endian 32-bit
-length and that many bytes, padded to an even length; "RIFF" and "LIST" chunks hold a type and further chunks.
+RIFF (IBM and Microsoft, Multimedia Programming Interface and Data Specifications 1.0): a chunk is a
+four-character id, a little-endian 32-bit length and that many bytes, padded to an even length; "RIFF" and
+"LIST" chunks hold a type and further chunks.
 """
 
 import dataclasses

@@ -1,10 +1,10 @@
 """SoundFont 2.01: one bank with one drum preset (bank 128, program 0), written from the specification.
 
-Layout (E-mu, SoundFont Technical Specification 2.01, section 4): RIFF "sfbk" with the lists INFO (texts), sdta
-(all samples in one pool) and pdta (the "HYDRA": nine tables of fixed-size records, section 7).
+Layout (E-mu, SoundFont Technical Specification 2.01, section 4): RIFF "sfbk" with the lists INFO (texts),
+sdta (all samples in one pool) and pdta (the "HYDRA": nine tables of fixed-size records, section 7).
 
-The format has no round robin, so several sounds of a drum are always velocity layers. Samples are 16-bit mono;
-a sound with several channels is mixed down.
+The format has no round robin, so several sounds of a drum are always velocity layers. Samples are 16-bit
+mono; a sound with several channels is mixed down.
 """
 
 import dataclasses
