@@ -119,6 +119,7 @@ def load(url: str, body: bytes, requests: int, clients: int) -> dict[str, Any]:
             answers = list(pool.map(one, range(requests)))
         wall = time.perf_counter() - since
     times = sorted(seconds for seconds, _, _ in answers)
+    # The smallest time that at least 95 % of the requests do not exceed.
     p95 = times[min(len(times) - 1, int(0.95 * len(times)))]
     return {
         "load_ok": sum(status == 200 for _, status, _ in answers),
@@ -145,6 +146,7 @@ def growth(url: str, pid: int, requests: int, settle: int = 100) -> dict[str, fl
                 time.sleep(float(answer.headers["retry-after"]))
             now = memory(pid)
             peak = max(peak, now)
+            # Allocators and caches grow during the first requests, which are not a leak.
             if i + 1 == min(settle, requests):
                 first = now
     last = memory(pid)
@@ -160,6 +162,7 @@ def memory(pid: int) -> float:
     """MB resident of the largest process below `pid`: the worker that holds the models."""
     import psutil
 
+    # BentoML starts the worker as a child process; the models are in the largest one.
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     sizes = []
     for process in family:
@@ -173,6 +176,7 @@ def sound(seconds: float) -> bytes:
     rng = np.random.default_rng(0)
     time_ = np.arange(int(0.3 * RATE)) / RATE
     noise = rng.normal(size=len(time_))
+    # Decaying sine with a falling pitch, noise, and differentiated (high-passed) noise.
     kick = 0.8 * np.sin(2 * np.pi * (45 * time_ + 2.5 * (1 - np.exp(-time_ * 50)))) * np.exp(-time_ * 10)
     snare = 0.4 * noise * np.exp(-time_ * 22)
     hihat = 0.15 * np.diff(noise, append=0) * np.exp(-time_ * 60)
@@ -217,6 +221,7 @@ def _service(args: argparse.Namespace, report: Callable[..., None]) -> Iterator[
         try:
             while True:
                 with contextlib.suppress(httpx.HTTPError):
+                    # Ready once the models are loaded and warmed up, which is what a caller waits for.
                     if httpx.get(f"{url}/readyz", timeout=10).status_code == 200:
                         break
                 if process.poll() is not None or time.perf_counter() - since > 180:
@@ -225,6 +230,7 @@ def _service(args: argparse.Namespace, report: Callable[..., None]) -> Iterator[
             report(ready_s=time.perf_counter() - since)
             yield url, process.pid
         finally:
+            # Ask first, so that running work is put back; then end what is left of the process group.
             process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(30)

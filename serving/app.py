@@ -78,8 +78,10 @@ def create_app(make_manager: Callable[[ServingConfig], ModelManager] = ModelMana
         lifespan=lifespan,
         root_path_in_servers=False,  # else /openapi.json would collect every X-Forwarded-Prefix it ever saw
     )
+    # Outermost: it sees every request, also those that no route matches.
     app.add_middleware(RequestMiddleware)
     app.add_exception_handler(APIError, lambda _, e: api_error_response(e))  # type: ignore[arg-type]
+    # DoseError's text is written for users, so it can be the response as it is.
     app.add_exception_handler(DoseError, lambda _, e: error_response(400, str(e)))
     app.add_exception_handler(RequestValidationError, _path_error)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
@@ -117,6 +119,8 @@ def add_routes(app: FastAPI) -> None:
             **options,
         )
 
+    # FastAPI cannot derive these from the endpoints, which take and return Starlette's raw types: they stream
+    # uploads and choose their response by the Accept header.
     common = (400, 401, 429)
     accepted: openapi.Responses = {202: {"model": JobResponse, "description": "Queued; see Location."}}
     found: openapi.Responses = {200: {"model": JobResponse, "description": "The job."}}
@@ -179,6 +183,7 @@ def add_routes(app: FastAPI) -> None:
     add("/jobs/{id}", "DELETE", jobs.delete_job, "delete", status_code=204, responses=deleted)
     status: openapi.Responses = {200: {"model": StatusResponse, "description": "Models, formats and limits."}}
     add("/state", "GET", get_state, "state", responses=status)
+    # The page, which the API's document leaves out.
     app.add_api_route("/", page, methods=["GET"], include_in_schema=False)
     app.add_api_route("/example.flac", example, methods=["GET"], include_in_schema=False)
     app.mount("/web", StaticFiles(directory=WEB), name="web")
@@ -199,6 +204,7 @@ class _Fallback(Route):
     """Matches every path that no route before it matches, except those that BentoML serves itself."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        # BentoML serves its own paths only where this application matches nothing.
         if get_route_path(scope).startswith(BENTOML_PATHS):
             return Match.NONE, {}
         return super().matches(scope)
@@ -210,6 +216,7 @@ async def unknown(request: Request) -> Response:
     if allowed_methods(request, path):
         raise HTTPException(405)
     if path.endswith("/") and allowed_methods(request, path.rstrip("/")):
+        # The fallback route matches every path, so the router's own redirect of slashes never applies.
         query = f"?{request.url.query}" if request.url.query else ""
         return RedirectResponse(request.scope.get("root_path", "") + path.rstrip("/") + query)
     raise HTTPException(404)

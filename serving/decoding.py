@@ -31,6 +31,7 @@ def decode_blocks(file: BinaryIO, limit: AudioLimit) -> Iterator[np.ndarray]:
         total += block.shape[1]
         if total <= max_samples:
             yield block
+        # Name the limit that was reached first, so that the user knows what to change.
         elif limit.seconds <= seconds_by_size:
             raise APIError(
                 413,

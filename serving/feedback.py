@@ -31,5 +31,6 @@ class FeedbackLog:
         if self.level == "features":
             line["features"] = [round(x, 3) for x in kit.features]
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Append mode and a lock: `dose retrain` may read the file at any time and sees whole lines.
         with self._lock, self.path.open("a") as f:
             f.write(json.dumps(line) + "\n")

@@ -38,6 +38,7 @@ class RequestMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        # HTTP header bytes are Latin-1 (RFC 9110, section 5.5).
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
         _apply_forwarded_prefix(scope, headers)
         method = scope["method"]
@@ -78,6 +79,7 @@ class RequestMiddleware:
     def _application(self, scope: Scope) -> ASGIApp:
         """The application, behind CORS when the settings name origins that may call it."""
         origins = app_state(scope["app"]).config.cors_origins
+        # Built on first use: the settings are loaded when the application starts, after the middleware.
         if origins and self._with_cors is None:
             self._with_cors = CORSMiddleware(
                 self.app,
@@ -99,6 +101,7 @@ class RequestMiddleware:
             state.rate_limiter.take(client_address(headers, peer, state.config.proxy_hops))
 
     def _record(self, scope: Scope, method: str, status: int, seconds: float) -> None:
+        # The route's pattern, not the path: job ids would give the metric a label value each.
         route = getattr(scope.get("route"), "path", "other")
         telemetry.REQUEST_SECONDS.labels(route, str(status)).observe(seconds)
         if get_route_path(scope).startswith(_PROTECTED):
@@ -112,6 +115,7 @@ def _apply_forwarded_prefix(scope: Scope, headers: dict[str, str]) -> None:
     The header affects only the response to its own request, so it needs no trust in the client.
     """
     prefix = headers.get("x-forwarded-prefix", "").rstrip("/")
+    # Only unreserved characters: a header from outside must not put a host or a line break into Location.
     if re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", prefix):
         scope["root_path"] = prefix + scope.get("root_path", "")
         scope["path"] = prefix + scope["path"]

@@ -24,6 +24,7 @@ _ERRORS = {
 def upload(model: type[pydantic.BaseModel]) -> dict[str, Any]:
     """The request body with the file, and the options of `model`."""
     schema = {
+        # The document names one field; the service accepts a file in a field of any name.
         "title": "Upload",
         "type": "object",
         "required": ["audio"],

@@ -29,6 +29,7 @@ def select_hits(kit: Kit, params: RenderParams, pick: str = "") -> dict[str, Seq
 
     Raises APIError (400) for a rank that does not exist.
     """
+    # A dropped drum has no hits to pick from either.
     hits: dict[str, Sequence[OneShot]] = {
         d: found for d, found in kit.hits.items() if params.undetected == "keep" or kit.present(d)
     }
@@ -45,6 +46,7 @@ def render_kit(kit: Kit, hits: Hits, params: RenderParams) -> DrumKit:
     """The hits, postprocessed. Raises APIError (400) when there is none."""
     if not any(hits.values()):
         drums = ", ".join(kit.hits)
+        # Hits exist, but all were dropped as undetected: the option can bring them back.
         if any(kit.hits.values()):
             message = f"None of {drums} seems to be in the sound; undetected=keep gives the likeliest."
             raise APIError(400, message)
@@ -64,6 +66,7 @@ def render_kit(kit: Kit, hits: Hits, params: RenderParams) -> DrumKit:
         if found
     }
     origin = build.Origin(source=SOURCE, version=kit.version, data_id=kit.data_id)
+    # Query parameters are strings, so the options' literals are too.
     bits = cast(Bits, int(params.bits))
     name = params.name or content_name(hits)
     return build.build(name, rendered, origin, rate=params.rate, bits=bits, layering=params.layers)
@@ -71,6 +74,7 @@ def render_kit(kit: Kit, hits: Hits, params: RenderParams) -> DrumKit:
 
 def content_name(hits: Hits) -> str:
     """A unique name for a kit without one, from its content: samplers merge kits of the same name."""
+    # Of the audio before postprocessing: the name stays while tail and level change.
     digest = hashlib.sha256()
     for drum, found in hits.items():
         for hit in found:

@@ -16,6 +16,7 @@ from dose.extract.postprocess import PostprocessConfig
 from dose.kits.write import FORMATS, parse_formats
 
 
+# Requests. `extra="forbid"` makes an unknown option an error instead of a silent default.
 class InferenceParams(pydantic.BaseModel):
     """Options of an extraction, as query parameters or as form fields."""
 
@@ -28,6 +29,7 @@ class InferenceParams(pydantic.BaseModel):
     @field_validator("drums")
     @classmethod
     def _check_drums(cls, text: str) -> str:
+        # In the order of DRUMS, whatever the request's order.
         names = _known_names(text, DRUMS, "drum")
         return ",".join(drum for drum in DRUMS if drum in names)
 
@@ -128,6 +130,7 @@ def parse_per_drum(text: str) -> dict[str, float]:
         return {}
     if ":" not in text:
         return dict.fromkeys(DRUMS, float(text))
+    # Any number of "drum:number" pairs; a part without a colon raises ValueError here.
     pairs = (part.split(":", 1) for part in text.split(",") if part.strip())
     return {drum.strip(): float(number) for drum, number in pairs}
 
@@ -155,6 +158,7 @@ def _known_names(text: str, known: tuple[str, ...], kind: str) -> list[str]:
     return names
 
 
+# Responses.
 class OneShotResponse(pydantic.BaseModel):
     file: str = Field(description="A file name that sorts by rank.")
     confidence: float = Field(description="0 to 1, calibrated on held-out data.")

@@ -41,6 +41,7 @@ class CanaryConfig:
     def __post_init__(self) -> None:
         if not (0 <= self.share <= 1 and 0 <= self.shadow <= 1 and self.requests >= 0):
             raise ValueError("canary.share and canary.shadow must lie between 0 and 1, requests not below 0.")
+        # A rollout without traffic would never end.
         if self.requests and self.share == self.shadow == 0:
             raise ValueError(
                 "canary.share or canary.shadow must be above 0, or the new models get no traffic."

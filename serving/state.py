@@ -37,6 +37,7 @@ class AppState:
 
 
 def app_state(app: Starlette) -> AppState:
+    # Starlette's `State` is untyped.
     return cast(AppState, app.state.dose)
 
 

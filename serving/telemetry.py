@@ -51,6 +51,7 @@ class _JsonFormatter(logging.Formatter):
 
 def start_logging() -> None:
     """One JSON object per line on stderr. Called when the service starts, not on import."""
+    # Replaces the handlers, so that a second start in the same process does not log every line twice.
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter())
     log.handlers[:] = [handler]
@@ -65,6 +66,7 @@ def event(name: str, *, level: int = logging.INFO, error: BaseException | None =
 
 def new_request_id(offered: str | None) -> str:
     """The caller's own id if it is safe in a log line and a header, else a random one."""
+    # Log lines and headers are safe with these characters; 64 is longer than a UUID with its hyphens.
     return offered if offered and re.fullmatch(r"[\w.-]{1,64}", offered) else secrets.token_hex(8)
 
 
@@ -83,6 +85,7 @@ class StageClock:
     def enter(self, stage: str | None) -> None:
         """Ends the current stage and begins `stage`; None ends the run and reports its stages."""
         now = time.perf_counter()
+        # A stage that is entered again keeps running.
         if self._stage is not None and stage != self._stage:
             self._run_seconds[self._stage] = self._run_seconds.get(self._stage, 0.0) + now - self._entered
         if stage != self._stage:

@@ -35,6 +35,7 @@ def parse_params(model: type[Params], values: Mapping[str, str]) -> Params:
     except pydantic.ValidationError as e:
         first = e.errors(include_url=False, include_context=False, include_input=False)[0]
         name = str(first["loc"][0])[:40] if first["loc"] else "request"
+        # pydantic reports an unknown option by this type; the user needs the list of known ones.
         if first["type"] == "extra_forbidden":
             known = ", ".join(model.model_fields)
             raise APIError(400, f"There is no option '{name}'; the options are {known}.") from None
@@ -53,6 +54,7 @@ async def receive_upload(
     `curl --data-binary` declares every body as an urlencoded form.
     APIError: 400 no file, 408 too slow, 413 too large.
     """
+    # Rejected by its declared length before a byte is read; `_limit_body` counts what really comes.
     declared = request.headers.get("content-length", "0")
     if not declared.isdigit() or int(declared) > config.upload_mb * _MB:
         raise _too_large(config)
@@ -95,6 +97,7 @@ async def _read_form(request: Request, options: dict[str, str], stack: contextli
         request.form(max_files=1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES)
     )
     options |= {name: value for name, value in form.items() if isinstance(value, str)}
+    # The first file wins, whatever its field is called; the form's parser rejects a second one.
     files = [value for value in form.values() if isinstance(value, UploadFile)]
     if not files:
         raise _no_file()

@@ -33,6 +33,7 @@ def load(folder: Path) -> Kit:
     stored, drums = about.pop("hits"), about.pop("drums")
     hits: dict[str, Sequence[OneShot]] = {drum: () for drum in DRUMS if drum in drums}
     for row in stored:
+        # Rows are in order of rank, so a hit's rank is the number of its drum's hits before it.
         rank = len(hits[row["drum"]])
         raw = audio.read(folder / f"{row['drum']}-{rank}.wav")
         hit = OneShot(

@@ -56,9 +56,11 @@ class JobStore:
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.attempts = folder, attempts
+        # One connection for all threads, so that each statement is a transaction of its own.
         self._lock = threading.Lock()
         self._lock_file = open(folder / "lock", "w")  # noqa: SIM115 - held as long as the store
         try:
+            # The kernel releases the lock when the process dies, so a crash leaves no stale lock.
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise DoseError(
@@ -79,6 +81,7 @@ class JobStore:
 
     def _recover(self) -> None:
         self._execute(
+            # First the jobs that used up their attempts, then the others.
             "update jobs set state='failed', ended=?, error=? where state='running' and attempts>=?",
             time.time(),
             f"The service stopped {self.attempts} times while it worked on this song; send a shorter cut.",
@@ -119,6 +122,7 @@ class JobStore:
     def claim(self) -> Job | None:
         """Makes the oldest queued job running and returns it; None when there is none."""
         rows = self._execute(
+            # One statement selects and updates, so that no two threads claim the same job.
             "update jobs set state='running', started=?, attempts=attempts+1 where id="
             "(select id from jobs where state='queued' order by created limit 1) returning *",
             time.time(),

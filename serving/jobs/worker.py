@@ -87,6 +87,7 @@ class JobWorker:
         thread = threading.current_thread()
         # A thread that the reaper abandoned is no longer `_thread`, and ends after its run.
         while not self._stop.is_set() and self._thread in (thread, None):
+            # Cleared before looking: a job that arrives after the look sets it again.
             self._wake.clear()
             if not self.manager.ready:
                 self._wake.wait(_READY_POLL_SECONDS)
@@ -99,6 +100,7 @@ class JobWorker:
             run = Run(job=job, started=time.monotonic(), stop=threading.Event())
             self._current = run
             self._run(run)
+            # The reaper may have abandoned this run and started another.
             if self._current is run:
                 self._current = None
 
@@ -134,6 +136,7 @@ class JobWorker:
         def report(fraction: float, stage: str) -> None:
             run.fraction, run.stage = fraction, stage
 
+        # A re-roll extracts some drums; the kit that it started from provides the others.
         base = kit_store.load(folder / "base") if (folder / "base").is_dir() else None
         clock = telemetry.StageClock()
         with open(folder / "song", "rb") as song:

@@ -112,6 +112,7 @@ class Batcher:
             sampling = [rule for call in batch for rule in call.sampling]
             BATCH_SIZE.observe(len(sampling))
             one_shots = self.sample(batch[0].drum, prompts, sampling)  # [sum of B, N]
+        # Every waiting request must get a result or the exception, or it would wait for ever.
         except BaseException as e:
             for call in batch:
                 call.result.set_exception(e)

@@ -59,6 +59,7 @@ class LoadedModels:
         self.extractor, self.fingerprint = extractor, bundle_print
         self.batcher = Batcher(extractor.sample, config.batch_wait_ms / 1000, config.batch_size)
         self.window = OutcomeWindow(config.canary.requests)
+        # From here on all decoding of this extractor goes through the batcher.
         extractor.sample = self.batcher
 
     @property
@@ -110,6 +111,7 @@ class ModelManager:
     def version(self) -> str:
         """Of the models that answer most requests; empty before any are loaded."""
         rollout = self.rollout
+        # During a rollout the share decides which models answer most requests.
         models = rollout.canary if rollout and rollout.config.share > 0.5 else self._models
         return models.version if models else ""
 
@@ -140,6 +142,7 @@ class ModelManager:
             self.rollout = None
             self._models = rollout.canary if verdict == "passed" else rollout.stable
             telemetry.event(f"canary {verdict}", version=models.version, reason=reason)
+            # Closing lets running requests finish: a closed batcher passes their calls straight on.
             (rollout.stable if verdict == "passed" else rollout.canary).batcher.close()
             if verdict == "passed":
                 return
@@ -183,6 +186,7 @@ class ModelManager:
         else:
             models = LoadedModels(extractor, self.config, bundle_print)
             with self._swap:
+                # The first models have nothing to be compared with, and a rollback's have served before.
                 if self._models and self.config.canary.requests and not registry_client.is_rollback(folder):
                     self.rollout = CanaryRollout(self.config.canary, self._models, models)
                     self.problem = None

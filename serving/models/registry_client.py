@@ -23,6 +23,7 @@ def is_rollback(folder: Path) -> bool:
     live, log = ROOT / LIVE, ROOT / LIVE.parent / "audit.jsonl"
     if not log.is_file() or live.resolve() != folder.resolve():
         return False
+    # The audit log's last line is the change that put the link where it is.
     lines = log.read_text().splitlines()
     return bool(lines) and json.loads(lines[-1])["action"] == "rollback"
 
@@ -32,6 +33,7 @@ def roll_back(stable: Path, canary: Path, reason: str) -> None:
     if (ROOT / LIVE).resolve() != canary.resolve():
         return
     drums = changed_drums(stable, canary)
+    # A drum alone is rolled back where the others did not change; `all` restores a whole bundle at once.
     for drum in ["all"] if drums == list(DRUMS) else drums:
         command = [sys.executable, "-m", "dose.cli", "rollback", drum]
         command += ["--reason", f"by the service: {reason}"]

@@ -34,8 +34,10 @@ class ShadowTraffic:
         rollout = self.manager.rollout
         if rollout is None or not rollout.is_shadowed(request_id) or file.seek(0, 2) > MAX_BYTES:
             return False
+        # Skipped rather than queued: shadow traffic is a sample, and a backlog would hold memory.
         if not self._pending.acquire(blocking=False):
             return False
+        # A copy: the request closes its file when it has been answered.
         file.seek(0)
         self._pool.submit(self._run, rollout.canary, file.read(), params)
         return True

@@ -27,6 +27,7 @@ async def extract(request: Request) -> Response:
         state.check_candidates(params)
         async with state.extract_limiter.slot():
             cancelled = threading.Event()
+            # The extraction runs in a thread; this task watches the connection meanwhile.
             watcher = asyncio.create_task(_watch_disconnect(request, cancelled))
 
             def respond() -> Response:

@@ -34,6 +34,7 @@ async def submit_job(request: Request) -> Response:
     """
     state = request_state(request)
     _check_queue(state)
+    # A full job queue is reported before the upload; the limiter bounds uploads in transfer.
     async with state.upload_limiter.queue(), receive_upload(request, state.config) as (file, options):
         params = parse_params(InferenceParams, options)
         state.check_candidates(params)

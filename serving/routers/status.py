@@ -14,6 +14,7 @@ async def get_state(request: Request) -> Response:
     state = request_state(request)
     manager, config = state.manager, state.config
     rollout = manager.rollout
+    # For people: the version and the rollout's progress or reason.
     canary = f"{rollout.canary.version}: {rollout.verdict()[1]}" if rollout else ""
     return JSONResponse(
         StatusResponse(

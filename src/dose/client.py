@@ -70,6 +70,7 @@ class RemoteKit:
         from dose.kits.folder import put
 
         with zipfile.ZipFile(io.BytesIO(self.fetch(format))) as archive:
+            # Only the base name: a file from the network must not choose its folder.
             contents = {Path(name).name: archive.read(name) for name in archive.namelist()}
         return put(Path(folder), contents, [self.source] if self.source else [])
 
@@ -149,6 +150,7 @@ class Client:
         job = self.submit(source, drums=drums, candidates=candidates, seed=seed)
         try:
             self.wait(job, progress)
+        # BaseException: Ctrl-C must cancel the job as well.
         except BaseException:
             with contextlib.suppress(DoseError):
                 self._call("POST", f"/jobs/{job}/cancel")
@@ -191,6 +193,7 @@ class Client:
                 raise ServiceError(f"{url} does not answer ({type(e).__name__}); is it up?", 0) from e
             if response.is_success:
                 return response
+            # Only a 429 is worth another try, and only while the pause fits into the patience.
             pause = float(response.headers.get("retry-after", "1"))
             if response.status_code != 429 or time.monotonic() + pause > deadline:
                 raise _error(response)
@@ -212,6 +215,7 @@ def _query(drums: Sequence[str] | None, candidates: int, seed: int) -> dict[str,
 
 
 def _kit(response: dict[str, Any], fetch: Callable[[str], bytes], source: Source) -> RemoteKit:
+    # The response may have more fields than this client knows.
     names = [field.name for field in dataclasses.fields(RemoteOneShot) if field.name not in ("drum", "wav")]
     hits = {
         drum: tuple(

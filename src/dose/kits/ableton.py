@@ -19,6 +19,7 @@ def rack(kit: DrumKit, samples: str = "") -> bytes:
     """The whole .adg; `samples` is the folder of the WAVs relative to it, ending in a slash, or empty."""
     root = ElementTree.Element(
         "Ableton",
+        # The version numbers of Live 11.
         MajorVersion="5",
         MinorVersion="11.0_11300",
         SchemaChangeCount="3",
@@ -35,6 +36,7 @@ def rack(kit: DrumKit, samples: str = "") -> bytes:
         _branch(branches, number, note, title, sound, kit.rate, samples)
     ElementTree.indent(root, "\t")
     xml = ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    # Without a time, the same kit gives the same bytes.
     return gzip.compress(xml, mtime=0)
 
 
@@ -75,6 +77,7 @@ def _branch(
     _value(ElementTree.SubElement(simpler, "Globals"), "PlaybackMode", 1)
     zone = ElementTree.SubElement(branch, "ZoneSettings")
     _value(zone, "ReceivingNote", NOTES - note)
+    # The Simpler is always played at its root key, so that no pad is transposed.
     _value(zone, "SendingNote", 60)
     _value(zone, "ChokeGroup", 0)
 
@@ -85,6 +88,7 @@ def _sample_part(parts: ElementTree.Element, sound: Sound, rate: int, samples: s
     _value(part, "Name", sound.name)
     for name in ("KeyRange", "VelocityRange"):
         extent = ElementTree.SubElement(part, name)
+        # The whole range, without crossfades; MIDI velocity 0 is a note-off.
         low = 0 if name == "KeyRange" else 1
         for key, value in (("Min", low), ("Max", 127), ("CrossfadeMin", low), ("CrossfadeMax", 127)):
             _value(extent, key, value)

@@ -76,12 +76,14 @@ def _sound(
     tags = Tags(
         title=f"{TITLES[drum]} {rank}" if count > 1 else TITLES[drum],
         comment=(
+            # Enough to make the same hit again: the extraction's seed, and that of the sample.
             f"confidence {hit.confidence:.2f}; seed {origin.seed} (draw {hit.seed}); from {hit.time:.3f} s; "
             f"data {origin.data_id}; models {origin.version}"
         ),
         software="DOSE",
         source=printable(origin.source),
         reference=origin.version,
+        # bext counts the position in samples of the written file's rate.
         position=round(hit.time * rate),
     )
     stem = file_stem(drum, rank, count, hit.confidence)

@@ -32,6 +32,7 @@ def preset(kit: DrumKit, samples: str = "") -> bytes:
                     "rootNote": str(pad.note),
                     "loNote": str(pad.note),
                     "hiNote": str(pad.note),
+                    # One key per drum; `pitchKeyTrack` 0 plays it at its own pitch.
                     "loVel": str(layer.low),
                     "hiVel": str(layer.high),
                     "trigger": "attack",

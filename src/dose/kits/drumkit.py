@@ -94,7 +94,9 @@ def layers(pad: Pad, layering: Layering) -> list[VelocityLayer]:
             VelocityLayer(sound=sound, low=1, high=127, seq_position=i + 1, seq_length=count)
             for i, sound in enumerate(pad.sounds)
         ]
+    # Boundaries of `count` equal velocity ranges that cover 1..127 without gap or overlap.
     edges = [1 + round(127 * i / count) for i in range(count + 1)]
+    # A stable sort: equally bright sounds keep their rank order.
     by_brightness = sorted(pad.sounds, key=lambda sound: brightness(sound.audio))
     return [
         VelocityLayer(sound=sound, low=low, high=high - 1, seq_position=1, seq_length=1)
@@ -106,6 +108,7 @@ def brightness(audio: np.ndarray) -> float:
     """Spectral centroid as a fraction of the Nyquist frequency; [N] or [C, N]; 0 for silence."""
     mono = downmix(audio)
     power = np.abs(np.fft.rfft(mono)) ** 2
+    # Centroid: the mean of the bins' frequencies, weighted by their power.
     total = power.sum()
     return float((power * np.linspace(0, 1, len(power))).sum() / total) if total > 0 else 0.0
 
@@ -116,6 +119,7 @@ def safe_name(name: str) -> str:
     Where the conversion loses letters (another script, accents, the end of a long name), a hash of the whole
     name is appended, so that two kits of different names never share a file or a folder.
     """
+    # NFKD splits accents off their letters, so that they can be dropped.
     letters = unicodedata.normalize("NFKD", name)
     ascii_ = re.sub(r"[^A-Za-z0-9._-]+", "_", "".join(c for c in letters if not unicodedata.combining(c)))
     plain = ascii_.strip("._-")

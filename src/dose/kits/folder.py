@@ -77,6 +77,7 @@ def check(folder: Path, names: Iterable[str] = (), inputs: Iterable[Path] = ()) 
     """
     folder = _direct(folder)
     try:
+        # The nearest existing ancestor must be a folder, or the kit's folder cannot be made.
         blocked = next((p for p in (folder, *folder.parents) if p.exists()), folder)
         if blocked.exists() and not blocked.is_dir():
             raise Occupied(f"{folder} cannot be written ({blocked} is a file); choose another.")
@@ -121,6 +122,7 @@ def put(folder: Path | str, contents: Mapping[str, bytes], inputs: Iterable[Path
         if new:
             staging.rename(folder)
         else:
+            # The new kit is complete in the staging folder, so the old one can go.
             for path in found.kit:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             for name in contents:
@@ -158,6 +160,7 @@ def _source(head: bytes) -> str | None:
     # Offsets in the file: 20 is the chunk's body, 276 Originator, 622 CodingHistory.
     if head[:4] != b"RIFF" or head[8:16] != b"WAVEbext" or head[276:308].rstrip(b"\0") != b"DOSE":
         return None
+    # CodingHistory is the text after the fixed fields, up to the end of the chunk: "T=<source>\r\n".
     history = head[622 : 20 + int.from_bytes(head[16:20], "little")]
     return history.decode("utf-8", "replace").removeprefix("T=").rstrip("\r\n")
 

@@ -46,6 +46,7 @@ def _instrument(parent: ElementTree.Element, number: int, pad: Pad, kit: DrumKit
     _texts(instrument, id=str(number), name=pad.title, volume="1", isMuted="false", isSoloed="false")
     _texts(instrument, pan="0", pitchOffset="0", randomPitchFactor="0", gain="1", applyVelocity="true")
     _texts(instrument, filterActive="false", filterCutoff="1", filterResonance="0")
+    # No envelope but a release of 1000 frames, and no mute group.
     _texts(instrument, Attack="0", Decay="0", Sustain="1", Release="1000", muteGroup="-1")
     _texts(instrument, midiOutChannel="9", midiOutNote=str(pad.note), isStopNote="false")
     selection = "ROUND_ROBIN" if kit.layering == "round-robin" else "VELOCITY"

@@ -14,6 +14,7 @@ def program(kit: DrumKit) -> bytes:
     """The whole .xpm; the WAVs lie in the same folder, as the MPC expects."""
     root = ElementTree.Element("MPCVObject")
     version = ElementTree.SubElement(root, "Version")
+    # The version numbers of the MPC 2 software.
     _texts(version, File_Version="2.1", Application="MPC-V", Application_Version="2.10.0.0", Platform="OSX")
     drum_program = ElementTree.SubElement(root, "Program", type="Drum")
     _texts(drum_program, ProgramName=kit.name, Volume="1.000000", Mute="False", Pan="0.500000")
@@ -21,6 +22,7 @@ def program(kit: DrumKit) -> bytes:
     _texts(drum_program, Program_Polyphony="16")
     pads = [pad for pad in kit.pads if pad.sounds]
     instruments = ElementTree.SubElement(drum_program, "Instruments")
+    # All 128 instruments must be there; unused pads have no layers.
     for number in range(PADS):
         _instrument(instruments, number, pads[number] if number < len(pads) else None, kit)
     note_map = ElementTree.SubElement(drum_program, "PadNoteMap")

@@ -52,6 +52,7 @@ def contents(kit: DrumKit, formats: Sequence[str]) -> dict[str, bytes]:
 def left_out(kit: DrumKit, formats: Sequence[str]) -> list[str]:
     """One sentence for each limit of `formats` that the kit exceeds; the WAVs always hold all of it."""
     limits = []
+    # Limits on the number of sounds per pad, then on the sample format.
     for pad in kit.pads:
         count = len(pad.sounds)
         for format, title, capacity in (
