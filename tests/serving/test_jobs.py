@@ -51,7 +51,7 @@ def test_the_kit_is_the_same_as_the_synchronous_one(served, loop):
         assert client.get(f"/jobs/{job}/kit").content == client.post("/extract?seed=3", content=loop).content
 
 
-def test_progress_is_seen_while_it_runs(served, loop):
+def test_progress_is_reported_while_it_runs(served, loop):
     with served(FakeExtractor(seconds=1.0)) as client:
         job = submit(client, loop)
         running = wait(client, job, "running")
@@ -108,7 +108,7 @@ def test_a_reroll_changes_one_drum_and_keeps_the_rest(served, loop):
     assert [hit["seed"] for hit in new["snare"]] == [5, 6]
 
 
-def test_the_song_can_be_had_back_until_it_is_deleted(served, loop):
+def test_the_song_can_be_downloaded_until_it_is_deleted(served, loop):
     with served() as client:
         job = submit(client, loop)
         answer = client.get(f"/jobs/{job}/song")
@@ -118,7 +118,7 @@ def test_the_song_can_be_had_back_until_it_is_deleted(served, loop):
         assert client.get(f"/jobs/{job}/song").status_code == 404
 
 
-def test_only_what_is_done_has_a_kit_or_can_be_rerolled(served, loop):
+def test_only_a_done_job_has_a_kit_or_can_be_rerolled(served, loop):
     with served(FakeExtractor(seconds=2.0)) as client:
         job = submit(client, loop)
         for answer in (client.get(f"/jobs/{job}/kit"), client.post(f"/jobs/{job}/reroll?drums=kick")):
@@ -127,7 +127,7 @@ def test_only_what_is_done_has_a_kit_or_can_be_rerolled(served, loop):
         client.post(f"/jobs/{job}/cancel")
 
 
-def test_a_running_and_a_waiting_job_can_be_cancelled_and_tried_again(served, loop):
+def test_a_running_and_a_waiting_job_can_be_cancelled_and_retried(served, loop):
     slow = FakeExtractor(seconds=3.0)
     with served(slow) as client:
         first, second = submit(client, loop), submit(client, loop)
@@ -144,14 +144,14 @@ def test_a_running_and_a_waiting_job_can_be_cancelled_and_tried_again(served, lo
             assert (again.status_code, "done" in again.json()["error"]) == (409, True)
 
 
-def test_a_song_that_fails_says_why(served, loop):
-    class Deaf(FakeExtractor):
+def test_a_failed_job_has_the_reason(served, loop):
+    class Rejecting(FakeExtractor):
         def extract_blocks(self, blocks, **options):
             if options.get("progress"):  # not the warming
                 raise AudioError("The upload is silent; send one with drums in it.")
             return super().extract_blocks(blocks, **options)
 
-    with served(Deaf()) as client:
+    with served(Rejecting()) as client:
         reply = wait(client, submit(client, loop))
         assert reply["state"] == "failed"
         assert reply["error"] == "The upload is silent; send one with drums in it."
@@ -187,7 +187,7 @@ def test_a_song_that_takes_too_long_fails_with_the_reason(served, loop):
     assert "took longer than 0.3 s" in reply["error"]
 
 
-def test_what_is_no_sound_is_refused_at_once_and_leaves_nothing(served, tmp_path):
+def test_a_file_that_is_no_audio_is_rejected_at_once_and_not_stored(served, tmp_path):
     with served() as client:
         for body in (b"", b"text" * 1000, b"RIFF" + b"\xff" * 100):
             assert client.post("/jobs", content=body).status_code == 400

@@ -1,4 +1,4 @@
-"""Models in service: loaded once, warmed, swapped when they move, kept when the new ones are broken."""
+"""Models in service: loaded once, warmed up, reloaded when the bundle changes, kept when that fails."""
 
 import shutil
 import threading
@@ -34,7 +34,7 @@ def bundle(tmp_path):
     return folder
 
 
-def test_models_load_once_and_again_only_when_they_move(bundle):
+def test_models_load_once_and_again_only_when_the_bundle_changes(bundle):
     loaded = []
 
     def load(folder):
@@ -46,8 +46,8 @@ def test_models_load_once_and_again_only_when_they_move(bundle):
     assert manager.models_for().version == "{}"
     time.sleep(0.3)
     assert loaded == ["{}"]
-    (bundle / "manifest.json").write_text("moved")
-    until(lambda: manager.models_for().version == "moved")
+    (bundle / "manifest.json").write_text("changed")
+    until(lambda: manager.models_for().version == "changed")
     manager.stop()
 
 
@@ -71,7 +71,7 @@ def test_a_broken_new_bundle_leaves_the_old_one_in_service(bundle):
     manager.stop()
 
 
-def test_a_bundle_that_appears_later_is_taken_up(tmp_path):
+def test_a_bundle_that_appears_later_is_loaded(tmp_path):
     manager = ModelManager(config(), find=lambda: tmp_path / "none", load=tiny)
     manager.start()
     until(lambda: "not a kit bundle" in (manager.problem or ""))
@@ -107,7 +107,7 @@ def test_it_is_warm_before_it_is_ready(bundle):
     manager.stop()
 
 
-def test_requests_in_work_finish_on_the_models_they_started_with(bundle):
+def test_running_requests_finish_on_the_models_they_started_with(bundle):
     class Slow(FakeExtractor):
         def sample(self, drum, prompts, rules):
             return [self.bundle.version] * len(rules)
