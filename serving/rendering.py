@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 
 from dose.extract.postprocess import place, postprocess
-from dose.extract.result import Kit, OneShot
+from dose.extract.result import Kit, OneShot, with_former_names
 from dose.kits import build
 from dose.kits.drumkit import DrumKit, Sound
 from dose.kits.riff import Bits
@@ -31,7 +31,7 @@ def select_hits(kit: Kit, params: RenderParams, pick: str = "") -> dict[str, Seq
     """
     # A dropped drum has no hits to pick from either.
     hits: dict[str, Sequence[OneShot]] = {
-        d: found for d, found in kit.hits.items() if params.undetected == "keep" or kit.present(d)
+        d: found for d, found in kit.hits.items() if params.undetected == "keep" or kit.detected(d)
     }
     for drum, rank in parse_per_drum(pick).items():
         if rank % 1 or not 1 <= rank <= len(hits.get(drum, ())):
@@ -120,24 +120,18 @@ def render_json(kit: Kit, hits: Hits, params: RenderParams) -> KitResponse:
 
 
 def _one_shot_response(hit: OneShot, sound: Sound, rate: int) -> OneShotResponse:
-    detected = hit.present
-    conditioning_fit = round(hit.match, 4)
-    self_consistency = round(hit.agreement, 4)
-    source_energy_ratio = round(hit.borrowed, 4)
+    measures = {
+        "detected": hit.detected,
+        "conditioning_fit": round(hit.conditioning_fit, 4),
+        "self_consistency": round(hit.self_consistency, 4),
+        "source_energy_ratio": round(hit.source_energy_ratio, 4),
+    }
     return OneShotResponse(
         file=f"{sound.name}.wav",
         confidence=round(hit.confidence, 4),
-        detected=detected,
         time=round(hit.time, 4),
         seed=hit.seed,
-        conditioning_fit=conditioning_fit,
-        self_consistency=self_consistency,
-        source_energy_ratio=source_energy_ratio,
         seconds=round(sound.audio.shape[-1] / rate, 4),
         audio=base64.b64encode(sound.wav).decode(),
-        # Under their old names, for one release.
-        present=detected,
-        match=conditioning_fit,
-        agreement=self_consistency,
-        borrowed=source_energy_ratio,
+        **with_former_names(measures),
     )

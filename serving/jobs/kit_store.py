@@ -7,10 +7,11 @@ from pathlib import Path
 from dose import audio, files
 from dose.drums import DRUMS
 from dose.extract.postprocess import PostprocessConfig, postprocess
-from dose.extract.result import Kit, OneShot
+from dose.extract.result import FORMER_NAMES, Kit, OneShot
 
 # All that is known of a one-shot but its audio; these names are those in kit.json.
 FIELDS = [field.name for field in dataclasses.fields(OneShot) if field.name not in ("audio", "raw")]
+CURRENT_NAMES = {former: name for name, former in FORMER_NAMES.items()}
 
 
 def save(kit: Kit, folder: Path, base: Kit | None = None) -> None:
@@ -36,8 +37,10 @@ def load(folder: Path) -> Kit:
         # Rows are in order of rank, so a hit's rank is the number of its drum's hits before it.
         rank = len(hits[row["drum"]])
         raw = audio.read(folder / f"{row['drum']}-{rank}.wav")
+        # Kits that were stored before November 2026 hold the former names of some fields.
+        fields = {CURRENT_NAMES.get(name, name): value for name, value in row.items()}
         hit = OneShot(
-            **{**row, "pan": tuple(row["pan"])}, raw=raw, audio=postprocess(raw, PostprocessConfig())
+            **{**fields, "pan": tuple(row["pan"])}, raw=raw, audio=postprocess(raw, PostprocessConfig())
         )
         hits[row["drum"]] = (*hits[row["drum"]], hit)
     return Kit(hits={drum: tuple(found) for drum, found in hits.items()}, **about)

@@ -69,7 +69,7 @@ def kit_response(request: Request, kit: Kit, params: RenderParams, pick: str = "
         return JSONResponse(rendering.render_json(kit, hits, params).model_dump())
     formats = "" if params.formats == ("wav",) else "-" + "-".join(f for f in params.formats if f != "wav")
     zipped = rendering.render_zip(kit, hits, params)
-    undetected = ", ".join(drum for drum in kit.hits if not kit.present(drum))
+    undetected = ", ".join(drum for drum in kit.hits if not kit.detected(drum))
     return Response(
         zipped.body,
         media_type="application/zip",

@@ -15,7 +15,7 @@ class Undetected(FakeExtractor):
 
     def extract_blocks(self, blocks, **options):
         kit = super().extract_blocks(blocks, **options)
-        snare = tuple(dataclasses.replace(hit, present=False) for hit in kit.hits["snare"])
+        snare = tuple(dataclasses.replace(hit, detected=False) for hit in kit.hits["snare"])
         return dataclasses.replace(kit, hits={**kit.hits, "snare": snare})
 
 
