@@ -93,7 +93,7 @@ def recorded(catalogue: Path | None) -> dict[str, list[np.ndarray]]:
 def _bundled() -> Iterator[tuple[str, np.ndarray]]:
     from dose.sources import shipped
 
-    yield from ((take.cls, take.load()) for take in shipped.takes() if take.split == "test")
+    yield from ((item.cls, item.load()) for item in shipped.source_items() if item.split == "test")
 
 
 def _catalogued(folder: Path) -> Iterator[tuple[str, np.ndarray]]:

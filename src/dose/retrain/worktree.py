@@ -17,7 +17,8 @@ from dose.tracking.store import sqlite_uri
 
 INTAKE = "intake"  # in the worktree: every intake so far, tracked by dvc as intake.dvc
 FETCHED = (  # keys of params.yaml that name files which git does not have
-    ("sources", "packs"),
+    ("sources", "archives"),
+    ("sources", "packs"),  # the name of archives before
     ("rmod", "groove", "folder"),
     ("codec", "official", "weights"),
     ("evaluate", "weights"),

@@ -208,20 +208,20 @@ def test_a_dict_and_back(specs):
         assert MixSpec.from_dict(spec.as_dict()) == spec
 
 
-def test_a_class_with_no_clips_is_named(ranges, make_bank):
+def test_a_class_with_no_clips_is_named(ranges, make_library):
     with pytest.raises(MissingInputError, match=r"no snare.*'val'"):
-        draw(ranges, make_bank([d for d in DRUMS + INSTRUMENTS if d != "snare"], 1), "val", 0)
+        draw(ranges, make_library([d for d in DRUMS + INSTRUMENTS if d != "snare"], 1), "val", 0)
     with pytest.raises(MissingInputError, match="no vocal"):
-        draw(ranges, make_bank([d for d in DRUMS + INSTRUMENTS if d != "vocal"], 1), "val", 0)
+        draw(ranges, make_library([d for d in DRUMS + INSTRUMENTS if d != "vocal"], 1), "val", 0)
 
 
-def test_an_instrument_that_never_plays_needs_no_clips(ranges, make_bank):
+def test_an_instrument_that_never_plays_needs_no_clips(ranges, make_library):
     silent = dataclasses.replace(ranges, loops=dataclasses.replace(ranges.loops, absent=1.0))
-    assert draw(silent, make_bank(DRUMS), "val", 0).loops == {}
+    assert draw(silent, make_library(DRUMS), "val", 0).loops == {}
 
 
-def test_one_clip_of_a_class_is_never_layered_with_itself(ranges, make_bank):
-    lonely = make_bank(each=1)
+def test_one_clip_of_a_class_is_never_layered_with_itself(ranges, make_library):
+    lonely = make_library(each=1)
     always = dataclasses.replace(ranges, layering=dataclasses.replace(ranges.layering, probability=1.0))
     spec = draw(always, lonely, "train", 0)
     assert all(len(d.layers) == 1 and d.layers[0].weight == 1 for d in spec.drums.values())

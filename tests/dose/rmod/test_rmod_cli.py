@@ -6,16 +6,16 @@ import yaml
 
 from dose import cli, files
 from dose.drums import DRUMS
-from dose.sources.library import CATALOGUE, write_catalogue
+from dose.sources.library import LIBRARY_INDEX, write_library_index
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch, make_bank, ranges_path):
+def project(tmp_path, monkeypatch, make_library, ranges_path):
     """A folder with params.yaml and data/sources, as after the first stage."""
-    library = make_bank(each=2)
+    library = make_library(each=2)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "sources").symlink_to(library.root)
-    write_catalogue(library.clips, library.root / CATALOGUE)
+    write_library_index(library.clips, library.root / LIBRARY_INDEX)
     files.write_manifest(library.root)
     (tmp_path / "params.yaml").write_text(ranges_path.read_text())
     monkeypatch.chdir(tmp_path)
