@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--reference", type=int, default=12, help="of them also by the plain chain (default 12)"
     )
     parser.add_argument("--rounds", type=int, default=5, help="of one worker and two by turns (default 5)")
-    parser.add_argument("--specs", type=int, default=50_000, help="recipes drawn and written (default 50000)")
+    parser.add_argument(
+        "--specs", type=int, default=50_000, help="mix specifications drawn and written (default 50000)"
+    )
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--sources", type=Path, default=Path("data/sources"))
 
@@ -44,9 +46,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     with _pinned():
         figures = _one_core(specs, library, config, args.reference)
     figures |= _workers(args, config, library)
-    figures |= _recipes(args, config, library)
+    figures |= _specs(args, config, library)
     figures["mixes"] = len(specs)
-    figures["bank_clips"] = len(library.clips)
+    figures["library_clips"] = len(library.clips)
     _print(figures)
     return figures
 
@@ -124,7 +126,7 @@ def _steps() -> Iterator[dict[str, float]]:
     render = importlib.import_module("dose.rmod.render")
     effects = render.effects
     steps = {
-        "one-shots": (render, "shot"),
+        "one-shots": (render, "one_shot"),
         "placing hits": (render, "place"),
         "loops (pitch from cache)": (render, "_loop"),
         "EQ": (effects, "equalise"),
@@ -166,7 +168,7 @@ def _steps() -> Iterator[dict[str, float]]:
 
 
 TURN = 1.5  # seconds of one worker, or of both
-STARTING = 20  # seconds for two processes to start, open the bank and warm up
+STARTING = 20  # seconds for two processes to start, open the sample library and warm up
 
 
 def _workers(args: argparse.Namespace, config, library) -> dict[str, Any]:
@@ -236,46 +238,48 @@ def _busy(config, library, rounds: int, start: float, worker: int) -> dict[str, 
     return {**done, "memory": [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]}
 
 
-def _recipes(args: argparse.Namespace, config, library) -> dict[str, Any]:
-    """Draws and writes recipes with one worker; a million by extrapolation."""
+def _specs(args: argparse.Namespace, config, library) -> dict[str, Any]:
+    """Draws and writes mix specifications with one worker; a million by extrapolation."""
     from dose.rmod import table
 
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "recipes.parquet"
+        path = Path(folder) / "mix_specs.parquet"
         start = time.perf_counter()
         table.write_part(config, library, "train", 0, args.specs, path)
         seconds = time.perf_counter() - start
         size = path.stat().st_size
     return {
-        "recipes_per_s_one_worker": args.specs / seconds,
-        "million_recipes_minutes_one_worker_extrapolated": 1e6 / args.specs * seconds / 60,
-        "million_recipes_gb_extrapolated": 1e6 / args.specs * size / 1e9,
+        "specs_per_s_one_worker": args.specs / seconds,
+        "million_specs_minutes_one_worker_extrapolated": 1e6 / args.specs * seconds / 60,
+        "million_specs_gb_extrapolated": 1e6 / args.specs * size / 1e9,
     }
 
 
 def render_plainly(spec, library, lean: bool = False) -> np.ndarray:
-    """The mix [2, N] as a careful user of pedalboard and librosa would make it from the same recipe.
+    """The mix [2, N] as a careful user of pedalboard and librosa would render it from the same specification.
 
     Every track is stereo from the start, as the paper's loops are, and goes through one plugin after the
     other; loops are transposed by librosa. `lean` uses that our clips are mono: one channel is transposed,
-    and only the slice that plays. pedalboard's compressor and limiter are other algorithms than ours, so
-    this is a yardstick of speed and of what belongs in the mix, not of samples.
+    and only the slice that plays. pedalboard's compressor and limiter are other algorithms than
+    this project's, so this is a reference for speed and for the content of the mix, not for its samples.
     """
     from pedalboard import Compressor, LowShelfFilter, PeakFilter, Pedalboard
 
+    from dose.rmod.mixer import MIX, pan_gains
+
     render = importlib.import_module("dose.rmod.render")
-    tracks = [(render.place(d, render.shot(d, library)), d.chain) for d in spec.drums.values()]
+    tracks = [(render.place(d, render.one_shot(d, library)), d.chain) for d in spec.drums.values()]
     tracks += [(_plain_loop(loop, library, lean), loop.chain) for loop in spec.loops.values()]
-    bus = np.zeros((2, render.MIX), np.float32)
+    bus = np.zeros((2, MIX), np.float32)
     for sound, chain in tracks:
-        x = np.broadcast_to(sound, (2, render.MIX))
+        x = np.broadcast_to(sound, (2, MIX))
         x = x * np.float32(10 ** (chain.gain_db / 20) * (-1 if chain.inverted else 1))
         peaks = [PeakFilter(f.hz, f.gain_db, f.q) for f in chain.peaks]
         shelf = LowShelfFilter(chain.shelf.hz, chain.shelf.gain_db, chain.shelf.q)
         x = _same_level(Pedalboard([shelf, *peaks])(x, 44100), x)
         c = chain.compressor
         x = _same_level(Compressor(c.threshold_db, c.ratio, c.attack_ms, c.release_ms)(x, 44100), x)
-        x = x * np.array(render.pan_gains(chain.pan, chain.law), np.float32)[:, None]
+        x = x * np.array(pan_gains(chain.pan, chain.law), np.float32)[:, None]
         bus += _plain_sends(_plain_limiter(chain.limiter, x), chain)
     m = spec.master
     bus = _same_level(Pedalboard([PeakFilter(f.hz, f.gain_db, f.q) for f in m.peaks])(bus, 44100), bus)
@@ -327,7 +331,7 @@ def _same_level(x: np.ndarray, before: np.ndarray) -> np.ndarray:
 
 
 def _print(figures: dict[str, Any]) -> None:
-    print(f"one core, {figures['mixes']} mixes, {figures['bank_clips']} clips in the bank\n")
+    print(f"one core, {figures['mixes']} mixes, {figures['library_clips']} clips in the sample library\n")
     for name, ms in figures["steps_ms"].items():
         print(f"  {name:28}{ms:8.2f} ms a mix")
     print()

@@ -1,4 +1,4 @@
-"""A bank of made sounds and the laptop's ranges."""
+"""A sample library of synthetic sounds and the laptop's ranges."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -63,7 +63,7 @@ def _write_library(root: Path, classes: Iterable[str], each: int) -> SampleLibra
 @pytest.fixture(scope="session")
 def make_library(tmp_path_factory) -> Callable[..., SampleLibrary]:
     def make(classes: Iterable[str] = DRUMS + INSTRUMENTS, each: int = 4) -> SampleLibrary:
-        return _write_library(tmp_path_factory.mktemp("bank"), classes, each)
+        return _write_library(tmp_path_factory.mktemp("library"), classes, each)
 
     return make
 

@@ -40,7 +40,7 @@ def test_stems_and_data_sets(project):
     assert {p.stem for p in (project / "d" / "000003" / "stems").iterdir()} == set(DRUMS)
 
 
-def test_show_prints_the_recipe_and_writes_everything(project, capsys):
+def test_show_prints_the_specification_and_writes_everything(project, capsys):
     assert cli.main(["rmod", "show", "--split", "train", "--index", "123456", "--out", "shown"]) == 0
     shown = yaml.safe_load(capsys.readouterr().out)
     assert (shown["split"], shown["index"]) == ("train", 123456)
@@ -52,7 +52,7 @@ def test_show_prints_the_recipe_and_writes_everything(project, capsys):
         "snare.wav",
         "hihat.wav",
         "hits.json",
-        "recipe.json",
+        "mix_spec.json",
         "drums.mid",
         "stems",
     }
