@@ -47,13 +47,14 @@ def register(subparsers: Any) -> None:
 
 
 def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
-    return actions.add_parser(
+    parser: argparse.ArgumentParser = actions.add_parser(
         name,
         help=text,
         description=text,
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    return parser
 
 
 def _selection(parser: argparse.ArgumentParser) -> None:

@@ -57,9 +57,10 @@ def register(subparsers: Any) -> None:
 
 
 def _action(actions: Any, name: str, text: str, epilog: str = EXAMPLE) -> argparse.ArgumentParser:
-    return actions.add_parser(
+    parser: argparse.ArgumentParser = actions.add_parser(
         name, help=text, description=text, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    return parser
 
 
 def _archives_option(parser: argparse.ArgumentParser) -> None:

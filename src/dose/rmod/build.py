@@ -89,7 +89,7 @@ def _run(job: Callable, shards: list, root: Path, workers: int, describe: str) -
 
 def _record(root: Path, shard: tuple) -> Path:
     name = shard[1] if isinstance(shard[1], str) else shard[0]
-    return root / "shards" / shard[0] / f"{name}-{shard[-2]:09d}.json"
+    return root / "shards" / str(shard[0]) / f"{name}-{shard[-2]:09d}.json"
 
 
 def _complete(root: Path, record: Path) -> bool:

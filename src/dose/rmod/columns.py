@@ -100,13 +100,15 @@ def _interleave(nodes: tuple[Node, ...], used: np.ndarray) -> Node:
         codes = np.stack([n.codes for n in nodes], axis=1)  # type: ignore[union-attr]
         return Coded(codes[used], first.names)
     if isinstance(first, np.ndarray):
-        return np.stack(nodes, axis=1)[used]  # type: ignore[arg-type]
+        values: np.ndarray = np.stack(nodes, axis=1)[used]  # type: ignore[arg-type]
+        return values
     raise TypeError(f"{type(first).__name__} cannot stand inside a list")
 
 
 def build(cls: type[T], values: Any) -> T:
     """Plain values, as `row` and a table give them, as the dataclass `cls`; every field must be there."""
-    return _build(cls, values)
+    built: T = _build(cls, values)
+    return built
 
 
 def _build(hint: Any, value: Any) -> Any:

@@ -34,16 +34,20 @@ class TrackUniforms:
 
     def real(self, name: str, span: Range) -> np.ndarray:
         """float32 [B], uniform on the range."""
-        return (span[0] + (span[1] - span[0]) * self[name]).astype(np.float32)
+        value: np.ndarray = (span[0] + (span[1] - span[0]) * self[name]).astype(np.float32)
+        return value
 
     def whole(self, name: str, span: tuple[int, int]) -> np.ndarray:
         """int32 [B], uniform on the whole numbers of the range, both ends included."""
-        return span[0] + np.floor(self[name] * (span[1] - span[0] + 1)).astype(np.int32)
+        value: np.ndarray = span[0] + np.floor(self[name] * (span[1] - span[0] + 1)).astype(np.int32)
+        return value
 
     def below(self, name: str, count: int | np.ndarray) -> np.ndarray:
         """int32 [B], uniform on 0 .. count - 1."""
-        return np.floor(self[name] * count).astype(np.int32)
+        index: np.ndarray = np.floor(self[name] * count).astype(np.int32)
+        return index
 
     def happens(self, name: str, probability: float) -> np.ndarray:
         """bool [B], true with the probability."""
-        return self[name] < probability
+        event: np.ndarray = self[name] < probability
+        return event

@@ -59,13 +59,14 @@ def _exceeds(first: np.ndarray, second: np.ndarray, size: int, threshold: float)
 
 
 def _correlation(first: np.ndarray, second: np.ndarray, size: int) -> np.ndarray:
-    return scipy.fft.irfft(first * second.conj(), size) * size
+    correlation: np.ndarray = scipy.fft.irfft(first * second.conj(), size) * size
+    return correlation
 
 
 def _spectrum(sound: np.ndarray, size: int) -> np.ndarray:
     """rfft [size // 2 + 1] of unit two-sided power; float32 stays float32, anything else becomes float64."""
     sound = sound if sound.dtype == np.float32 else np.asarray(sound, np.float64)
-    spectrum = scipy.fft.rfft(sound, size)
+    spectrum: np.ndarray = scipy.fft.rfft(sound, size)
     power = _two_sided(np.abs(spectrum) ** 2).sum()
     return spectrum / np.sqrt(power) if power > 0 else spectrum
 
@@ -90,4 +91,4 @@ def _bands(spectrum: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 def _fft_size(samples: int) -> int:
     """The next even length with small factors only."""
-    return 2 * scipy.fft.next_fast_len((samples + 1) // 2)
+    return 2 * int(scipy.fft.next_fast_len((samples + 1) // 2))

@@ -16,8 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from llvmlite import ir
 from numba import extending, njit, types
-from numba.core.typing import signature
-from numba.core.typing.templates import ConcreteTemplate, infer_global
+from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import lower_builtin, models, register_model
 
 LANES = 8  # 8 float32 fill a 256-bit register (AVX2); 8 float64 fill two
@@ -74,8 +73,8 @@ def _loader(kind: SimdVector) -> Any:
     """An intrinsic load(array, index): the vector array[index : index + count]."""
 
     @intrinsic
-    def load(_typing, array, index):
-        def code(context, builder, sig, args):
+    def load(_typing: Any, array: Any, index: Any) -> Any:
+        def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             return builder.load(
                 _address(context, builder, sig.args[0], args[0], args[1], kind.vector), align=4
             )
@@ -89,10 +88,10 @@ load_f32x8, load_f64x8, load_f32x4 = _loader(F32X8), _loader(F64X8), _loader(F32
 
 
 @intrinsic
-def store(_typing, array, index, vector):
+def store(_typing: Any, array: Any, index: Any, vector: Any) -> Any:
     """array[index : index + count] = vector"""
 
-    def code(context, builder, sig, args):
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         address = _address(context, builder, sig.args[0], args[0], args[1], sig.args[2].vector)
         builder.store(args[2], address, align=4)
         return context.get_dummy_value()
@@ -101,22 +100,22 @@ def store(_typing, array, index, vector):
 
 
 @intrinsic
-def widen(_typing, vector):
+def widen(_typing: Any, vector: Any) -> Any:
     """float32 to float64."""
     return F64X8(F32X8), lambda _c, builder, _s, args: builder.fpext(args[0], F64X8.vector)
 
 
 @intrinsic
-def narrow(_typing, vector):
+def narrow(_typing: Any, vector: Any) -> Any:
     """float64 to float32."""
     return F32X8(F64X8), lambda _c, builder, _s, args: builder.fptrunc(args[0], F32X8.vector)
 
 
 @intrinsic
-def select_by_sign(_typing, test, rising, falling):
+def select_by_sign(_typing: Any, test: Any, rising: Any, falling: Any) -> Any:
     """`rising` where test >= 0, else `falling`."""
 
-    def code(_context, builder, _sig, args):
+    def code(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
         zero = ir.Constant(F32X8.vector, [0.0] * LANES)
         return builder.select(builder.fcmp_ordered(">=", args[0], zero), args[1], args[2])
 
@@ -124,10 +123,10 @@ def select_by_sign(_typing, test, rising, falling):
 
 
 @intrinsic
-def _transpose(_typing, source, start, stride, target, place, step):
+def _transpose(_typing: Any, source: Any, start: Any, stride: Any, target: Any, place: Any, step: Any) -> Any:
     """Transposes 8 x 8: target[place + step * r + c] = source[start + stride * c + r] for r and c below 8."""
 
-    def code(context, builder, sig, args):
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         source, start, stride, target, place, step = args
 
         def row(array: Any, kind: Any, first: Any, distance: Any, r: int) -> Any:

@@ -92,7 +92,8 @@ class Font:
         if samples <= 0:
             return np.zeros(0)
         stereo = np.frombuffer(self._synth.generate(samples), np.float32).reshape(-1, 2)
-        return stereo.mean(axis=1)
+        mono: np.ndarray = stereo.mean(axis=1)
+        return mono
 
 
 def source_items(name: str, riffs_per_program: int) -> Iterator[SourceItem]:

@@ -14,11 +14,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from dose.audio import RATE
 from dose.sources.cleaning import Reject
 
-LONGEST = 2 * RATE
+Sound = npt.NDArray[np.float64]
+
+LONGEST = 2 * RATE  # samples
 FULL_LEVEL = 181.0
 NYQUIST = RATE / 2
 SECTIONS = {"general", "tone", "noise", "overtones", "noiseband", "noiseband2", "distortion"}
@@ -71,20 +74,20 @@ def parse(text: str, name: str) -> Preset:
     return preset
 
 
-def render_file(path: Path) -> np.ndarray:
+def render_file(path: Path) -> Sound:
     """Float64 [N] at 44.1 kHz; raises Reject."""
     text = path.read_text(encoding="latin-1")
     return render(parse(text, str(path)), seed=zlib.crc32(text.encode("latin-1")))
 
 
-def render(preset: Preset, seed: int = 0) -> np.ndarray:
+def render(preset: Preset, seed: int = 0) -> Sound:
     """Float64 [N], at most LONGEST samples, not normalised; `seed` is that of the noise layers."""
     rng = np.random.Generator(np.random.Philox(seed))
     general = preset["general"]
     stretch = max(general.number("Stretch", 100), 1) / 100
     tune = 2 ** (general.number("Tuning") / 12)
     pitch = _tone_pitch(preset["tone"], stretch, tune)
-    layers: dict[str, Callable[[Section], np.ndarray]] = {
+    layers: dict[str, Callable[[Section], Sound]] = {
         "tone": lambda s: np.sin(_phase(pitch) + np.radians(s.number("Phase"))) * _envelope(s, stretch),
         "noise": lambda s: _tilted(rng, s.number("Slope")) * _envelope(s, stretch),
         "noiseband": lambda s: _noise_band(rng, s, tune) * _envelope(s, stretch),
@@ -123,15 +126,16 @@ def _length(preset: Preset, stretch: float) -> int:
     return int(np.clip(max(ends, default=0) * stretch, 1, LONGEST))
 
 
-def _envelope(section: Section, stretch: float, key: str = "Envelope") -> np.ndarray:
+def _envelope(section: Section, stretch: float, key: str = "Envelope") -> Sound:
     points = section.points(key)
     if not points:
         return np.zeros(LONGEST)
     times, levels = np.array(points).T
-    return np.interp(np.arange(LONGEST), times * stretch, levels, right=0.0)
+    envelope: Sound = np.interp(np.arange(LONGEST), times * stretch, levels, right=0.0)
+    return envelope
 
 
-def _tone_pitch(tone: Section, stretch: float, tune: float) -> np.ndarray:
+def _tone_pitch(tone: Section, stretch: float, tune: float) -> Sound:
     """Hz, per sample [LONGEST]: from F1 to F2, linear without droop, else exponential."""
     first, last = (float(np.clip(tone.number(k, 100) * tune, 0, NYQUIST)) for k in ("F1", "F2"))
     points = tone.points()
@@ -140,33 +144,36 @@ def _tone_pitch(tone: Section, stretch: float, tune: float) -> np.ndarray:
     time = np.arange(LONGEST)
     if droop == 0:
         return np.interp(time, [0, length], [first, last])
-    return last + (first - last) * np.exp(-time / (2 * length * 2 ** (-droop / 14)))
+    hz: Sound = last + (first - last) * np.exp(-time / (2 * length * 2.0 ** (-droop / 14)))
+    return hz
 
 
-def _phase(hz: np.ndarray) -> np.ndarray:
+def _phase(hz: Sound) -> Sound:
     return 2 * np.pi * np.cumsum(hz) / RATE
 
 
-def _spectral(sound: np.ndarray, gain: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def _spectral(sound: Sound, gain: Callable[[np.ndarray], np.ndarray]) -> Sound:
+    """`sound` through the magnitude response `gain` (of Hz)."""
     frequencies = np.fft.rfftfreq(len(sound), 1 / RATE)
-    return np.fft.irfft(np.fft.rfft(sound) * gain(frequencies), len(sound))
+    filtered: Sound = np.fft.irfft(np.fft.rfft(sound) * gain(frequencies), len(sound))
+    return filtered
 
 
-def _tilted(rng: np.random.Generator, slope: float) -> np.ndarray:
+def _tilted(rng: np.random.Generator, slope: float) -> Sound:
     """Noise with a slope of `slope` / 100 * 6 dB per octave; the level 0.35 is by hand."""
     noise = _spectral(rng.standard_normal(LONGEST), lambda f: (np.maximum(f, 50) / 2000) ** (slope / 100))
-    return 0.35 * noise / noise.std()
+    return 0.35 * noise / float(noise.std())
 
 
-def _noise_band(rng: np.random.Generator, section: Section, tune: float) -> np.ndarray:
+def _noise_band(rng: np.random.Generator, section: Section, tune: float) -> Sound:
     """Noise around F, of a width that grows with dF (0 to 100); the level 0.5 is by hand."""
     centre = float(np.clip(section.number("F", 1000) * tune, 20, 0.9 * NYQUIST))
     width = centre * (0.02 + (np.clip(section.number("dF"), 0, 100) / 100) ** 1.5)
     noise = _spectral(rng.standard_normal(LONGEST), lambda f: np.exp(-0.5 * ((f - centre) / width) ** 2))
-    return 0.5 * noise / noise.std()
+    return 0.5 * noise / float(noise.std())
 
 
-def _overtones(section: Section, tone: Section, pitch: np.ndarray, stretch: float, tune: float) -> np.ndarray:
+def _overtones(section: Section, tone: Section, pitch: Sound, stretch: float, tune: float) -> Sound:
     """Two oscillators: added, frequency-modulated, ring-modulated, or as a cluster of square waves."""
     glide = pitch / max(pitch[0], 1e-9) if tone.on else np.ones(LONGEST)
     hz = [
@@ -185,14 +192,14 @@ def _overtones(section: Section, tone: Section, pitch: np.ndarray, stretch: floa
     if method == 2:  # ring modulation
         ring = _wave(waves[0], phases[0]) * _wave(waves[1], phases[1])
         return ring * first * ((1 - amount) + amount * second)
-    if method == 3:  # six square waves at inharmonic ratios, as in analogue cymbals
+    if method == 3:  # six square waves at inharmonic ratios
         ratios = (1.0, 1.342, 1.2312, 1.6532, 1.9523, 2.1523)
         cluster = sum(np.sign(np.sin(phases[i % 2] * r)) for i, r in enumerate(ratios)) / 6
         return cluster * (first * (1 - amount) + second * amount)
     return first * (1 - amount) * _wave(waves[0], phases[0]) + second * amount * _wave(waves[1], phases[1])
 
 
-def _wave(shape: int, phase: np.ndarray) -> np.ndarray:
+def _wave(shape: int, phase: Sound) -> Sound:
     """0 sine, 1 sine squared, 2 triangle, 3 saw, 4 square."""
     turn = phase / (2 * np.pi) % 1
     if shape == 1:
@@ -204,7 +211,7 @@ def _wave(shape: int, phase: np.ndarray) -> np.ndarray:
     return np.sign(np.sin(phase)) if shape == 4 else np.sin(phase)
 
 
-def _moving_filter(sound: np.ndarray, general: Section, stretch: float) -> np.ndarray:
+def _moving_filter(sound: Sound, general: Section, stretch: float) -> Sound:
     """A resonant low- or high-pass whose corner follows FilterEnv: 20 Hz at 0 to 20 kHz at 100."""
     frames = len(sound) // HOP + WINDOW // HOP
     # 1. Windowed blocks [frames, WINDOW], and the corner frequency at the middle of each.
@@ -228,7 +235,7 @@ def _moving_filter(sound: np.ndarray, general: Section, stretch: float) -> np.nd
     return out[WINDOW : WINDOW + len(sound)] / 2  # Hann windows at this hop add up to 2
 
 
-def _distorted(sound: np.ndarray, section: Section) -> np.ndarray:
+def _distorted(sound: Sound, section: Section) -> Sound:
     """Clipping is dB of drive into a hard limit; Bits and Rate reduce the word length and the sample rate."""
     if not section.on:
         return sound

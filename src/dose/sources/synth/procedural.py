@@ -13,10 +13,13 @@ import zlib
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from dose.audio import RATE
 from dose.drums import DRUMS, SPLITS
 from dose.sources.item import SourceItem
+
+Sound = npt.NDArray[np.float64]
 
 SAMPLES = int(1.2 * RATE)  # longer than a one-shot, which cleaning cuts at 1 s
 TIME = np.arange(SAMPLES) / RATE  # seconds
@@ -77,7 +80,7 @@ def variant_of(drum: str, index: int) -> str:
     return "open" if int((index + 1) * OPEN_SHARE) > int(index * OPEN_SHARE) else "closed"
 
 
-def synthesise(seed: int, drum: str, split: str, index: int) -> np.ndarray:
+def synthesise(seed: int, drum: str, split: str, index: int) -> Sound:
     """One drum, float64 [SAMPLES], peak 1; a pure function of its arguments."""
     # The index stands above the 32-bit name in the key, so no two clips share a key.
     rng = np.random.Generator(
@@ -86,7 +89,7 @@ def synthesise(seed: int, drum: str, split: str, index: int) -> np.ndarray:
     sound = (
         {"kick": _kick, "snare": _snare}[drum](rng) if drum != "hihat" else _hat(rng, variant_of(drum, index))
     )
-    return sound / np.abs(sound).max()
+    return sound / float(np.abs(sound).max())
 
 
 def draw(rng: np.random.Generator, quantiles: Quantiles) -> float:
@@ -96,7 +99,7 @@ def draw(rng: np.random.Generator, quantiles: Quantiles) -> float:
     return float(np.exp(np.interp(rng.random(), [0, 0.1, 0.5, 0.9, 1], points)))
 
 
-def _kick(rng: np.random.Generator) -> np.ndarray:
+def _kick(rng: np.random.Generator) -> Sound:
     # The membrane: a sine that falls in pitch.
     start, end = draw(rng, KICK_START_HZ), draw(rng, KICK_END_HZ)
     sound = _sweep(max(start, end), end, draw(rng, (3, 12, 45)), rng.uniform(0, np.pi / 2))
@@ -114,7 +117,7 @@ def _kick(rng: np.random.Generator) -> np.ndarray:
     return _finish(sound, rng, drive_share=0.59, attack_ms=draw(rng, (0.2, 0.8, 3)))
 
 
-def _snare(rng: np.random.Generator) -> np.ndarray:
+def _snare(rng: np.random.Generator) -> Sound:
     # The head: a sine that falls in pitch, and sometimes its next mode.
     start, end = draw(rng, SNARE_START_HZ), draw(rng, SNARE_END_HZ)
     start, decay = max(start, end), _wide(rng, SNARE_DECAY_MS, "snare")
@@ -131,7 +134,7 @@ def _snare(rng: np.random.Generator) -> np.ndarray:
     return _finish(sound, rng, drive_share=0.65, attack_ms=draw(rng, (0.1, 0.4, 1.5)))
 
 
-def _hat(rng: np.random.Generator, variant: str) -> np.ndarray:
+def _hat(rng: np.random.Generator, variant: str) -> Sound:
     # The plates: the product of two square waves has many inharmonic partials; more squares add to them.
     first, second = draw(rng, HAT_FIRST_HZ), draw(rng, HAT_SECOND_HZ)
     clash = np.sign(np.sin(2 * np.pi * first * TIME)) * np.sign(np.sin(2 * np.pi * second * TIME))
@@ -155,31 +158,32 @@ def _wide(rng: np.random.Generator, quantiles: Quantiles, kind: str) -> float:
     return draw(rng, quantiles) * draw(rng, WIDER[kind])
 
 
-def _sweep(start: float, end: float, settle_ms: float, phase: float) -> np.ndarray:
+def _sweep(start: float, end: float, settle_ms: float, phase: float) -> Sound:
     """A sine that falls from `start` to `end` Hz exponentially, with time constant `settle_ms`."""
     settle = settle_ms / 1000
     turns = end * TIME + (start - end) * settle * (1 - np.exp(-TIME / settle))
     return np.sin(2 * np.pi * turns + phase)
 
 
-def _decay(ms: float, rng: np.random.Generator) -> np.ndarray:
+def _decay(ms: float, rng: np.random.Generator) -> Sound:
     """A stretched exponential that falls to a tenth after `ms`, with a random exponent of 0.7 to 1.3."""
-    return np.exp(-np.log(10) * (TIME * 1000 / ms) ** rng.uniform(0.7, 1.3))
+    envelope: Sound = np.exp(-np.log(10) * (TIME * 1000 / ms) ** rng.uniform(0.7, 1.3))
+    return envelope
 
 
-def _noise(rng: np.random.Generator, centre: float, octaves: float) -> np.ndarray:
+def _noise(rng: np.random.Generator, centre: float, octaves: float) -> Sound:
     """Noise around `centre` Hz, `octaves` wide, peak 1."""
     noise = _band(rng.standard_normal(SAMPLES), centre, octaves)
-    return noise / np.abs(noise).max()
+    return noise / float(np.abs(noise).max())
 
 
-def _band(sound: np.ndarray, centre: float, octaves: float) -> np.ndarray:
+def _band(sound: Sound, centre: float, octaves: float) -> Sound:
     """`sound` through a Gaussian band-pass on the octave axis."""
     distance = np.log2(np.maximum(FREQUENCIES, 1) / centre) / (octaves / 2)
     return np.fft.irfft(np.fft.rfft(sound) * np.exp(-0.5 * distance**2), SAMPLES)
 
 
-def _finish(sound: np.ndarray, rng: np.random.Generator, drive_share: float, attack_ms: float) -> np.ndarray:
+def _finish(sound: Sound, rng: np.random.Generator, drive_share: float, attack_ms: float) -> Sound:
     """A linear attack, and with probability `drive_share` a tanh saturation."""
     rise = max(int(attack_ms / 1000 * RATE), 1)
     sound[:rise] *= np.linspace(0, 1, rise, endpoint=False)
