@@ -98,8 +98,9 @@ def run_fetch(args: argparse.Namespace) -> None:
     from dose.sources import packages
 
     archives = _archives_folder(args)
+    # All names are checked before the first download.
     for name in args.names:
-        packages.known(name)  # all names are checked before the first download
+        packages.known(name)
     for name in args.names:
         if (archives / name).is_dir():
             version = packages.version_of(archives / name) or "version unknown"

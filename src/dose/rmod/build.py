@@ -45,6 +45,7 @@ def code_version() -> str:
 def build(config: RmodConfig, library: "SampleLibrary", root: Path) -> None:
     """Writes the missing parts of data/rmod. Raises what drawing and rendering raise."""
     _clear_stale(config, library, root)
+    # 1. Divide tables and audio into shards: (folder, what, first, last).
     tables: list[tuple] = []
     sounds: list[tuple] = []
     for split, count in counts(config).items():
@@ -53,6 +54,7 @@ def build(config: RmodConfig, library: "SampleLibrary", root: Path) -> None:
             spans = _spans(count, config.shard)
             sounds += [(export.out.name, export, first, last) for first, last in spans]
     _run(
+        # 2. Tables. Starting worker processes takes longer than drawing a few parts.
         functools.partial(_table_shard, config, library, root),
         tables,
         root,
@@ -68,6 +70,7 @@ def _spans(count: int, size: int) -> list[tuple[int, int]]:
 
 def _clear_stale(config: RmodConfig, library: "SampleLibrary", root: Path) -> None:
     """Removes data of other params, another library or other code, and half-written files of a killed run."""
+    # The counts and the shard size are part of the key: they decide which files there are.
     key = files.hash_json({"id": data_id(config, library), "counts": counts(config), "shard": config.shard})
     state = root / "build.json"
     if root.is_dir() and not (state.is_file() and files.read_json(state).get("key") == key):

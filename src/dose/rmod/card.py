@@ -60,6 +60,7 @@ def _mix_specs(config: RmodConfig, library: "SampleLibrary") -> dict[str, Any]:
     split = "test" if config.test else "train"
     count = min(getattr(config, split), 2000)
     specs = list(draw_many(config, library, split, 0, count))
+    # Seconds.
     onsets = {d: [o / audio.RATE for r in specs for o in r.drums[d].onsets] for d in DRUMS}
     return {
         "split": split,
@@ -81,6 +82,7 @@ def _count(values: Iterable[int]) -> dict[str, int]:
 
 def _polyphony(spec: MixSpec) -> list[int]:
     """Tracks that sound at each tenth of a second; a hit sounds for 1 s, or until the next."""
+    # [40]; every instrument that plays fills the whole mix.
     times = np.arange(0, MIX_SECONDS, 0.1)
     total = np.full(times.size, len(spec.loops))
     for drum in spec.drums.values():
@@ -105,6 +107,7 @@ def _sound(root: Path, dataset: str) -> dict[str, Any]:
 
 
 def _centroid(x: np.ndarray) -> float:
+    # The mean frequency, weighted by power; silence gives 0.
     power = np.abs(np.fft.rfft(x)) ** 2
     return float(np.sum(power * np.fft.rfftfreq(x.size, 1 / audio.RATE)) / max(power.sum(), 1e-20))
 
@@ -118,6 +121,7 @@ def _schema(root: Path) -> str:
 
 def _page(card: dict[str, Any], library: "SampleLibrary") -> str:
     counts, specs = card["clips"], card["mix_specs"]
+    # Attribution lines that the licences ask for, each once.
     credit = sorted({c.attribution for c in library.clips if c.attribution})
     facts = {
         "data id": card["data_id"],
@@ -202,6 +206,7 @@ def _sound_plot(sound: dict[str, Any]) -> str:
                 # The one-shots of the drums-only set are those of the test set.
                 if (found := sound[dataset].get(f"{name} {measure}")) and (column == 0 or dataset != DRY)
             }
+            # One set of bins for all sets, so that their outlines can be compared.
             bins = np.histogram_bin_edges([v for found in values.values() for v in found], 20)
             for i, (label, found) in enumerate(values.items()):
                 share = np.histogram(found, bins)[0] * 100 / len(found)

@@ -80,6 +80,7 @@ def arrow(node: Node) -> Any:
     if isinstance(node, Maybe):
         whole = arrow(node.node)
         mask = pa.array(~node.present)
+        # Arrow's if_else does not accept structs: the null mask is set on a new array of the same children.
         if isinstance(whole, pa.StructArray):
             return pa.StructArray.from_arrays(whole.flatten(), fields=list(whole.type), mask=mask)
         return pa.compute.if_else(mask, None, whole)
@@ -112,15 +113,18 @@ def build(cls: type[T], values: Any) -> T:
 
 
 def _build(hint: Any, value: Any) -> Any:
+    # A dataclass: every field by its own annotation.
     if dataclasses.is_dataclass(hint):
         hints = _hints(hint)  # type: ignore[arg-type]
         return hint(**{name: _build(h, value[name]) for name, h in hints.items()})  # type: ignore[operator]
     origin = typing.get_origin(hint)
+    # A tuple of one element type; numbers need no conversion.
     if origin is tuple:
         inner = typing.get_args(hint)[0]
         if inner in (int, float):
             return tuple(value)
         return tuple(_build(inner, v) for v in value)
+    # Only `X | None` occurs.
     if origin in (Union, types.UnionType):
         inner = next(a for a in typing.get_args(hint) if a is not type(None))
         return None if value is None else _build(inner, value)

@@ -81,6 +81,7 @@ class Midi:
         if set(self.hits) != set(DRUMS):
             raise ValueError(f"midi.hits must name exactly {', '.join(DRUMS)}")
         for drum, (least, most) in self.hits.items():
+            # (most - 1) gaps must leave room on the grid.
             if not 1 <= least <= most <= HITS or self.grid <= (most - 1) * self.gap:
                 raise ValueError(
                     f"midi.hits.{drum} must be [least, most], 1 to {HITS}, and fit the grid, "
@@ -157,6 +158,7 @@ class RmodConfig:
     delay: DelayRange = dataclasses.field(default=paper.DELAY, metadata=optional())
 
     def __post_init__(self) -> None:
+        # The seed is half of Philox's 128-bit key, and an int64 in the table.
         if not 0 <= self.seed < 2**63:
             raise ValueError("seed must lie in 0 .. 2^63 - 1")
         if min(self.train, self.val, self.test) < 0:

@@ -49,6 +49,7 @@ def items(root: Path | str, dataset: str) -> list[TestItem]:
         raise MissingInputError(f"{folder} is missing; run `dvc repro rmod` to make it.")
     found = []
     for path in folder.iterdir():
+        # A folder of one item, or an archive of a shard of items.
         if path.is_dir() and path.name.isdigit():
             found.append(_item(int(path.name), {p.name: p for p in path.iterdir()}))
         elif path.suffix == ".zip" and path.stem.isdigit():
@@ -57,6 +58,7 @@ def items(root: Path | str, dataset: str) -> list[TestItem]:
 
 
 def _packed_items(archive: Path) -> list[TestItem]:
+    # Names inside an archive are <index>/<file>.
     by_index: dict[str, dict[str, files.Packed]] = {}
     for name, packed in files.unpacked(archive).items():
         folder, _, file = name.partition("/")
@@ -112,6 +114,7 @@ def write_items(
 
     The bytes do not depend on `workers` or on the size of a shard.
     """
+    # The bytes of an item depend on its index only, so any division into shards gives the same files.
     shards = [
         (export, first, min(first + config.shard, stop))
         for export in exports
@@ -163,6 +166,7 @@ def _files(item: Rendered) -> Iterator[tuple[str, bytes]]:
         yield f"{drum}.wav", audio.wav_bytes(sound)
     for name, sound in (item.stems or {}).items():
         yield f"stems/{name}.wav", audio.wav_bytes(sound)
+    # Onsets in seconds; allow_nan=False, because NaN is not JSON.
     yield "hits.json", (json.dumps(item.hits, indent=2, allow_nan=False) + "\n").encode()
 
 

@@ -14,6 +14,7 @@ def draw_chain(config: RmodConfig, track: ranges.TrackRange, u: TrackUniforms) -
     """The fields of `ChainSpec`."""
     c = track.compressor
     return {
+        # Polarity.
         "inverted": u.happens("inverted", 0.5),
         "gain_db": u.real("gain", track.gain_db),
         "shelf": _filter(track.shelf, u, "shelf"),
@@ -64,6 +65,7 @@ def _limiter(span: ranges.LimiterRange, u: TrackUniforms) -> dict[str, Node]:
 
 
 def _send_filter(span: ranges.SendFilterRange, u: TrackUniforms, send: str) -> dict[str, Node]:
+    # Drawn also where unused, so that every item reads the same columns.
     low = u.real(f"{send}_lowpass", span.lowpass_hz)
     return {
         "highpass_hz": u.real(f"{send}_highpass", span.highpass_hz),

@@ -60,6 +60,7 @@ class ChainSpec:
     peaks: tuple[Filter, ...]
     compressor: Compressor
     pan: float  # 0 left, 1 right
+    # The law decides how the level falls from the centre to the sides; mixer.pan_gains has the three.
     law: str  # of the pan: "linear", "power" or "compromise" between the two
     limiter: Limiter
     reverb: Reverb | None
@@ -86,6 +87,7 @@ class DrumSpec:
     decay_seconds: float | None  # time to -60 dB of the added envelope
     tilt_db: float
     tilt_hz: float
+    # One velocity (1..127) per onset.
     onsets: tuple[int, ...]  # samples from the start of the mix, rising
     velocities: tuple[int, ...]
     chain: ChainSpec

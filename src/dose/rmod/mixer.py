@@ -93,6 +93,7 @@ def level_restoring_gain(x: np.ndarray, level: float) -> float:
 
 def pan_gains(pan: float, law: str) -> tuple[float, float]:
     """Gains of left and right at `pan` 0..1, scaled so that the pair keeps the track's RMS."""
+    # Linear: the gains sum to 1. Power: their squares do. Compromise: the geometric mean of both.
     linear = (1 - pan, pan)
     power = (math.cos(pan * math.pi / 2), math.sin(pan * math.pi / 2))
     left, right = {
@@ -111,6 +112,7 @@ class Master:
         self._eq = _sections(master.peaks, shelf=False)
         equalised = self._equalise(bus.dry)
         restoring = level_restoring_gain(equalised.ravel(), effects.rms(bus.dry.ravel()))
+        # One gain restores the level after the EQ and applies the master's gain.
         self._gain = np.float32(restoring * 10 ** (master.gain_db / 20))
         equalised *= self._gain
         threshold = 10 ** (master.limiter.threshold_db / 20)
@@ -121,6 +123,7 @@ class Master:
 
     def _equalise(self, stereo: np.ndarray) -> np.ndarray:
         rows = np.zeros((effects.LANES, MIX), np.float32)
+        # Both channels in two of the eight lanes, with the same filters.
         rows[:2] = stereo
         effects.equalise(rows, [self._eq, self._eq], [1.0, 1.0])
         return rows[:2].copy()

@@ -21,6 +21,7 @@ VELOCITY_MEAN, VELOCITY_SD = 100.0, 3.0
 
 _CENTRE = (0.46, 0.56)  # pan of all tracks but the hi-hat; 0 left, 1 right
 _LIMITER = LimiterRange(threshold_db=(-1.0, 0.0), release_ms=(2.0, 1000.0))
+# Low shelf of every track but kick and bass.
 _CUT = FilterRange(
     gain_db=(-3.0, 0.0), hz=(50.0, 100.0), q=(0.707, 0.707)
 )  # low shelf of what is no bass drum or bass
@@ -94,6 +95,7 @@ TRACKS = {
     "vocal": _MIDDLE,
 }
 
+# The filters in front of reverb and delay.
 _SEND_FILTER = SendFilterRange(highpass_hz=(1500.0, 2500.0), lowpass=0.01, lowpass_hz=(100.0, 300.0))
 REVERB = ReverbRange(
     room=(0.0, 1.0), damping=(0.0, 1.0), width=(0.0, 1.0), level_db=(-6.0, -3.0), filter=_SEND_FILTER

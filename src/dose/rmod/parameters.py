@@ -18,6 +18,7 @@ PARAMETERS = (
 )
 # fmt: on
 COLUMNS = {name: i for i, name in enumerate(PARAMETERS)}
+# The columns after NAMED belong to the hits.
 assert len(PARAMETERS) <= NAMED
 
 

@@ -53,6 +53,7 @@ def performances(folder: str) -> tuple[Pattern, ...]:
     """
     root = Path(folder)
     files = _listed(root) or sorted((*root.rglob("*.mid"), *root.rglob("*.midi")))
+    # Files in a fixed order, since a window is chosen by its position in the list.
     windows: list[Pattern] = []
     for path in files:
         windows += _windows(path, path.relative_to(root).as_posix())
@@ -84,6 +85,7 @@ def _windows(path: Path, name: str) -> list[Pattern]:
     end = max((t for t, _, _ in notes), default=0.0)
     found = []
     for start in range(max(int(end - MIX_SECONDS) + 1, 1)):
+        # Hits of this window, relative to its start.
         inside = [(t - start, p, v) for t, p, v in notes if start <= t < start + MIX_SECONDS]
         hits = {d: [(round(t * RATE), v) for t, p, v in inside if p in NOTES[d]] for d in DRUMS}
         if all(hits.values()):
@@ -95,6 +97,7 @@ def _pattern(name: str, hits: dict[str, list[tuple[int, int]]]) -> Pattern:
     """A pattern of sorted hits inside the window: the loudest where two coincide, at most 64 per drum."""
     hits_of = {}
     for drum, pairs in hits.items():
+        # Several MIDI notes stand for one drum (NOTES), so two notes of one drum may coincide.
         loudest: dict[int, int] = {}
         for onset, velocity in pairs:
             onset = min(max(onset, 0), MIX - 1)
@@ -158,6 +161,7 @@ def write_midi(spec: MixSpec, path: Path) -> None:
     """
     import miditoolkit
 
+    # Sample positions to ticks.
     ticks = 1920 / RATE  # 960 ticks a beat, two beats a second
     midi = miditoolkit.MidiFile(ticks_per_beat=960)
     midi.tempo_changes = [miditoolkit.TempoChange(120, 0)]

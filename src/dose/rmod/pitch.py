@@ -28,6 +28,7 @@ def shift_fast(x: Array, semitones: float) -> Array:
     changes speed. Phases are accumulated by multiplying unit phasors, which gives librosa's angles modulo 2
     pi without trigonometry, and everything is float32.
     """
+    # Upwards, time is stretched first (speed < 1) and then resampled to the old length.
     speed = 2.0 ** (-semitones / 12)
     stretched = _overlap_add(_stretch(_spectrum(x), speed), round(x.size / speed))
     return fit_length(soxr.resample(stretched, RATE / speed, RATE, quality="HQ"), x.size)
@@ -40,6 +41,7 @@ def _window() -> Array:
 
 def _spectrum(x: Array) -> Array:
     """Complex64 [frames + 1, FFT // 2 + 1] of centred frames; the last one is silence."""
+    # Centred frames: half a window of silence on both sides.
     padded = np.pad(x, FFT // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, FFT)[::HOP]
     spectrum = fft.rfft(frames * _window(), axis=1)
@@ -106,6 +108,7 @@ def _overlap_add(spectrum: Array, length: int) -> Array:
 def _add(frames: Array, window: Array) -> Array:
     """Weighted overlap-add: [frames, FFT] to [HOP (frames - 1) + FFT], over the sum of squared windows."""
     total = np.zeros(HOP * (frames.shape[0] - 1) + FFT, np.float32)
+    # Sum of squared windows at each sample, by which overlap-add is normalised.
     weight = np.zeros(total.size, np.float32)
     for t in range(frames.shape[0]):
         for n in range(FFT):
@@ -140,10 +143,12 @@ class PitchCache:
 
     def put(self, key: tuple, sound: Array) -> Array:
         """Stores the sound and returns it as `get` will."""
+        # The peak is mapped to int16's largest value; silence has scale 1.
         scale = float(np.abs(sound).max(initial=0.0)) / 32767 or 1.0
         samples = np.rint(sound / np.float32(scale)).astype(np.int16)
         self._entries[key] = (samples, scale)
         self.bytes += samples.nbytes
+        # Least recently used first.
         while self.bytes > self.limit and self._entries:
             _, (old, _) = self._entries.popitem(last=False)
             self.bytes -= old.nbytes

@@ -28,6 +28,7 @@ class FilterRange:
 
     def __post_init__(self) -> None:
         check_range("gain_db", self.gain_db, -60, 60)
+        # Below the Nyquist frequency, where the filter designs are defined.
         check_range("hz", self.hz, 1, 22049)
         check_range("q", self.q, 0.01, 100)
 
@@ -74,6 +75,7 @@ class TrackRange:
         check_range("pan", self.pan, 0, 1)
         check_probability("reverb", self.reverb)
         check_probability("delay", self.delay)
+        # `parameters` reserves columns for three; with the shelf, effects.eq computes four in one pass.
         if len(self.peaks) > 3:
             raise ValueError("a track has at most 3 peaks")
 

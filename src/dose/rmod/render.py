@@ -109,6 +109,7 @@ def place(drum: DrumSpec, sound: np.ndarray) -> np.ndarray:
     track = np.zeros(MIX, np.float32)
     ends = (*drum.onsets[1:], MIX)
     for onset, end, velocity in zip(drum.onsets, ends, drum.velocities, strict=True):
+        # Until the next hit, the end of the one-shot or the end of the mix.
         stop = min(end, onset + sound.size, MIX)
         track[onset:stop] = sound[: stop - onset] * np.float32((velocity + 1) / 128)
         track[stop:end] = 0
@@ -118,6 +119,7 @@ def place(drum: DrumSpec, sound: np.ndarray) -> np.ndarray:
 def _loop(loop: LoopSpec, library: "SampleLibrary", config: RmodConfig) -> np.ndarray:
     """The instrument's track [MIX]: its slice, transposed, repeated until the mix is full."""
     piece = loop.start // MIX  # whole pieces are transposed, so that both halves use one cache entry
+    # The library's id and the method are part of the key: one cache serves all configs of a process.
     key = (library.id, loop.clip, piece, loop.semitones, config.pitch)
     cache = _cache(config.pitch_cache_mb * 2**20)
     sound = cache.get(key)
@@ -125,6 +127,7 @@ def _loop(loop: LoopSpec, library: "SampleLibrary", config: RmodConfig) -> np.nd
         sound = library.audio(loop.clip)[piece * MIX : (piece + 1) * MIX]
         if loop.semitones:
             sound = cache.put(key, pitch.METHODS[config.pitch](sound, loop.semitones))
+    # The slice within its piece: all of it, or one of its halves.
     cut = sound[loop.start - piece * MIX :][: loop.length]
     return np.resize(cut, MIX)
 

@@ -30,6 +30,7 @@ def write_part(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    # One row group per block, so that memory does not grow with the part.
     with atomic(path) as beside:
         writer = None
         for first in range(start, stop, BLOCK):
@@ -76,6 +77,7 @@ def query(root: Path | str, where: str, *, columns: str = "split, index", limit:
     folder = Path(root) / FOLDER
     if not any(folder.glob("*/*.parquet")):
         raise MissingInputError(f"{folder} holds no mix specifications; run `dvc repro rmod`.")
+    # An in-memory database with one view; the parquet files are read as the query needs them.
     base = duckdb.connect()
     base.execute(_view(Path(root)))
     try:
@@ -88,10 +90,13 @@ def _view(root: Path) -> str:
     """SQL that creates the view `mix_specs` over the parquet files."""
 
     def gathered(field: str) -> str:
+        # Drums have a list of layers; an instrument has one clip, or is null.
         drums = [f"list_transform({d}.layers, lambda x: x.{field})" for d in DRUMS]
         loops = [f"[{i}.{field}]" for i in INSTRUMENTS]
+        # Nulls of absent instruments do not reach list_distinct's result.
         return f"list_sort(list_distinct(flatten([{', '.join(drums + loops)}])))"
 
+    # The names of the instruments whose struct is not null.
     playing = ", ".join(f"CASE WHEN {i} IS NOT NULL THEN '{i}' END" for i in INSTRUMENTS)
     files = str(root / FOLDER / "*" / "*.parquet").replace("'", "''")
     return (

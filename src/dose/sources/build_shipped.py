@@ -156,6 +156,7 @@ def _write_samples(archives: Path, folder: Path) -> list[dict[str, str]]:
             continue
         samples = quantise(cleaned.sound) if item.kind == "oneshot" else _coarse(cleaned.sound)
         accepted.append((item, cleaned, samples))
+    # The shipped clips hold no near-duplicates at all, unlike a library, where they share a split.
     leaders = clusters([samples for _, _, samples in accepted], DUPLICATE)
     return [_row(*sound, folder) for i, sound in enumerate(accepted) if leaders[i] == i]
 

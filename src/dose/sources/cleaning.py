@@ -95,6 +95,7 @@ def clean(
 def flat_share(sound: np.ndarray) -> float:
     """Share of the samples within 20 dB of the peak that lie flat at full scale, 3 or more in a row."""
     peak = audio.peak(sound)
+    # -20 dB of the peak.
     loud = np.abs(sound) > peak / 10
     if peak < 0.97 or not loud.any():
         return 0.0

@@ -39,6 +39,7 @@ class SourcesConfig:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ValueError("seed cannot be negative")
+        # 60 s is also the most that cleaning decodes of a loop.
         if not 4 <= self.loop_seconds <= 60:
             raise ValueError("loop_seconds must be 4 to 60: slices of 4 s are cut from loops")
         if not 0.5 <= self.duplicate_correlation <= 1:

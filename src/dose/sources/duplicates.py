@@ -32,6 +32,7 @@ def pairs(sounds: Sequence[np.ndarray], threshold: float) -> list[tuple[int, int
     if len(sounds) < 2:
         return []
     size = _fft_size(2 * max(map(len, sounds)))
+    # Zero-padded to twice the longest sound: correlation without wrap-around.
     edges = band_edges(size // 2 + 1)
     # 1. An upper bound on every pair's correlation: bands [n, bands], bound [n, n].
     bands = np.stack([_bands(_spectrum(s.astype(np.float32), size), edges) for s in sounds])

@@ -68,6 +68,7 @@ def write_library_index(clips: Iterable[Clip], path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    # Columns in the order of Clip's fields.
     rows = [dataclasses.asdict(c) for c in clips]
     columns = {f.name: [r[f.name] for r in rows] for f in dataclasses.fields(Clip)}
     pq.write_table(pa.table(columns), path)
@@ -101,6 +102,7 @@ class SampleLibrary:
         self.root = Path(root)
         self.clips = tuple(clips)
         self._by_id = {c.id: c for c in self.clips}
+        # Clips by class and split, in the order of the index, which draws depend on.
         self._select: dict[tuple[str, str], tuple[Clip, ...]] = {}
         for clip in self.clips:
             key = (clip.cls, clip.split)
@@ -159,6 +161,7 @@ class SampleLibrary:
         path = self.root / clip.file
         if not path.is_file():
             raise MissingInputError(f"{path} has gone; run `dvc repro sources` to make it again.")
+        # The id is a hash of the samples, so every first read checks the file.
         sound = quantise(audio.read(path))
         if sound_id(sound) != clip.id:
             raise IntegrityError(f"{path} was changed after it was made; run `dvc repro sources`.")
@@ -172,4 +175,5 @@ class SampleLibrary:
             self._free += oldest.nbytes
 
     def __getstate__(self) -> dict[str, Any]:
+        # The cache is not pickled; its whole size is free again in the other process.
         return {**self.__dict__, "_sounds": OrderedDict(), "_free": self._cache_mb * 1e6}

@@ -56,7 +56,7 @@ KNOWN = {
             licence="CC0-1.0",
             download=21.9,
             unpacked=23,
-            contents="drums, bass, guitar (all of it, where the bundled clips are a part)",
+            contents="drums, bass, guitar (all samples; the bundled clips are a part)",
         ),
         Package(
             name="lmms-common",
@@ -132,6 +132,7 @@ def fetch(name: str, archives: Path, progress: Progress, debs: Path | None = Non
     if target.is_dir():
         return target
     archives.mkdir(parents=True, exist_ok=True)
+    # Inside `archives`, so that the final rename stays on one file system.
     with tempfile.TemporaryDirectory(dir=archives, prefix=".fetch-") as scratch:
         deb = _local(name, debs or archives) or _download(name, Path(scratch), progress)
         version = _run("dpkg-deb", "--field", str(deb), "Version", what=f"{deb} cannot be read").strip()
@@ -154,9 +155,11 @@ def _download(name: str, folder: Path, progress: Progress) -> Path:
     if not shutil.which("apt-get"):
         raise DoseError(f"There is no apt-get on this machine to fetch {name} with. {hint}.")
     unknown = f"apt-get cannot fetch {name}: run `apt-get update` first, or {hint[0].lower()}{hint[1:]}"
+    # The exact size for the progress report, without downloading.
     uris = _run("apt-get", "download", "--print-uris", name, what=unknown)
     size = int(found.group(1)) if (found := re.search(r"\.deb (\d+)", uris)) else KNOWN[name].download * 1e6
     done = threading.Event()
+    # Progress is the size of the folder, polled while apt-get runs.
     watcher = threading.Thread(target=_watch, args=(name, folder, size, progress, done), daemon=True)
     watcher.start()
     try:
@@ -190,6 +193,7 @@ def _run(*command: str, what: str, folder: Path | None = None) -> str:
         raise DoseError(f"{what}: this machine has no {command[0]} (it comes with Debian and its relatives).")
     run = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
     if run.returncode:
+        # apt-get marks the error's cause with E:.
         errors = [line for line in run.stderr.strip().splitlines() if line.startswith("E:")]
         detail = f" ({errors[0].removeprefix('E: ')})" if errors else ""
         raise DoseError(f"{what}{detail}.")

@@ -41,6 +41,7 @@ def check_share(items: Sequence[SourceItem], rejected: Sequence[Rejected], allow
     """
     for package in sorted({i.package for i in items if i.source == "folder"}):
         total = sum(i.package == package for i in items if i.source == "folder")
+        # Of the user's folders only.
         bad = [
             r for r in rejected if r.package == package and r.source == "folder" and r.reason != "duplicate"
         ]

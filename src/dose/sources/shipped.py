@@ -19,6 +19,7 @@ from dose.sources.library import quantise, sound_id
 HERE = Path(__file__).parent
 SAMPLES = HERE / "samples"
 DEMO = HERE / "demo"
+# Columns of samples.csv, in their order.
 COLUMNS = (
     "file", "id", "cls", "variant", "package", "version", "kit", "author", "licence", "attribution",
     "group", "split", "seconds", "lead_in_ms", "peak_db", "origin",

@@ -63,6 +63,7 @@ def by_hash(group: str) -> str:
 
 def check(clips: Iterable[Clip]) -> None:
     """Raises DoseError, naming the class and split, when one has no clips or a group lies in two splits."""
+    # A group in two splits would leak recordings from training into test.
     seen: dict[str, str] = {}
     counts: dict[tuple[str, str], int] = {}
     groups: dict[str, set[str]] = {cls: set() for cls in CLASSES}

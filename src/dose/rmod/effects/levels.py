@@ -29,6 +29,7 @@ def rms(x: np.ndarray) -> float:
     total: Real = 0.0
     sums = np.empty(4, np.float32)
     whole = x.size - x.size % 4
+    # Four float32 partial sums per block: the order of sums is fixed by the code, not by the compiler.
     for start in range(0, whole, 1024):
         lanes = load_f32x4(np.zeros(4, np.float32), 0)
         for n in range(start, min(start + 1024, whole), 4):
@@ -36,6 +37,7 @@ def rms(x: np.ndarray) -> float:
             lanes = lanes + v * v
         store(sums, 0, lanes)
         total += (sums[0] + sums[1]) + (sums[2] + sums[3])
+    # The last up to three samples.
     for n in range(whole, x.size):
         total += x[n] * x[n]
     return math.sqrt(total / max(x.size, 1))

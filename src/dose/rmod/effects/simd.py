@@ -53,6 +53,7 @@ def _arithmetic(operation: Callable, instruction: str) -> None:
     class Cases(ConcreteTemplate):  # type: ignore[misc]
         cases: ClassVar = [signature(kind, kind, kind) for kind in (F32X8, F64X8, F32X4)]
 
+    # Type inference first, then the code generation for each vector type.
     infer_global(operation)(Cases)
     for kind in (F32X8, F64X8, F32X4):
         lower_builtin(operation, kind, kind)(lambda _c, b, _s, args: getattr(b, instruction)(*args))
@@ -116,6 +117,7 @@ def select_by_sign(_typing: Any, test: Any, rising: Any, falling: Any) -> Any:
     """`rising` where test >= 0, else `falling`."""
 
     def code(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
+        # An ordered comparison and a select per lane: no branch.
         zero = ir.Constant(F32X8.vector, [0.0] * LANES)
         return builder.select(builder.fcmp_ordered(">=", args[0], zero), args[1], args[2])
 

@@ -22,6 +22,7 @@ def source_items(names: tuple[str, ...], archives: Path, riffs_per_program: int)
     """
     for name in names:
         root = packages.folder_of(name, archives)
+        # An empty package is damaged or half unpacked; a silent shortage would change the data.
         empty = True
         for item in _adapter(name, riffs_per_program)(root, name, packages.version_of(root)):
             empty = False
@@ -42,4 +43,5 @@ def _adapter(name: str, riffs_per_program: int) -> Adapter:
         "lmms-common": lmms.source_items,
         "avldrums.lv2-soundfont": soundfont.avl_items,
     }
+    # All others are General MIDI SoundFonts.
     return others.get(name) or functools.partial(soundfont.package_items, riffs_per_program=riffs_per_program)

@@ -108,6 +108,7 @@ def _from_tree(folder: Folder, root: Path) -> Iterator[SourceItem]:
         if cls not in CLASSES:
             continue
         for path in sorted(p for p in top.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()):
+            # Folders between class and file: a variant by its name, all others are the kit.
             parts = path.relative_to(top).parts[:-1]
             variant = next((p.lower() for p in parts if p.lower() in VARIANTS), "")
             kit = "/".join(p for p in parts if p.lower() not in VARIANTS)
@@ -121,6 +122,7 @@ def _from_table(folder: Folder, table: Path) -> Iterator[SourceItem]:
             raise DoseError(f"{table} needs the columns file and class (first line of the table).")
         for number, row in enumerate(reader, start=2):
             cls = (row["class"] or "").strip().lower()
+            # Common names of the classes, such as hh.
             cls = ALIASES.get(cls, cls)
             split = (row.get("split") or "").strip()
             if cls not in CLASSES:

@@ -70,6 +70,7 @@ class InstrumentLabel:
 
 def label(name: str) -> InstrumentLabel | None:
     """The class and variant in an instrument's name, None where it is no kick, snare or hi-hat."""
+    # Words are divided by spaces, hyphens or underscores.
     text = re.sub(r"[-_]+", " ", name.lower())
     for pattern, cls, variant in RULES:
         if pattern.search(text):
@@ -120,6 +121,7 @@ def _parse(xml: Path) -> ET.Element:
     """The document without its namespace, which only some kits declare."""
     try:
         text = xml.read_text(encoding="utf-8", errors="replace")
+        # Without the namespace, tags have the same names in all kits.
         return ET.fromstring(re.sub(r'\sxmlns="[^"]*"', "", text, count=1))
     except ET.ParseError as e:
         raise IntegrityError(f"{xml} is not a Hydrogen drum kit ({e}); fetch the package again.") from e

@@ -40,6 +40,7 @@ PRESETS = (
 
 def source_items(root: Path, package: str, version: str) -> Iterator[SourceItem]:
     """`root` is the unpacked package; recorded samples first, presets after."""
+    # The package's own layout, or a folder that was unpacked without it.
     samples = next(iter(sorted(root.rglob("lmms/samples"))), root)
     for path in sorted(samples.rglob("*.ogg")):
         place = path.relative_to(samples).with_suffix("").as_posix()

@@ -71,10 +71,12 @@ class Font:
 
     def render(self, bank: int, number: int, notes: Iterable[riffs.Note], seconds: float) -> np.ndarray:
         """The notes played on a preset, mono float64 [seconds * RATE]."""
+        # General MIDI reserves channel 10 (index 9) for drums.
         channel = DRUM_CHANNEL if bank == DRUM_BANK else CHANNEL
         self._synth.sounds_off(channel)
         self._synth.generate(RATE)  # earlier notes die away, so that the result does not depend on order
         self._synth.program_select(channel, self._id, bank, number, bank == DRUM_BANK)
+        # Note-on and note-off events in time; at one time, offs come before ons.
         events = [(n.start, 1, n) for n in notes] + [(n.start + n.seconds, 0, n) for n in notes]
         blocks, at = [], 0
         for when, on, note in sorted(events, key=lambda e: e[:2]):

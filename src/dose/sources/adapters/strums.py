@@ -23,6 +23,7 @@ STROKES = 8  # in a loop
 
 def source_items(root: Path, package: str, version: str) -> Iterator[SourceItem]:
     """Two loops per chord: its strokes in two orders."""
+    # groupby needs equal chords next to each other.
     files = sorted(p for folder in sorted(root.rglob(KIT)) for p in folder.glob("*.flac"))
     for chord, members in groupby(sorted(files, key=lambda p: (_chord(p), p.name)), _chord):
         paths = list(members)
@@ -55,6 +56,7 @@ def loop(paths: Sequence[Path], index: int) -> np.ndarray:
     out = np.zeros((STROKES + 2) * beat)
     for i in range(STROKES):
         strum = read(paths[int(rng.integers(len(paths)))], "oneshot").astype(np.float64)
+        # From the onset, two beats long, with a fade of a quarter beat.
         strum = audio.fade_out(strum[audio.lead_in(strum) :][: 2 * beat], beat // 4)
         out[i * beat : i * beat + len(strum)] += strum * rng.uniform(0.5, 1.0)
     return out

@@ -30,6 +30,7 @@ class Note:
 
 def riff(cls: str, program: int, index: int, seconds: float) -> tuple[Note, ...]:
     """The phrase of a GM program and index; notes start within `seconds`."""
+    # Counter-based, so one phrase can be made alone.
     rng = np.random.Generator(np.random.Philox(key=[program, index]))
     beat = 60 / rng.uniform(75, 150)
     scale = SCALES[rng.integers(len(SCALES))]
@@ -127,6 +128,7 @@ def _strums(
 def _melody(
     rng: np.random.Generator, scale: tuple[int, ...], chord: int, tonic: int, start: float, beat: float
 ) -> list[Note]:
+    # Rhythms of two beats.
     lengths = [(2.0,), (1.0, 1.0), (1.5, 0.5), (0.5, 0.5, 1.0)][int(rng.integers(4))]
     notes, at = [], start
     for length in lengths:

@@ -38,6 +38,7 @@ class Speaker:
         if self.rate <= 0:
             sys.exit("eSpeak NG finds no voice data")
         self._spoken = bytearray()
+        # Callback (int16 samples, their count, events); it returns 0 to go on.
         prototype = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
         self._callback = prototype(self._collect)  # referenced here, because the library holds only a pointer
         self._library.espeak_SetSynthCallback(self._callback)
@@ -52,6 +53,7 @@ class Speaker:
         self._spoken = bytearray()
         self._library.espeak_SetVoiceByName(f"en-us+{variant}".encode())
         text = word.encode() + b"\0"
+        # Position 0 in characters to the end of the text; blocks until Synchronize returns.
         self._library.espeak_Synth(text, len(text), 0, 1, 0, UTF8, None, None)
         self._library.espeak_Synchronize()
         return bytes(self._spoken)

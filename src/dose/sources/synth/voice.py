@@ -131,6 +131,7 @@ def _spoken(singer: str) -> Spoken:
             f"eSpeak NG cannot speak as {singer} ({run.stderr.decode(errors='replace').strip()[-200:]}); "
             "install the package espeakng-loader again or set params.yaml: sources.sung_phrases to 0."
         )
+    # The speaker's output format: the rate, then count and samples per word.
     rate, at = int(np.frombuffer(run.stdout, "<i4", 1)[0]), 4
     syllables = []
     while at < len(run.stdout):
@@ -146,6 +147,7 @@ def _analyse(sound: np.ndarray, rate: int) -> VocoderFrames:
     f0 = world.stonemask(sound, f0, times, rate)
     voiced = f0 > 0
     if not voiced.any():
+        # A syllable without any voiced frame is used whole.
         voiced[:] = True
     first, last = np.flatnonzero(voiced)[[0, -1]]
     keep = slice(max(first - 12, 0), last + 6)  # the consonants around the vowel
