@@ -1,7 +1,10 @@
 """The larsnet stage: a small LarsNet bank trained on RMOD's stems -> data/larsnet. Resumes where it was."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 from dose import config, files
 from dose.baselines.larsnet_train import LarsNetConfig, train
@@ -17,8 +20,9 @@ def main() -> None:
     rmod = config.load("rmod", RmodConfig)
     library = SampleLibrary.load(SOURCES)
 
-    def examples(split: str, start: int, stop: int):
+    def examples(split: str, start: int, stop: int) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
         for item in stream(rmod, library, split, start, stop, stems=True):
+            assert item.stems is not None  # rendered, as stems=True asks
             yield item.mix, item.stems
 
     def report(step: int, losses: dict[str, float]) -> None:

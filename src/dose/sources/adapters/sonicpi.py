@@ -10,7 +10,7 @@ from dose.sources.item import SourceItem
 from dose.sources.library import kind_of
 
 LICENCE = "CC0-1.0"
-# By file name; names that match no pattern are no sound of the seven classes, or not a single sound.
+# By file name; files whose name matches no pattern are not used.
 CLASSES = (
     (re.compile(r"bd_.*|drum_bass_.*|drum_heavy_kick|elec_(hollow|soft)_kick"), "kick", ""),
     (re.compile(r"sn_.*|drum_snare_.*|elec_((filt|hi|lo|mid)_)?snare"), "snare", ""),
