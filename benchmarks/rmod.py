@@ -135,7 +135,7 @@ def _steps() -> Iterator[dict[str, float]]:
         "one-shots": (render, "one_shot"),
         "placing hits": (render, "place"),
         "loops (pitch from cache)": (render, "_loop"),
-        "EQ": (effects, "equalise"),
+        "EQ": (effects, "apply_eq"),
         "compressor": (effects, "compress"),
         "level return": (effects, "rms"),
         "send filters": (effects, "first_order"),

@@ -32,14 +32,14 @@ class Bus:
             self.sends += other.sends
 
 
-def equalise_and_compress(rows: np.ndarray, chains: list[ChainSpec]) -> list[float]:
+def apply_eq_and_compress(rows: np.ndarray, chains: list[ChainSpec]) -> list[float]:
     """Gain, EQ and compressor of all tracks at once, in place on rows [8, MIX].
 
     Returns the gain that restores each track's RMS after the compressor, for the caller to apply.
     """
     gains = [10 ** (c.gain_db / 20) * (-1 if c.inverted else 1) for c in chains]
     levels = [effects.rms(x) * abs(gain) for x, gain in zip(rows, gains, strict=False)]
-    effects.equalise(rows, [_sections((c.shelf, *c.peaks), shelf=True) for c in chains], gains)
+    effects.apply_eq(rows, [_sections((c.shelf, *c.peaks), shelf=True) for c in chains], gains)
     # The RMS after the EQ is restored by a gain inside the compressor, without a pass of its own.
     settings = [
         (c.threshold_db, c.attack_ms, c.release_ms, c.ratio, level_restoring_gain(x, level))
@@ -110,25 +110,25 @@ class Master:
 
     def __init__(self, master: MasterSpec, bus: Bus):
         self._eq = _sections(master.peaks, shelf=False)
-        equalised = self._equalise(bus.dry)
-        restoring = level_restoring_gain(equalised.ravel(), effects.rms(bus.dry.ravel()))
+        filtered = self._apply_eq(bus.dry)
+        restoring = level_restoring_gain(filtered.ravel(), effects.rms(bus.dry.ravel()))
         # One gain restores the level after the EQ and applies the master's gain.
         self._gain = np.float32(restoring * 10 ** (master.gain_db / 20))
-        equalised *= self._gain
+        filtered *= self._gain
         threshold = 10 ** (master.limiter.threshold_db / 20)
-        level = np.maximum(np.abs(equalised[0]), np.abs(equalised[1]))  # linked: [MIX]
+        level = np.maximum(np.abs(filtered[0]), np.abs(filtered[1]))  # linked: [MIX]
         self._limiter_gain = effects.limiter_gain(level, threshold, master.limiter.release_ms)
-        equalised *= self._limiter_gain
-        self.mix = equalised if bus.sends is bus.dry else equalised + bus.sends
+        filtered *= self._limiter_gain
+        self.mix = filtered if bus.sends is bus.dry else filtered + bus.sends
 
-    def _equalise(self, stereo: np.ndarray) -> np.ndarray:
+    def _apply_eq(self, stereo: np.ndarray) -> np.ndarray:
         rows = np.zeros((effects.LANES, MIX), np.float32)
         # Both channels in two of the eight lanes, with the same filters.
         rows[:2] = stereo
-        effects.equalise(rows, [self._eq, self._eq], [1.0, 1.0])
+        effects.apply_eq(rows, [self._eq, self._eq], [1.0, 1.0])
         return rows[:2].copy()
 
     def stem(self, track: Bus) -> np.ndarray:
         """The contribution of one track's bus to the mix, [2, MIX]."""
-        own: np.ndarray = self._equalise(track.dry) * self._gain * self._limiter_gain
+        own: np.ndarray = self._apply_eq(track.dry) * self._gain * self._limiter_gain
         return own if track.sends is track.dry else own + track.sends

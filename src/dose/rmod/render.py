@@ -15,7 +15,7 @@ from dose.drums import SHOT_SECONDS
 from dose.rmod import effects, pitch
 from dose.rmod.config import RmodConfig
 from dose.rmod.mix_spec import DrumSpec, LayerSpec, LoopSpec, MixSpec
-from dose.rmod.mixer import MIX, Bus, Master, add_track, equalise_and_compress
+from dose.rmod.mixer import MIX, Bus, Master, add_track, apply_eq_and_compress
 
 if TYPE_CHECKING:
     from dose.sources.library import SampleLibrary
@@ -60,7 +60,7 @@ def render(
     # 2. EQ and compressor of all rows side by side, then each track through its own bus to the sum. The
     # tracks have a bus each even where no stems are wanted, so that the order of sums, and the bytes, are the
     # same.
-    gains = equalise_and_compress(rows, list(chains.values()))
+    gains = apply_eq_and_compress(rows, list(chains.values()))
     after = config.master.sends == "after"
     total = Bus(sends_after_limiter=after)
     tracks = {}

@@ -1,7 +1,7 @@
 """The sample library: the clips that every later stage reads, and their index.
 
-data/sources holds the index `catalogue.parquet` (one row per clip, in a stable order), `clips/<id>.flac`
-(mono, 44.1 kHz, 16 bit), `rejects.csv` and `manifest.json`.
+data/sources holds the library index (one parquet row per clip, in a stable order), `clips/<id>.flac` (mono,
+44.1 kHz, 16 bit), `rejects.csv` and `manifest.json`.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from dose.drums import DRUMS, INSTRUMENTS, SPLITS
 from dose.errors import IntegrityError, MissingInputError
 
 CLASSES = DRUMS + INSTRUMENTS
-LIBRARY_INDEX = "catalogue.parquet"  # the stored name, older than the word "library index"
+LIBRARY_INDEX = "catalogue.parquet"  # old name of the index, kept in the stored format
 CLIPS = "clips"
 CACHE_MB = 400.0  # of decoded clips per process: a default, without a study
 

@@ -227,7 +227,7 @@ def test_gains_and_peak(noise):
     for count in (0, 1, 4):
         rows = np.zeros((effects.LANES, N), np.float32)
         rows[:2] = noise
-        effects.equalise(rows, [sections[:count], sections[:0]], [0.5, -2.0])
+        effects.apply_eq(rows, [sections[:count], sections[:0]], [0.5, -2.0])
         want = effects.biquads(noise, sections[:count]) * np.float32(0.5)
         np.testing.assert_allclose(rows[0], want, atol=1e-6)
         np.testing.assert_array_equal(rows[1], -2 * noise)

@@ -47,10 +47,10 @@ def test_a_step_within_another_belongs_to_the_outer_one(monkeypatch):
 
     monkeypatch.setattr(bench.time, "process_time", lambda: now[0])
     monkeypatch.setattr(effects, "reverb", lambda: spend(2))
-    monkeypatch.setattr(effects, "equalise", lambda: spend(1, then=lambda: effects.reverb()))
+    monkeypatch.setattr(effects, "apply_eq", lambda: spend(1, then=lambda: effects.reverb()))
     monkeypatch.setattr(effects, "limiter_gain", lambda: spend(4))
     with bench._steps() as spent:
-        effects.equalise()
+        effects.apply_eq()
         effects.limiter_gain()
         spend(8)
     assert {name: seconds for name, seconds in spent.items() if seconds} == {

@@ -65,7 +65,7 @@ def test_the_equaliser_of_eight_tracks_is_eight_equalisers(rows):
     sections = [np.array(kinds[: 1 + i % 4]) for i in range(8)]
     gains = [0.3 * (i + 1) * (-1) ** i for i in range(8)]
     got = rows.copy()
-    effects.equalise(got, sections, gains)
+    effects.apply_eq(got, sections, gains)
     for i in range(8):
         np.testing.assert_array_equal(got[i], _one_by_one(rows[i], sections[i], gains[i]))
 

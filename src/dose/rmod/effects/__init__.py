@@ -9,8 +9,8 @@ docs/rmod.md names what each effect is compared with, and the tolerance.
 
 from dose.rmod.effects.dynamics import compress, limiter_gain
 from dose.rmod.effects.eq import (
+    apply_eq,
     biquads,
-    equalise,
     first_order,
     high_pass,
     high_shelf,
@@ -25,10 +25,10 @@ from dose.rmod.effects.simd import LANES
 __all__ = [
     "LANES",
     "RMS_FLOOR",
+    "apply_eq",
     "biquads",
     "compress",
     "delay",
-    "equalise",
     "first_order",
     "high_pass",
     "high_shelf",

@@ -83,11 +83,11 @@ def biquads(x: np.ndarray, sections: np.ndarray) -> np.ndarray:
     rows = np.zeros((LANES, -(-x.size // LANES) * LANES), np.float32)  # [8, N rounded up]
     rows[0, : x.size] = x
     for k in range(0, len(sections), SECTIONS):
-        equalise(rows, [sections[k : k + SECTIONS]], [1.0])
+        apply_eq(rows, [sections[k : k + SECTIONS]], [1.0])
     return rows[0, : x.size]
 
 
-def equalise(rows: np.ndarray, sections: Sequence[np.ndarray], gains: Sequence[float]) -> None:
+def apply_eq(rows: np.ndarray, sections: Sequence[np.ndarray], gains: Sequence[float]) -> None:
     """Row i of rows float32 [8, N] times gains[i] through its up to four biquads [K, 5], in place.
 
     N is a multiple of 8. Rows beyond `sections` are filled with silence.

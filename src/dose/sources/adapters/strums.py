@@ -55,7 +55,7 @@ def loop(paths: Sequence[Path], index: int) -> np.ndarray:
     beat = int(BEAT * RATE)
     out = np.zeros((STROKES + 2) * beat)
     for i in range(STROKES):
-        strum = read(paths[int(rng.integers(len(paths)))], "oneshot").astype(np.float64)
+        strum: np.ndarray = read(paths[int(rng.integers(len(paths)))], "oneshot").astype(np.float64)
         # From the onset, two beats long, with a fade of a quarter beat.
         strum = audio.fade_out(strum[audio.lead_in(strum) :][: 2 * beat], beat // 4)
         out[i * beat : i * beat + len(strum)] += strum * rng.uniform(0.5, 1.0)
