@@ -20,9 +20,10 @@ import torch
 from torch import Tensor
 
 from dose.model.compat import authors_decoding
+from dose.model.config import ModelConfig
 from dose.model.decode import generate, teacher_forced
 from dose.model.engine import DecodingEngine
-from dose.model.transformer import DoseModel, ModelConfig, parameter_count
+from dose.model.transformer import DoseModel, parameter_count
 from dose.tokens import layout
 
 MIX_FRAMES = 345

@@ -70,10 +70,10 @@ def _stub(seconds: float, hyper: dict[str, Any], out: Path, report: Any) -> None
 
 def _sweep(root: Path, seconds: float) -> None:
     """One stub trial as a sweep of its own."""
-    from dose.model.transformer import ModelConfig
+    from dose.model.config import ModelConfig
     from dose.sweep import SweepConfig, run_sweep
     from dose.tokens.shards import Index, write_index
-    from dose.train.trainer import FitConfig
+    from dose.train.config import FitConfig
 
     for split in ("train", "val"):
         (root / "tokens" / split).mkdir(parents=True, exist_ok=True)

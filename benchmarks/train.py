@@ -17,11 +17,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dose import compute
 from dose.model.compat import authors_decoding
+from dose.model.config import ModelConfig
 from dose.model.loss import onset_mask, training_loss
-from dose.model.transformer import DoseModel, ModelConfig, parameter_count
+from dose.model.transformer import DoseModel, parameter_count
 from dose.tokens import layout
 from dose.train import optim
-from dose.train.trainer import choose_format
+from dose.train.number_format import choose_format
 
 # Dense bf16 peaks, FLOP/s, from the vendor's data sheets; for the MFU.
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}

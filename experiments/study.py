@@ -36,8 +36,9 @@ from dose.tokens import layout
 from dose.tokens.encode import TokensConfig, build
 from dose.tokens.shards import Codes
 from dose.tracking import Tracker, lineage_tags
+from dose.train.config import FitConfig
 from dose.train.data import FitData, Pairs, open_data
-from dose.train.trainer import FitConfig, FitResult, fit
+from dose.train.trainer import FitResult, fit
 from pipelines.scale import overlay
 from pipelines.stage import run_stage
 

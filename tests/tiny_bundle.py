@@ -8,7 +8,8 @@ from dose.bundle import assemble
 from dose.codec import bundled_codec
 from dose.drums import DRUMS
 from dose.model import checkpoint
-from dose.model.transformer import DoseModel, ModelConfig
+from dose.model.config import ModelConfig
+from dose.model.transformer import DoseModel
 
 PROMPT = {"kind": "hits", "hits": 2, "seconds": 0.2}
 

@@ -41,7 +41,7 @@ def _register_generate(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="a model folder or a kit bundle")
-    p.add_argument("--drum", choices=DRUMS, help="which model of a kit bundle, or of a shared model")
+    p.add_argument("--drum", choices=DRUMS, help="which model of a kit bundle")
     p.add_argument("--codes", type=Path, required=True, metavar="NPY", help="prompt codes [K, T]")
     p.add_argument("--rows", type=Path, required=True, metavar="NPY", help="where to write the rows [S, K]")
     p.add_argument("--temperature", type=float, default=0.0, help="0 (the default) is greedy")
@@ -84,14 +84,9 @@ def run_generate(args: argparse.Namespace) -> None:
 
     model = checkpoint.load(_model_folder(args.bundle, args.drum)).model
     codes = _read_codes(args.codes)
-    drum = None
-    if model.config.drums:
-        if args.drum not in model.config.drums:
-            raise DoseError(f"This model serves {', '.join(model.config.drums)}; choose one with --drum.")
-        drum = torch.tensor([model.config.drums.index(args.drum)])
     try:
         rule = Sampling(temperature=args.temperature, top_k=args.top_k, seed=args.seed)
-        rows = generate(model, torch.from_numpy(codes)[None], rule, args.max_rows, drum)[0]
+        rows = generate(model, torch.from_numpy(codes)[None], rule, args.max_rows)[0]
     except ValueError as e:
         raise DoseError(f"{args.codes} cannot be answered: {e}.") from e
     from dose.tokens.layout import stop_step

@@ -62,7 +62,6 @@ class DrumModel:
 
     engine: DecodingEngine
     prompt: PromptConfig
-    drum: int | None  # its index in a model that is shared by several drums
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -236,18 +235,16 @@ class Extractor:
         None for a model that does not say.
         """
         voice = self.voice(drum)
-        which = None if voice.drum is None else torch.full((len(prompts),), voice.drum)
         with torch.inference_mode():
-            seen = voice.engine.model.read_prompt(prompts.to(voice.engine.device), which).picture
+            seen = voice.engine.model.encode_prompt(prompts.to(voice.engine.device)).spectrogram
         return None if seen is None else seen.cpu().numpy()
 
     def sample(self, drum: str, prompts: Tensor, sampling: Sampling | Sequence[Sampling]) -> np.ndarray:
         """Prompts [B, K, P] to raw one-shots float32 [B, 44100], the whole batch at once."""
         voice = self.voice(drum)
-        which = None if voice.drum is None else torch.full((len(prompts),), voice.drum)
         # Here too: the service calls this from a thread that makes one batch of several requests.
         with compute.limited_threads(self.threads):
-            rows = generate(voice.engine, prompts, sampling, drum=which)
+            rows = generate(voice.engine, prompts, sampling)
         codes = [layout.one_shot_codes(one, voice.engine.config.pattern) for one in rows]
         return self._decode(codes)
 
@@ -358,11 +355,9 @@ def _voice(
     loaded = checkpoint.load(bundle.checkpoint(drum), device)
     check_same(codec.id, loaded.meta["codec_id"], f"The {drum} model's codes")
     where = f"{bundle.checkpoint(drum) / 'model.json'}: prompt"
-    shared = loaded.model.config.drums
     return DrumModel(
         engine=DecodingEngine(loaded.model, precision, batch=batch),
         prompt=parse(PromptConfig, loaded.meta["prompt"], where),
-        drum=shared.index(drum) if shared else None,
     )
 
 

@@ -4,7 +4,7 @@
 "hits": excerpts of the mix that start on the drum's own hits, best first, each encoded by itself, so that its
         first frame is the hit's first frame. In the same training time this prompt makes the model listen
         where 4 s of everything does not yet (docs/model.md).
-"levels": the same excerpts as levels of bands (tokens/band_energies.py) instead of codes.
+"band_energies": the same segments as quantised band energies (tokens/band_energies.py) instead of codes.
 """
 
 import dataclasses
@@ -15,9 +15,10 @@ import torch
 
 from dose import audio
 from dose.codec import Codec
+from dose.config import was
 from dose.drums import MIX_SECONDS
 from dose.tokens import band_energies
-from dose.tokens.shards import PromptKind
+from dose.tokens.shards import OLD_PROMPT_KINDS, PromptKind
 from dose.transcription.detector import RATE, Onset, find_onsets, likelihoods
 
 MIX = int(MIX_SECONDS * RATE)
@@ -26,7 +27,7 @@ EXCERPT_PEAK = 0.9
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PromptConfig:
-    kind: PromptKind = "hits"
+    kind: PromptKind = dataclasses.field(default="hits", metadata=was(values=OLD_PROMPT_KINDS))
     hits: int = 3  # excerpts
     seconds: float = 0.35  # length of each
 
@@ -55,7 +56,7 @@ def prompt_codes(
     if config.kind == "mix":
         return _encode(codec, audio.fit_length(mix, MIX)[None])[0]
     hits = find_onsets(mix, drum, config.hits, chances)
-    if config.kind == "levels":
+    if config.kind == "band_energies":
         return _levels(mix, hits, config, np.zeros(config.hits, np.int64))
     return join(_encode(codec, cut_segments(mix, [h.start for h in hits], config)))
 
@@ -68,7 +69,7 @@ def prompts_of_all(
     kinds: Sequence[PromptKind],
     jitter: np.ndarray,
 ) -> dict[PromptKind, dict[str, np.ndarray]]:
-    """The "hits" and "levels" prompts of several drums in one pass; `jitter` [drums, hits] samples moves each
+    """The "hits" and "band_energies" prompts of several drums in one pass; `jitter` [drums, hits] samples moves each
     start."""
     chances = likelihoods(mix)
     found = {drum: find_onsets(mix, drum, config.hits, chances) for drum in drums}
@@ -78,8 +79,8 @@ def prompts_of_all(
         cuts = [cut_segments(mix, [h.start for h in found[drum]], config, moved[drum]) for drum in drums]
         codes = _encode(codec, np.concatenate(cuts)).reshape(len(drums), config.hits, codec.K, -1)
         out["hits"] = {drum: join(c) for drum, c in zip(drums, codes, strict=True)}
-    if "levels" in kinds:
-        out["levels"] = {drum: _levels(mix, found[drum], config, moved[drum]) for drum in drums}
+    if "band_energies" in kinds:
+        out["band_energies"] = {drum: _levels(mix, found[drum], config, moved[drum]) for drum in drums}
     return out
 
 

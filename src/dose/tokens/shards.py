@@ -3,8 +3,8 @@
 A split is a folder: `shard-00000/NAME.npy` (uint16, or uint8 where that holds it, [n, K, T]) for each array
 NAME, and `index.json` with the ids of what the tokens were made from and the SHA-256 of every file. Names of
 arrays: "kick", "snare", "hihat" (the one-shots), "mix" (the whole 4 s), "prompt_kick", ... (codes of excerpts
-of the mix at that drum's hits), "heard_kick", ... (the same excerpts as levels) and "picture_kick", ... (the
-levels of the one-shots).
+of the mix at that drum's hits), "band_energies_kick", ... (band energies of the same segments) and
+"spectrogram_kick", ... (band energies of the one-shots).
 Beside the splits, `vectors.npy` (float16 [K, N, D]) says what each code sounds like.
 """
 
@@ -20,8 +20,9 @@ from dose.errors import IntegrityError, MissingInputError
 
 INDEX = "index.json"
 VECTORS = "vectors.npy"
-PromptKind = Literal["mix", "hits", "levels"]  # what a model is shown: see dose.tokens.prompt
-PROMPTS = {"hits": "prompt", "levels": "heard"}  # kind of prompt -> what its arrays begin with
+PromptKind = Literal["mix", "hits", "band_energies"]  # what a model is shown: see dose.tokens.prompt
+OLD_PROMPT_KINDS = {"levels": "band_energies"}  # in params.yaml and checkpoints of the last release
+PROMPTS = {"hits": "prompt", "band_energies": "band_energies"}  # kind of prompt -> what its arrays begin with
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ import torch
 from dose import files
 from dose.errors import ConfigError, DoseError, IntegrityError, MissingInputError
 from dose.model import checkpoint
-from dose.model.transformer import DoseModel, ModelConfig
+from dose.model.config import ModelConfig
+from dose.model.transformer import DoseModel
 
 CONFIG = ModelConfig(
     layers=1,

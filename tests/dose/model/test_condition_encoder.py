@@ -7,13 +7,15 @@ import pytest
 import torch
 
 from dose.model.condition_encoder import ConditionEncoder, spectrogram_loss
+from dose.model.config import ModelConfig
 from dose.model.decode import generate
-from dose.model.transformer import DoseModel, ModelConfig
+from dose.model.transformer import DoseModel
 from dose.tokens import band_energies
 from dose.tokens.shards import Codes
 from dose.train.augment import equalise_pairs
+from dose.train.config import FitConfig
 from dose.train.data import FitData, Pairs
-from dose.train.trainer import FitConfig, fit
+from dose.train.trainer import fit
 
 MODEL = ModelConfig(
     layers=1, width=32, heads=2, codebooks=3, entries=20, frames=8, excerpts=2, aligned="levels",

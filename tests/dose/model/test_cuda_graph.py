@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from dose.model.config import ModelConfig
 from dose.model.cuda_graph import static_step
 from dose.model.decode import generate
 from dose.model.engine import DecodingEngine
-from dose.model.transformer import DoseModel, ModelConfig
+from dose.model.transformer import DoseModel
 
 SWITCHES = {"paper": {}, "rotary": {"positions": "rotary"}, "free": {"structure": "free"}}
 

@@ -7,10 +7,11 @@ import torch
 
 from dose import compute
 from dose.model import engine
+from dose.model.config import ModelConfig
 from dose.model.decode import generate, teacher_forced
 from dose.model.engine import DecodingEngine
 from dose.model.sampling import Sampling, draw
-from dose.model.transformer import DoseModel, ModelConfig
+from dose.model.transformer import DoseModel
 from dose.tokens import layout
 
 SWITCHES = {

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from dose.model.config import ModelConfig
 from dose.model.decode import generate
 from dose.model.loss import losses, onset_mask
-from dose.model.transformer import DoseModel, ModelConfig
+from dose.model.transformer import DoseModel
 from dose.tokens import layout
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "model.npz"

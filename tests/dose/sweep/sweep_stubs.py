@@ -5,9 +5,9 @@ import os
 import time
 from pathlib import Path
 
-from dose.model.transformer import ModelConfig
+from dose.model.config import ModelConfig
 from dose.sweep import SweepConfig
-from dose.train.trainer import FitConfig
+from dose.train.config import FitConfig
 
 STEPS, EVERY = 40, 10
 FIT = FitConfig(

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from dose.model import checkpoint
-from dose.model.transformer import ModelConfig
+from dose.model.config import ModelConfig
 from dose.tokens.shards import Index, write_index, write_shard
 from dose.train import __main__ as alone
-from dose.train.trainer import FitConfig
+from dose.train.config import FitConfig
 
 FIT = FitConfig(
     model=ModelConfig(

@@ -12,11 +12,12 @@ import torch
 
 from dose import compute
 from dose.model import checkpoint
-from dose.model.transformer import ModelConfig
+from dose.model.config import ModelConfig
 from dose.tokens.shards import Codes
 from dose.train import optim, state
+from dose.train.config import FitConfig
 from dose.train.data import FitData, Order, Pairs, batches
-from dose.train.trainer import FitConfig, fit
+from dose.train.trainer import fit
 
 
 def pairs(n: int, seed: int) -> Pairs:
