@@ -55,7 +55,7 @@ def train(section: CodecConfig, ranges: RmodConfig, library: SampleLibrary) -> C
         material(ranges, library, section.material), desc="codec: sounds", unit="sound", mininterval=2
     )
     found = collect(sounds, section.compact, section.fitting)
-    print(f"codec: {len(found.jump)} frames; fitting")
+    print(f"codec: {len(found.attack)} frames; fitting")
     errors: dict[str, float] = {}
 
     def report(step: str, error: float) -> None:
@@ -63,7 +63,7 @@ def train(section: CodecConfig, ranges: RmodConfig, library: SampleLibrary) -> C
         print(f"codec: {step:10} {error:8.4f}  ({time.monotonic() - began:.0f} s)", flush=True)
 
     codec = fit(found, section.compact, section.fitting, STATE, report)
-    codec.made = made(section, library, len(found.jump), time.monotonic() - began)
+    codec.provenance = made(section, library, len(found.attack), time.monotonic() - began)
     if section.log:
         log(section, codec, library, errors)
     return codec
@@ -79,7 +79,7 @@ def made(section: CodecConfig, library: SampleLibrary, frames: int, seconds: flo
         f"the train split (bank {library.id}) and from RMOD's train split, which is made of those and of "
         f"{len(clips) - recorded} synthetic drums: the one-shots of {what.shots} items, the mixes "
         f"of {what.mixes}, the single tracks of {what.stems}.",
-        "how": f"Weighted k-means, {how.rounds} rounds per codebook, then {how.sweeps} sweeps over all "
+        "how": f"Weighted k-means, {how.rounds} rounds per codebook, then {how.joint_refits} sweeps over all "
         f"waveform codebooks together; {seconds:.0f} s (less where a fit was resumed) on {hardware()}. "
         "Command: `python -m pipelines.codec --ship`, then `dose bench codec --card`.",
     }
@@ -113,7 +113,7 @@ def make(section: CodecConfig) -> Codec:
     if section.source == "bundled":
         return bundled_codec()
     if section.source == "official":
-        from dose.codec.dac import official_codec
+        from dose.codec.official import official_codec
 
         return official_codec(section.official)
     return train(section, config.load("rmod", RmodConfig), SampleLibrary.load("data/sources"))

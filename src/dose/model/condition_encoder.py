@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dose.model.dropout import dropout
-from dose.tokens.band_energies import BANDS, FEATURES, LEAD, TOP
+from dose.tokens.band_energies import BANDS, FEATURES, MAX_LEVEL, PRE_ONSET_FRAMES
 
-CENTRE = 0.6  # subtracted from energies scaled to 0..1, so that the input is about zero-mean; a default without a study
+# Subtracted from energies scaled to 0..1, so that the input is about zero-mean; a default without a study.
+CENTRE = 0.6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,9 +66,9 @@ class ConditionEncoder(nn.Module):
     def forward(self, prompt: Tensor) -> Encoded:
         b, channels, p = prompt.shape
         n, t = self.segments, p // self.segments
-        # 1. Scale 0..TOP to about zero mean, and append each band's minimum over the segments: all of them
-        #    hold the drum, so what exceeds the minimum is mostly other sounds. [B * n, FEATURES + BANDS, T]
-        x = (prompt.float() / TOP - CENTRE).view(b, channels, n, t)
+        # 1. Scale 0..MAX_LEVEL to about zero mean, and append each band's minimum over the segments: all hold
+        #    the drum, so what exceeds the minimum is mostly other sounds. [B * n, FEATURES + BANDS, T]
+        x = (prompt.float() / MAX_LEVEL - CENTRE).view(b, channels, n, t)
         minimum = x[:, :BANDS].amin(dim=2, keepdim=True).expand(-1, -1, n, -1)
         x = torch.cat([x, minimum], dim=1).transpose(1, 2).flatten(0, 1)
         # 2. Encode each segment, with the mean over all segments mixed in. [B, n, T, d]
@@ -79,7 +80,7 @@ class ConditionEncoder(nn.Module):
         pooled = (h * score.float().softmax(dim=1).to(h)).sum(dim=1)
         summary = self.summary(pooled.mean(dim=1, keepdim=True))
         # 4. Drop the frames before the onset and fit to the one-shot's length. [B, frames, d]
-        aligned = pooled[:, LEAD : LEAD + self.frames]
+        aligned = pooled[:, PRE_ONSET_FRAMES : PRE_ONSET_FRAMES + self.frames]
         aligned = F.pad(aligned, (0, 0, 0, self.frames - aligned.shape[1]))
         # 5. Fuse over time; the time embedding tells frames past the segments' end apart.
         z = self.fusion_blocks(dropout(aligned + summary + self.time_embedding, self.dropout, self.training))

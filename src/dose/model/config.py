@@ -84,7 +84,7 @@ class ModelConfig:
     @property
     def prompt_vocabulary(self) -> int:
         """A prompt's numbers lie in 0 .. this - 1."""
-        return band_energies.TOP + 1 if self.conditioning == "band_energies" else self.codebook_size
+        return band_energies.MAX_LEVEL + 1 if self.conditioning == "band_energies" else self.codebook_size
 
     @property
     def prompt_in_sequence(self) -> bool:

@@ -5,7 +5,6 @@ another prompt with another sound, so sameness is a bound on the distance of log
 The bounds are this project's choice.
 """
 
-import itertools
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from dose import audio
 from dose.drums import DRUMS
+from dose.dsp.bands import band_bins
 from dose.errors import AudioError
 from dose.metrics.attack import starts
 
@@ -20,7 +20,8 @@ GAIN_DB = (-12.0, 6.0)
 OTHER_RATE = 48000
 LATE_MS = 30.0  # a one-shot that starts later is not trimmed to its attack
 FAR_DB = 12.0  # mean distance of third-octave spectra above which two answers are different sounds
-BANDS = np.geomspace(40, 16000, 27)
+BANDS = tuple(np.geomspace(40, 16000, 27))  # Hz: edges of 26 bands of a third of an octave
+FFT_SIZE = 1 << 16  # samples: a whole one-shot of 1 s, zero-padded
 
 
 class Answers(Protocol):
@@ -61,16 +62,14 @@ def refuses_silence(extractor: Answers, shape: tuple[int, ...], drums: Sequence[
         kit = extractor.extract(np.zeros(shape, np.float32), audio.RATE, drums=drums)
     except AudioError:
         return []
-    made = [drum for drum in drums if any(hit.present for hit in kit.hits[drum])]
+    made = [drum for drum in drums if any(hit.detected for hit in kit.hits[drum])]
     return [f"It finds {', '.join(made)} in silence."] if made else []
 
 
 def spectrum(shot: np.ndarray) -> np.ndarray:
     """[N] at 44.1 kHz -> mean level of 26 bands in dB, peak band at 0, floored at -60 dB."""
-    power = np.abs(np.fft.rfft(shot, 1 << 16)) ** 2
-    frequency = np.fft.rfftfreq(1 << 16, 1 / audio.RATE)
-    edges = np.searchsorted(frequency, BANDS)
-    bands = np.array([power[a:b].mean() for a, b in itertools.pairwise(edges)])
+    power = np.abs(np.fft.rfft(shot, FFT_SIZE)) ** 2
+    bands = np.array([power[bins].mean() for bins in band_bins(FFT_SIZE, BANDS)])
     level = 10 * np.log10(bands / max(bands.max(), 1e-20) + 1e-20)
     return np.maximum(level, -60.0)
 

@@ -32,7 +32,7 @@ class KitLike(Protocol):
     @property
     def drums(self) -> tuple[str, ...]: ...
 
-    def extract_consensus(self, mixes: Any, drum: str, *, draws: int) -> np.ndarray: ...
+    def extract_consensus(self, mixes: Any, drum: str, *, samples: int) -> np.ndarray: ...
 
     def extract(self, sound: np.ndarray, rate: int, *, drums: Any, seed: int = 0) -> Any: ...
 
@@ -65,7 +65,7 @@ def score(
         first = batch[0] if first is None else first
         for drum in kit.drums:
             start = time.perf_counter()
-            raw = kit.extract_consensus([item.mix for item in batch], drum, draws=draws)
+            raw = kit.extract_consensus([item.mix for item in batch], drum, samples=draws)
             seconds[drum].append((time.perf_counter() - start) / len(batch))
             shots = np.stack([prepare(shot, drum) for shot in raw])
             truth = np.stack([prepare(item.shots[drum], drum) for item in batch])
@@ -94,7 +94,7 @@ def write_examples(folder: Path, kit: KitLike, items: Items, draws: int, count: 
         for i, item in enumerate(itertools.islice(items(), count), 1):
             audio.write(truth / f"{i}-mix.flac", item.mix)
             for drum in kit.drums:
-                shot = kit.extract_consensus([item.mix], drum, draws=draws)[0]
+                shot = kit.extract_consensus([item.mix], drum, samples=draws)[0]
                 audio.write(own / f"{i}-{drum}.flac", shot)
                 audio.write(truth / f"{i}-{drum}.flac", item.shots[drum])
 

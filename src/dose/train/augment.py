@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from dose.tokens.band_energies import BANDS, CENTRES, STEPS_PER_DB, TOP
+from dose.tokens.band_energies import BANDS, CENTRES, MAX_LEVEL, STEPS_PER_DB
 
 DB = 4.0  # standard deviation of a curve's slowest component; a default without a study
 COMPONENTS = 4  # cosines over log frequency that make a curve; a default without a study
@@ -37,8 +37,8 @@ def equalise_pairs(prompt: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]
 
 
 def _equalise(energies: Tensor, curve: Tensor) -> Tensor:
-    """Quantised energies [B, BANDS, T] plus a curve [B, BANDS, 1], the maximum at TOP again."""
+    """Quantised energies [B, BANDS, T] plus a curve [B, BANDS, 1], the maximum at MAX_LEVEL again."""
     sounding = energies > 0
     shifted = torch.where(sounding, energies + curve, 0)
-    shifted = shifted + TOP - shifted.amax(dim=(1, 2), keepdim=True)
-    return torch.where(sounding, shifted.round().clamp(0, TOP), 0).to(energies.dtype)
+    shifted = shifted + MAX_LEVEL - shifted.amax(dim=(1, 2), keepdim=True)
+    return torch.where(sounding, shifted.round().clamp(0, MAX_LEVEL), 0).to(energies.dtype)

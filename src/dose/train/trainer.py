@@ -110,7 +110,7 @@ class _Trainer:
         # 3. The number format, and the module whose backward pass synchronises processes.
         self.compute = self._choose_format()
         if self.device.type == "cpu":
-            compute.keep_memory()
+            compute.retain_freed_memory()
         self.batch_loss = BatchLoss(config, self.model, self.compute.format)
         self.forward: Callable[..., Any] = self._distributed(self.batch_loss.module())
 

@@ -28,12 +28,12 @@ class Perfect:
     def __init__(self, off=0.0):
         self.off = off
 
-    def extract_consensus(self, mixes, drum, *, draws):
-        assert draws == 3
+    def extract_consensus(self, mixes, drum, *, samples):
+        assert samples == 3
         return np.stack([thump(100 * int(m[0, 0]) + 20 * DRUMS.index(drum) + self.off) for m in mixes])
 
     def extract(self, sound, rate, *, drums, seed=0):
-        hit = SimpleNamespace(audio=thump(60), present=False)
+        hit = SimpleNamespace(audio=thump(60), detected=False)
         return SimpleNamespace(hits=dict.fromkeys(drums, (hit,)))
 
 

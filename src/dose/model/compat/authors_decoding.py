@@ -60,7 +60,7 @@ def training_loss(model: DoseModel, mix: Tensor, shot: Tensor) -> Tensor:
     k, v = model.config.codebooks, model.config.vocabulary
     logits = forward(model, torch.cat([mix, shot[:, :-1]], dim=1)).view(b, -1, k, v).permute(0, 3, 1, 2)
     target = torch.cat([mix, shot], dim=1)[:, 1:]
-    # logits [B, V, S, K] against targets [B, S, K]: over the mix, over the first K + 1 one-shot steps, over all
+    # Logits [B, V, S, K], targets [B, S, K]: over the mix, the one-shot's first K + 1 steps, the one-shot.
     F.cross_entropy(logits[:, :, : m - 1], target[:, : m - 1]).item()
     onset = F.cross_entropy(logits[:, :, m - 1 : m - 1 + k + 1], target[:, m - 1 : m - 1 + k + 1])
     return onset + F.cross_entropy(logits[:, :, m - 1 :], target[:, m - 1 :])
