@@ -23,7 +23,7 @@ def make(
     codec.save(root / "codec")
     for i, drum in enumerate(DRUMS):
         torch.manual_seed(seed + i)
-        model = DoseModel(ModelConfig(layers=layers, width=width, heads=heads, frames=frames, excerpts=2))
+        model = DoseModel(ModelConfig(layers=layers, width=width, heads=heads, frames=frames, segments=2))
         meta = {"drum": drum, "codec_id": codec.id, "data_id": "made-up", "prompt": PROMPT, "steps": 0}
         checkpoint.save(root / drum, model, meta)
     return assemble(root / "bundle", codec=root / "codec", checkpoints={d: root / d for d in DRUMS}).folder

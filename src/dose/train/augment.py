@@ -16,7 +16,7 @@ DB = 4.0  # standard deviation of a curve's slowest component; a default without
 COMPONENTS = 4  # cosines over log frequency that make a curve; a default without a study
 
 
-def equalise_pairs(prompt: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
+def augment_eq(prompt: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
     """Band energies [B, FEATURES, P] and [B, BANDS, T] under one random curve per pair, each renormalised to
     its own maximum.
 
@@ -32,11 +32,11 @@ def equalise_pairs(prompt: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]
     weights = torch.randn(len(prompt), COMPONENTS, device=prompt.device) * deviation / (1 + component).sqrt()
     curve = (weights @ cosines)[:, :, None]
     # 3. Apply it to the bands; the prompt's last feature is the onset's likelihood.
-    segments = torch.cat([_equalise(prompt[:, :BANDS], curve), prompt[:, BANDS:]], dim=1)
-    return segments, _equalise(spectrogram, curve)
+    segments = torch.cat([_apply_curve(prompt[:, :BANDS], curve), prompt[:, BANDS:]], dim=1)
+    return segments, _apply_curve(spectrogram, curve)
 
 
-def _equalise(energies: Tensor, curve: Tensor) -> Tensor:
+def _apply_curve(energies: Tensor, curve: Tensor) -> Tensor:
     """Quantised energies [B, BANDS, T] plus a curve [B, BANDS, 1], the maximum at MAX_LEVEL again."""
     sounding = energies > 0
     shifted = torch.where(sounding, energies + curve, 0)

@@ -12,7 +12,7 @@ from dose.model.loss import Losses, losses, onset_mask, training_loss
 from dose.model.transformer import DoseModel
 from dose.tokens import layout
 from dose.tokens.band_energies import compress_power
-from dose.train.augment import equalise_pairs
+from dose.train.augment import augment_eq
 from dose.train.config import FitConfig
 from dose.train.data import Batch, Pairs
 
@@ -63,7 +63,7 @@ class BatchLoss:
     def encoder_loss(self, forward: Forward, batch: Batch) -> Tensor:
         """The weighted loss of the expected spectrogram alone, on EQ-augmented pairs."""
         assert batch.spectrogram is not None  # prompts of band energies have one
-        prompt, reference = equalise_pairs(batch.prompt.to(self.device), batch.spectrogram.to(self.device))
+        prompt, reference = augment_eq(batch.prompt.to(self.device), batch.spectrogram.to(self.device))
         with self._autocast():
             _, spectrogram = forward(prompt, None)
         assert spectrogram is not None

@@ -11,7 +11,7 @@ from dose.train.config import FitConfig
 
 STEPS, EVERY = 40, 10
 FIT = FitConfig(
-    model=ModelConfig(layers=1, width=32, heads=2, excerpts=3),
+    model=ModelConfig(layers=1, width=32, heads=2, segments=3),
     steps=STEPS,
     warmup=2,
     evaluate_every=EVERY,
