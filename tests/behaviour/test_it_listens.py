@@ -40,7 +40,7 @@ def data(tmp_path_factory) -> FitData:
         params.load("tokens", tokens.TokensConfig, PARAMS), train=TRAIN, val=VAL, workers=1
     )
     tokens.build(section, rmod, root / "sources", root / "codec", root / "tokens")
-    return open_data(root / "tokens", (DRUM,), "levels")
+    return open_data(root / "tokens", DRUM, "band_energies")
 
 
 @pytest.mark.slow
