@@ -49,7 +49,10 @@ def kits(tree: Tree) -> Values:
 
 
 def flat(tree: Tree, value: Any, where: str = "") -> Values:
-    """All leaves of a JSON document, by the path of the probes' names for their keys."""
+    """All leaves of a JSON document, by the path of the probes' names for their keys.
+
+    A key may stand there under its old and its new name; raises AssertionError where the two disagree.
+    """
     if isinstance(value, dict):
         items = [(tree.logical("json", key), part) for key, part in value.items()]
     elif isinstance(value, list):
@@ -61,7 +64,9 @@ def flat(tree: Tree, value: Any, where: str = "") -> Values:
         if key in PATHS:
             found[f"{where}/{key}"] = exact(len(part) if isinstance(part, list) else 1)
         else:
-            found |= flat(tree, part, f"{where}/{key}" if where else key)
+            for leaf, shown in flat(tree, part, f"{where}/{key}" if where else key).items():
+                if found.setdefault(leaf, shown) != shown:
+                    raise AssertionError(f"Two keys of the output stand for {leaf}, with different values.")
     return found
 
 
