@@ -8,10 +8,10 @@ import torch
 from dose import audio
 from dose.codec import load_codec
 from dose.drums import SHOT_SECONDS
-from dose.metrics.frechet import MIN_SET, frechet_package
-from dose.metrics.latents import CodecEmbedder
-from dose.metrics.mss import both, magnitudes
-from dose.metrics.shots import prepare
+from dose.metrics.embeddings import CodecEmbedder
+from dose.metrics.fad import MIN_ITEMS, package_frechet_distance
+from dose.metrics.mss import magnitudes, mss_and_log
+from dose.metrics.one_shots import prepare
 from dose.model import decode
 from dose.model.sampling import Sampling
 from dose.model.transformer import DoseModel
@@ -29,7 +29,7 @@ class GenerationValidator:
     of a model in training: hats stick in one code, and their distance grows while the loss falls.
     The references are the codec's own reconstructions of the true one-shots, so that a score says what the
     model lost and not what the codec did. The metrics are computed as by the stage evaluate; the distance
-    between sets (val/fad_codec) is left out where there are fewer than MIN_SET one-shots. Examples go to
+    between sets (val/fad_codec) is left out where there are fewer than MIN_ITEMS one-shots. Examples go to
     `out/examples/<step>/`: prompt, target and generated as WAV, with one spectrogram picture each.
     """
 
@@ -56,13 +56,15 @@ class GenerationValidator:
     def __call__(self, model: DoseModel, step: int) -> dict[str, float]:
         rows = decode.generate(model, self.prompts, FREELY)
         made = self._sounds([layout.one_shot_codes(r, model.config.pattern) for r in rows])
-        scores = both(made, self.targets)
+        scores = mss_and_log(made, self.targets)
         for i in range(self.examples):
             self._keep(self.out / EXAMPLES / f"{step:07d}", i, made[i])
         means = {f"val/{name}": float(np.mean(values)) for name, values in scores.items()}
-        if len(made) < MIN_SET:
+        if len(made) < MIN_ITEMS:
             return means
-        return means | {"val/fad_codec": frechet_package(_vectors(self.embedder, made), self.target_vectors)}
+        return means | {
+            "val/fad_codec": package_frechet_distance(_vectors(self.embedder, made), self.target_vectors)
+        }
 
     def _keep(self, folder: Path, i: int, made: np.ndarray) -> None:
         sounds = {"target": self.targets[i], "generated": made}

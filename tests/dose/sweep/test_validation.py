@@ -8,7 +8,7 @@ import torch
 from sweep_stubs import FIT
 
 from dose.evaluate.scoring import Resampling, item_scores, set_scores
-from dose.metrics.latents import CodecEmbedder
+from dose.metrics.embeddings import CodecEmbedder
 from dose.model import decode
 from dose.model.transformer import DoseModel
 from dose.sweep.validation import FREELY, GenerationValidator

@@ -1,9 +1,15 @@
-"""Bootstrap: coverage, pairing, shares."""
+"""Bootstrap: coverage, pairing, normalised improvement."""
 
 import numpy as np
 import pytest
 
-from dose.metrics.statistics import gap_closed, mean_difference, mean_estimate, resamples, set_estimate
+from dose.metrics.bootstrap import (
+    mean_difference,
+    mean_estimate,
+    normalised_improvement,
+    resamples,
+    set_estimate,
+)
 
 
 def test_resamples_are_counts_that_sum_to_the_number_of_items_and_repeat_with_the_seed():
@@ -14,17 +20,17 @@ def test_resamples_are_counts_that_sum_to_the_number_of_items_and_repeat_with_th
     assert not np.array_equal(counts, resamples(30, 50, seed=4))
 
 
-def test_the_interval_of_a_mean_covers_the_truth_about_95_times_in_100():
+def test_the_interval_of_a_mean_has_about_its_nominal_coverage():
     rng = np.random.default_rng(0)
     counts = resamples(60, 400, seed=0)
-    hits = 0
+    covered = 0
     for _ in range(200):
         estimate = mean_estimate(rng.exponential(2.0, 60), counts)
-        hits += estimate.low <= 2.0 <= estimate.high
-    assert 0.86 <= hits / 200 <= 0.99
+        covered += estimate.low <= 2.0 <= estimate.high
+    assert 0.86 <= covered / 200 <= 0.99
 
 
-def test_a_mean_leaves_out_and_counts_what_is_not_defined():
+def test_a_mean_excludes_and_counts_undefined_values():
     values = np.array([1.0, np.nan, 3.0, np.nan])
     estimate = mean_estimate(values, resamples(4, 200, seed=0))
     assert (estimate.value, estimate.n) == (2.0, 2)
@@ -32,7 +38,7 @@ def test_a_mean_leaves_out_and_counts_what_is_not_defined():
     assert mean_estimate(np.full(4, np.nan), resamples(4, 200, seed=0)) is None
 
 
-def test_paired_differences_are_narrower_than_the_rows_own_intervals():
+def test_paired_differences_are_narrower_than_the_systems_own_intervals():
     rng = np.random.default_rng(0)
     common = rng.normal(0, 5, 100)
     a, b = common + rng.normal(1, 0.1, 100), common + rng.normal(0, 0.1, 100)
@@ -50,10 +56,10 @@ def test_a_set_figures_interval_is_centred_on_it():
     assert set_estimate(0.5, replicates, 100, floor=0.0).low == 0.0
 
 
-def test_gap_closed_is_the_papers_for_the_papers_means():
+def test_normalised_improvement_of_the_papers_means_is_the_papers():
     counts = resamples(10, 200, seed=0)
-    worse, ours, ceiling = (np.full(10, v) for v in (5.153, 3.700, 1.832))
-    estimate = gap_closed(worse, ours, ceiling, counts)
+    baseline, system, reconstruction = (np.full(10, v) for v in (5.153, 3.700, 1.832))
+    estimate = normalised_improvement(baseline, system, reconstruction, counts)
     assert estimate.value == pytest.approx(0.4375, abs=1e-3)
     assert estimate.low == pytest.approx(estimate.high)
-    assert gap_closed(ceiling, ours, worse, counts) is None
+    assert normalised_improvement(reconstruction, system, baseline, counts) is None

@@ -1,4 +1,4 @@
-"""Distances between sets: against scipy, the public package, slow twins; identities; bias."""
+"""Distances between sets: against scipy, the public package and slow definitions; identities; bias."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ import scipy.linalg
 
 from dose.errors import DoseError
 from dose.evaluate.scoring import size_curve
-from dose.metrics.frechet import frechet, frechet_infinity, frechet_package
-from dose.metrics.kernel import SCALE, kad, median_distance
-from dose.metrics.statistics import resamples
+from dose.metrics.bootstrap import resamples
+from dose.metrics.fad import fad_infinity, frechet_distance, package_frechet_distance
+from dose.metrics.kad import SCALE, kad, median_distance
 
 
 def _sets(n: int, size: int, seed: int = 0, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
@@ -24,24 +24,24 @@ def _scipy_frechet(x: np.ndarray, y: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(("n", "size"), [(400, 16), (600, 128), (300, 7)])
-def test_frechet_agrees_with_scipys_root_and_the_package(n, size):
+def test_frechet_distance_agrees_with_scipy_and_the_package(n, size):
     x, y = _sets(n, size)
-    assert frechet(x, y) == pytest.approx(_scipy_frechet(x, y), rel=1e-6)
-    assert frechet_package(x, y) == pytest.approx(frechet(x, y), rel=1e-6)
+    assert frechet_distance(x, y) == pytest.approx(_scipy_frechet(x, y), rel=1e-6)
+    assert package_frechet_distance(x, y) == pytest.approx(frechet_distance(x, y), rel=1e-6)
 
 
 def test_frechet_of_fewer_items_than_dimensions_agrees_with_scipy():
     x, y = _sets(40, 64)
-    assert frechet(x, y) == pytest.approx(_scipy_frechet(x, y), rel=1e-3)
+    assert frechet_distance(x, y) == pytest.approx(_scipy_frechet(x, y), rel=1e-3)
 
 
 def test_frechet_is_zero_for_itself_and_never_negative():
     for n, size in ((100, 20), (30, 200), (500, 3)):
         x, _ = _sets(n, size)
-        assert 0 <= frechet(x, x) < 1e-6
-        assert 0 <= frechet(x, x[::-1] + 1e-9) < 1e-6
+        assert 0 <= frechet_distance(x, x) < 1e-6
+        assert 0 <= frechet_distance(x, x[::-1] + 1e-9) < 1e-6
     repeated = np.repeat(_sets(4, 16)[0], 30, axis=0)  # rank 3
-    assert 0 <= frechet(repeated, repeated) < 1e-6
+    assert 0 <= frechet_distance(repeated, repeated) < 1e-6
 
 
 def test_extrapolation_removes_most_of_the_bias():
@@ -50,8 +50,8 @@ def test_extrapolation_removes_most_of_the_bias():
     for seed in range(8):
         rng = np.random.default_rng(seed)
         x, y = rng.standard_normal((2, 200, 1, 64))
-        plain.append(frechet(x[:, 0], y[:, 0]))
-        infinite.append(frechet_infinity(x, y, rng))
+        plain.append(frechet_distance(x[:, 0], y[:, 0]))
+        infinite.append(fad_infinity(x, y, rng))
     assert np.mean(plain) > 5
     assert abs(np.mean(infinite)) < 0.25 * np.mean(plain)
 
@@ -81,7 +81,7 @@ def test_kad_equals_its_slow_definition_also_in_blocks(kernel, monkeypatch):
     x, y = (a.reshape(9, 3, 5) for a in _sets(27, 5))
     expected = _slow_kad(x, y, kernel)
     assert kad(x, y, kernel=kernel).value == pytest.approx(expected, rel=1e-3)
-    monkeypatch.setattr("dose.metrics.kernel._BLOCK", 12)
+    monkeypatch.setattr("dose.metrics.kad._BLOCK", 12)
     assert kad(x, y, kernel=kernel).value == pytest.approx(expected, rel=1e-3)
 
 
@@ -114,19 +114,19 @@ def test_kad_of_two_halves_of_one_set_has_zero_inside_its_interval():
     assert inside >= 8
 
 
-def test_more_noise_is_never_nearer():
+def test_more_noise_never_lowers_a_distance():
     rng = np.random.default_rng(1)
     y = rng.standard_normal((200, 1, 8))
     noise = rng.standard_normal((200, 1, 8))
     noisy = [y + level * noise for level in (0.3, 1.0, 3.0)]
-    for scores in ([frechet(x[:, 0], y[:, 0]) for x in noisy], [kad(x, y).value for x in noisy]):
+    for scores in ([frechet_distance(x[:, 0], y[:, 0]) for x in noisy], [kad(x, y).value for x in noisy]):
         assert scores == sorted(scores)
 
 
 @pytest.mark.parametrize("bad", [np.zeros((1, 4)), np.zeros(4), np.full((5, 4), np.inf)])
-def test_sets_without_a_distance_are_refused(bad):
+def test_sets_without_a_distance_are_rejected(bad):
     with pytest.raises(DoseError):
-        frechet(bad, np.random.default_rng(0).standard_normal((5, 4)))
+        frechet_distance(bad, np.random.default_rng(0).standard_normal((5, 4)))
     with pytest.raises(DoseError):
         kad(bad[..., None, :], np.zeros((5, 1, 4)))
 

@@ -1,12 +1,12 @@
-"""Embeddings are computed once for the same sounds and weights, and never kept when they are not finite."""
+"""The embedding cache: computed once for the same audio and weights; stores finite values only."""
 
 import numpy as np
 import pytest
 from drum_sounds import CoarseCodec, shot
 
 from dose.errors import DoseError
-from dose.metrics.embeddings import embed_cached
-from dose.metrics.latents import CodecEmbedder
+from dose.evaluate.embeddings import embed_cached
+from dose.metrics.embeddings import CodecEmbedder
 
 
 def test_an_embedding_is_cached_by_sound_and_weights_and_never_holds_nan(tmp_path):

@@ -1,10 +1,10 @@
-"""What every metric takes: one second, mono, at full scale, or an error that names the sound."""
+"""`prepare`: one second, mono, peak 1, or an error that names the one-shot."""
 
 import numpy as np
 import pytest
 
 from dose.errors import AudioError
-from dose.metrics.shots import prepare
+from dose.metrics.one_shots import prepare
 
 
 @pytest.mark.parametrize("bad", [np.zeros(10), np.full(100, np.inf), np.zeros((2, 3, 100))])
