@@ -14,7 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", type=Path, help="default: as for `dose extract`")
     parser.add_argument("--mixes", type=int, default=40, help="default: %(default)s")
     parser.add_argument("--start", type=int, default=0, help="first mix (default: %(default)s)")
-    parser.add_argument("--picture", type=Path, metavar="PNG", help="plot the reliability curves there")
+    parser.add_argument(
+        "--plot", "--picture", type=Path, metavar="PNG", help="plot the reliability curves there"
+    )
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--sources", type=Path, default=Path("data/sources"))
 
@@ -50,8 +52,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             "detection_rate_without": report["detection_rate"]["without"],
         }
         print(f"{drum:8s}" + "".join(f"{value:12.3f}" for value in figures[drum].values()))
-    if args.picture:
-        plot(reports, args.picture, f"{extractor.bundle.version}, {args.mixes} mixes of RMOD's test split")
+    if args.plot:
+        plot(reports, args.plot, f"{extractor.bundle.version}, {args.mixes} mixes of RMOD's test split")
     return figures
 
 

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def _mss(made: Any, reference: Any) -> float:
     from dose.metrics.mss import mss
-    from dose.metrics.shots import SAMPLES, is_silent, prepare
+    from dose.metrics.one_shots import SAMPLES, is_silent, prepare
 
     if is_silent(made):
         return float("nan")
@@ -80,7 +80,7 @@ def _compared(values: list[float], base: list[float]) -> dict[str, float]:
     """The mean, and the mean difference to `base` with its interval."""
     import numpy as np
 
-    from dose.metrics.statistics import mean_estimate, resamples
+    from dose.metrics.bootstrap import mean_estimate, resamples
 
     counts = resamples(len(values), 1000, 0)
     change = mean_estimate(np.array(values) - np.array(base), counts)

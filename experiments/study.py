@@ -27,7 +27,7 @@ from dose.evaluate.datasets import rmod_items
 from dose.extract import rerank, segments
 from dose.metrics.attack import attack_error
 from dose.metrics.mss import mss
-from dose.metrics.shots import prepare
+from dose.metrics.one_shots import prepare
 from dose.model import checkpoint
 from dose.model.decode import generate
 from dose.model.sampling import Sampling
@@ -127,7 +127,7 @@ def _mixes(drum: str, count: int) -> list[Mix]:
     out = []
     for item in rmod_items(RMOD, "val", count):
         scanned = segments.scan([np.atleast_2d(item.read_mix())], (drum,)).segments[drum]
-        out.append(Mix(segments=scanned, reference=item.read_truth(drum)))
+        out.append(Mix(segments=scanned, reference=item.read_reference(drum)))
     return out
 
 

@@ -1,6 +1,6 @@
 """The bank that comes with the package: real one-shots and rendered riffs that may be passed on.
 
-`samples/samples.csv` has one row per file of `bank/`, with the SHA-256 of its samples; the licences are told in
+`samples/samples.csv` has one row per file of `samples/`, with the SHA-256 of its audio; the licences are in
 `bank/NOTICE-*.md`. Both are made by `dose.sources.ship`. `demo/` holds whole recorded loops for trying
 things out; they are never a part of the catalogue.
 """

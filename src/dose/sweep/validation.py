@@ -8,10 +8,10 @@ import torch
 from dose import audio
 from dose.codec import load_codec
 from dose.drums import SHOT_SECONDS
-from dose.metrics.frechet import MIN_SET, frechet_package
-from dose.metrics.latents import CodecEmbedder
-from dose.metrics.mss import both, magnitudes
-from dose.metrics.shots import prepare
+from dose.metrics.embeddings import CodecEmbedder
+from dose.metrics.fad import MIN_ITEMS, package_frechet_distance
+from dose.metrics.mss import magnitudes, mss_and_log
+from dose.metrics.one_shots import prepare
 from dose.model import decode
 from dose.model.sampling import Sampling
 from dose.model.transformer import DoseModel
@@ -29,7 +29,7 @@ class GenerationValidator:
     no measure of a model in training: it repeats one token on noise-like sounds, so that the distance of
     hi-hats grows while the loss falls. The references are the codec's reconstructions of the true one-shots,
     so that a score measures the model and not the codec. The metrics are computed as by the stage evaluate;
-    the distance between sets (val/fad_codec) needs at least MIN_SET one-shots. Examples are written to
+    the distance between sets (val/fad_codec) needs at least MIN_ITEMS one-shots. Examples are written to
     `out/examples/<step>/`: prompt, target and generated one-shot as WAV, with one spectrogram plot each.
     """
 
@@ -56,14 +56,14 @@ class GenerationValidator:
     def __call__(self, model: DoseModel, step: int) -> dict[str, float]:
         tokens = decode.generate(model, self.prompts, UNRESTRICTED)  # [B, S, K]
         generated = self._sounds([layout.one_shot_codes(t, model.config.pattern) for t in tokens])
-        scores = both(generated, self.targets)
+        scores = mss_and_log(generated, self.targets)
         for i in range(self.examples):
             self._write_example(self.out / EXAMPLES / f"{step:07d}", i, generated[i])
         means = {f"val/{name}": float(np.mean(values)) for name, values in scores.items()}
-        if len(generated) < MIN_SET:
+        if len(generated) < MIN_ITEMS:
             return means
         return means | {
-            "val/fad_codec": frechet_package(_vectors(self.embedder, generated), self.target_vectors)
+            "val/fad_codec": package_frechet_distance(_vectors(self.embedder, generated), self.target_vectors)
         }
 
     def _write_example(self, folder: Path, i: int, generated: np.ndarray) -> None:

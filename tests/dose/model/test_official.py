@@ -120,7 +120,7 @@ def test_the_commands_import_and_generate(released, codes, tmp_path, capsys):
     assert checkpoint.load(folder).meta["drum"] == "kick"
     np.save(tmp_path / "mix.npy", codes.numpy().astype(np.int32))
     call = ["generate", "--bundle", str(folder), "--codes", str(tmp_path / "mix.npy"), "--max-rows", "12"]
-    assert main([*call, "--rows", str(tmp_path / "rows.npy")]) == 0
+    assert main([*call, "--tokens", str(tmp_path / "rows.npy")]) == 0
     rows = np.load(tmp_path / "rows.npy")
     assert np.array_equal(rows, authors.generate(state, codes, HEADS, limit=12).numpy())
     drawn = ["--temperature", "1", "--top-k", "50", "--seed", "3"]

@@ -8,7 +8,7 @@ import torch
 from sweep_stubs import FIT
 
 from dose.evaluate.scoring import Resampling, item_scores, set_scores
-from dose.metrics.latents import CodecEmbedder
+from dose.metrics.embeddings import CodecEmbedder
 from dose.model import decode
 from dose.model.transformer import DoseModel
 from dose.sweep.validation import UNRESTRICTED, GenerationValidator
@@ -34,7 +34,9 @@ def test_its_metrics_are_those_of_the_stage_evaluate(material, model):
     generated = validate._sounds([layout.one_shot_codes(t, model.config.pattern) for t in tokens])
     everything, counts = np.ones(10, bool), np.ones((4, 10), int)
     sampling = Resampling(items=counts, sets=counts, seed=0)
-    scores = set_scores(generated, validate.targets, everything, [CodecEmbedder(validate.codec)], sampling, None)
+    scores = set_scores(
+        generated, validate.targets, everything, [CodecEmbedder(validate.codec)], sampling, None
+    )
     items = item_scores(generated, validate.targets)
     assert metrics == pytest.approx(
         {
