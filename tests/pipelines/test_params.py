@@ -13,7 +13,7 @@ from dose.errors import ConfigError
 from dose.evaluate.config import EvaluateConfig
 from dose.retrain.config import RetrainConfig
 from dose.rmod import RmodConfig
-from dose.sources.build import SourcesConfig
+from dose.sources.config import SourcesConfig
 from dose.sweep import SweepConfig
 from dose.tokens.encode import TokensConfig
 from pipelines import scale
