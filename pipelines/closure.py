@@ -1,8 +1,8 @@
-"""Which files a stage's result depends on: its script's import closure, and dvc.yaml's record of it.
+"""The files that a stage's result depends on: the import closure of its script, as `deps` in dvc.yaml.
 
 `python -m pipelines.closure` rewrites the source files among the `deps` of every stage; a test compares them.
-A stage that listed all of src/ would run again when a docstring elsewhere changes; one that missed a module
-would go stale in silence.
+With all of src/ as deps a stage would run again for a docstring elsewhere; with a module missing it would not
+run when it should.
 """
 
 import ast
@@ -21,30 +21,31 @@ PACKAGES = {"dose": ROOT / "src", "pipelines": ROOT, "serving": ROOT, "experimen
 def closure(stage: str) -> list[str]:
     """Project files, relative and sorted, that `python -m pipelines.<stage>` can import.
 
-    Imports inside functions count too. With a module comes the data beside it that it names (`/ "weights"`:
-    shipped clips, weights, templates), and with a package the data that none of its modules names; what lies
-    beside the scripts is nobody's data. A package of which at least half is needed stands as its folder: dvc
-    and people read short lists faster.
+    Imports inside functions count too. A module adds the data beside it that it names (`/ "weights"`: shipped
+    clips, weights, templates), and a package the data that none of its modules names; files beside the stage
+    scripts are no data. A package of which at least half is needed is listed as its folder, which keeps the
+    lists short.
     """
-    seen: set[Path] = set()
-    todo = [ROOT / "pipelines" / f"{stage}.py"]
-    while todo:
-        path = todo.pop()
-        if path in seen:
+    visited: set[Path] = set()
+    queue = [ROOT / "pipelines" / f"{stage}.py"]
+    while queue:
+        path = queue.pop()
+        if path in visited:
             continue
-        seen.add(path)
+        visited.add(path)
         for module in _imports(path):
-            todo.extend(_files(module))
-    packages = {p.parent for p in seen if p.name == "__init__.py" and p.parent != ROOT / "pipelines"}
-    data = {d for package in packages for d in _data(package, seen)}
-    return sorted(p.relative_to(ROOT).as_posix() for p in _folded(seen | data))
+            queue.extend(_files(module))
+    # Files beside the stage scripts are not data of a package.
+    packages = {p.parent for p in visited if p.name == "__init__.py" and p.parent != ROOT / "pipelines"}
+    data = {d for package in packages for d in _data(package, visited)}
+    return sorted(p.relative_to(ROOT).as_posix() for p in _folded(visited | data))
 
 
 def _folded(paths: set[Path]) -> set[Path]:
-    """The same with each package that is there to at least a half named as one folder."""
+    """The paths, with each package of which at least half is among them replaced by its folder."""
     roots = {PACKAGES["dose"] / "dose", PACKAGES["pipelines"] / "pipelines"}
     packages = {p.parent for p in paths if p.name == "__init__.py"} - roots
-    for package in sorted(packages, key=lambda p: (-len(p.parts), p)):  # subpackages before what holds them
+    for package in sorted(packages, key=lambda p: (-len(p.parts), p)):  # subpackages first
         inside = {p for p in package.iterdir() if p.name != "__pycache__"}
         if len(inside & paths) * 2 >= len(inside):
             paths = (paths - inside) | {package}
@@ -52,17 +53,18 @@ def _folded(paths: set[Path]) -> set[Path]:
 
 
 def _data(package: Path, modules: set[Path]) -> Iterator[Path]:
-    """Files and folders of the package that hold no Python and that one of `modules`, or no module, names."""
-    named = {p: _named(p) for p in package.glob("*.py")}
+    """The package's files and folders without Python that one of `modules`, or no module, names."""
+    named = {p: _named_paths(p) for p in package.glob("*.py")}
     for path in package.iterdir():
         if path.suffix == ".py" or path.name == "__pycache__" or any(path.rglob("*.py")):
             continue
+        # Data that no module names may be read by any of them.
         users = {p for p, names in named.items() if path.name in names}
         if not users or users & modules:
             yield path
 
 
-def _named(path: Path) -> set[str]:
+def _named_paths(path: Path) -> set[str]:
     """The names that a module puts at the end of a path, as `parent / "weights"` does."""
     return {
         node.right.value
@@ -86,6 +88,7 @@ def _files(module: str) -> Iterator[Path]:
     """The module's file and the __init__.py of every package above it."""
     parts = module.split(".")
     base = PACKAGES[parts[0]]
+    # Importing a.b.c runs the __init__.py of a and a.b.
     for i in range(1, len(parts) + 1):
         folder = base.joinpath(*parts[:i])
         if (init := folder / "__init__.py").is_file():
@@ -95,7 +98,7 @@ def _files(module: str) -> Iterator[Path]:
 
 
 def is_source(dep: str) -> bool:
-    """Whether a dep is a file of this project's code, which `closure` answers for."""
+    """Whether a dep is a file of this project's code, which `closure` lists."""
     return dep.startswith(("src/", "pipelines/", "serving/"))
 
 
@@ -105,6 +108,7 @@ def main() -> None:
     yaml.indent(mapping=2, sequence=4, offset=2)
     dag = yaml.load(DVC)
     for name, stage in dag["stages"].items():
+        # Data deps stay as they are written.
         stage["deps"] = [d for d in stage["deps"] if not is_source(d)] + closure(name)
     with atomic(DVC) as beside:
         yaml.dump(dag, beside)

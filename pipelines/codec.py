@@ -33,87 +33,89 @@ from pipelines.stage import run_stage
 OUT, STATE = Path("data/codec"), Path("data/.codec-fit")
 
 
-def material(ranges: RmodConfig, library: SampleLibrary, what: MaterialConfig) -> Iterator[np.ndarray]:
-    """Sounds of the train split, mono [N]: recorded clips, RMOD's one-shots, mixes, tracks."""
+def material(rmod: RmodConfig, library: SampleLibrary, config: MaterialConfig) -> Iterator[np.ndarray]:
+    """Audio of the train split, mono [N]: recorded clips, RMOD's one-shots, mixes, tracks."""
     for clip in library.clips:
         if clip.split == "train" and clip.source != "procedural":
             yield library.audio(clip.id)
-    # Two passes, because stems cost rendering time that the other items need not pay.
-    for first, last, stems in ((0, what.stems, True), (what.stems, what.shots, False)):
-        for i, item in enumerate(stream(ranges, library, "train", first, last, stems=stems), start=first):
+    # Two passes, because stems take rendering time that the other items do not need.
+    for first, last, stems in ((0, config.stems, True), (config.stems, config.shots, False)):
+        for i, item in enumerate(stream(rmod, library, "train", first, last, stems=stems), start=first):
             yield from item.shots.values()
-            if i < what.mixes:
+            if i < config.mixes:
                 yield audio.downmix(item.mix)
             for track in (item.stems or {}).values():
                 yield audio.downmix(track)
 
 
-def train(section: CodecConfig, ranges: RmodConfig, library: SampleLibrary) -> CompactCodec:
-    """Fits the compact codec; goes on after the last finished step when it was cut off."""
-    began = time.monotonic()
+def train(section: CodecConfig, rmod: RmodConfig, library: SampleLibrary) -> CompactCodec:
+    """Fits the compact codec; resumes after the last finished step of an interrupted fit."""
+    started = time.monotonic()
     sounds = tqdm(
-        material(ranges, library, section.material), desc="codec: sounds", unit="sound", mininterval=2
+        material(rmod, library, section.material), desc="codec: sounds", unit="sound", mininterval=2
     )
-    found = collect(sounds, section.compact, section.fitting)
-    print(f"codec: {len(found.jump)} frames; fitting")
+    frames = collect(sounds, section.compact, section.fitting)
+    print(f"codec: {len(frames.attack)} frames; fitting")
     errors: dict[str, float] = {}
 
     def report(step: str, error: float) -> None:
         errors[step] = error
-        print(f"codec: {step:10} {error:8.4f}  ({time.monotonic() - began:.0f} s)", flush=True)
+        print(f"codec: {step:10} {error:8.4f}  ({time.monotonic() - started:.0f} s)", flush=True)
 
-    codec = fit(found, section.compact, section.fitting, STATE, report)
-    codec.made = made(section, library, len(found.jump), time.monotonic() - began)
+    # Resumable: each finished step is stored in STATE.
+    codec = fit(frames, section.compact, section.fitting, STATE, report)
+    codec.provenance = provenance(section, library, len(frames.attack), time.monotonic() - started)
     if section.log:
         log(section, codec, library, errors)
     return codec
 
 
-def made(section: CodecConfig, library: SampleLibrary, frames: int, seconds: float) -> dict[str, str]:
-    """How a codec came about, in words for its card."""
+def provenance(section: CodecConfig, library: SampleLibrary, frames: int, seconds: float) -> dict[str, str]:
+    """Training material and method of a codec, as sentences for its card."""
     clips = [c for c in library.clips if c.split == "train"]
     recorded = sum(c.source != "procedural" for c in clips)
-    what, how = section.material, section.fitting
+    material, fitting = section.material, section.fitting
     return {
-        "material": f"{frames} frames of 11.6 ms, drawn evenly from {recorded} recorded or rendered clips of "
-        f"the train split (bank {library.id}) and from RMOD's train split, which is made of those and of "
-        f"{len(clips) - recorded} synthetic drums: the one-shots of {what.shots} items, the mixes "
-        f"of {what.mixes}, the single tracks of {what.stems}.",
-        "how": f"Weighted k-means, {how.rounds} rounds per codebook, then {how.sweeps} sweeps over all "
-        f"waveform codebooks together; {seconds:.0f} s (less where a fit was resumed) on {hardware()}. "
+        "material": f"{frames} frames of 11.6 ms, sampled evenly from {recorded} recorded or rendered clips "
+        f"of the train split (sample library {library.id}) and from RMOD's train split, made of those and of "
+        f"{len(clips) - recorded} synthetic drums: the one-shots of {material.shots} items, the mixes "
+        f"of {material.mixes}, the single tracks of {material.stems}.",
+        "how": f"Weighted k-means, {fitting.rounds} rounds per codebook, then {fitting.joint_refits} sweeps over "
+        f"all waveform codebooks together; {seconds:.0f} s (less where a fit was resumed) on {hardware()}. "
         "Command: `python -m pipelines.codec --ship`, then `dose bench codec --card`.",
     }
 
 
 def log(section: CodecConfig, codec: Codec, library: SampleLibrary, errors: dict[str, float]) -> None:
-    """One MLflow run: parameters, the error after each step, and drums before and after the round trip."""
+    """One MLflow run: parameters, the error after each step, and drums before and after the codec."""
     tracker = Tracker("dose-codec")
     tracker.ensure_store()
     run = tracker.open_run(f"codec-{codec.id}", f"codec {codec.id}")
     tracker.set_tags(run, lineage_tags() | {"codec_id": codec.id, "hardware": hardware()})
-    parts = {"material": section.material, "fitting": section.fitting, "compact": section.compact}
-    tracker.log_params(
-        run, {f"{k}.{n}": v for k, part in parts.items() for n, v in dataclasses.asdict(part).items()}
-    )
+    logged = dataclasses.asdict(section)
+    parts = ("material", "fitting", "compact")
+    tracker.log_params(run, {f"{p}.{name}": v for p in parts for name, v in logged[p].items()})
     now = int(time.time() * 1000)
     tracker.log_metrics(run, [(i, now, {f"error/{name}": e}) for i, (name, e) in enumerate(errors.items())])
     with tempfile.TemporaryDirectory() as folder:
         for drum in DRUMS:
             for clip in library.select(drum, "val")[:3]:
+                # Drums of the validation split, which the codec was not fitted to.
                 sound = library.audio(clip.id)
-                back = codec.decode(codec.encode(torch.from_numpy(sound)[None, None]))[0, 0].numpy()
+                codes = codec.encode(torch.from_numpy(sound)[None, None])
+                decoded = codec.decode(codes)[0, 0].numpy()
                 audio.write(Path(folder) / f"{drum}-{clip.id}-true.wav", sound)
-                audio.write(Path(folder) / f"{drum}-{clip.id}-codec.wav", back[: len(sound)])
+                audio.write(Path(folder) / f"{drum}-{clip.id}-codec.wav", decoded[: len(sound)])
         tracker.log_artifacts(run, folder, "listen")
     tracker.end_run(run, "FINISHED")
 
 
-def make(section: CodecConfig) -> Codec:
-    """The codec that the section asks for."""
+def build(section: CodecConfig) -> Codec:
+    """The codec that the section selects."""
     if section.source == "bundled":
         return bundled_codec()
     if section.source == "official":
-        from dose.codec.dac import official_codec
+        from dose.codec.official import official_codec
 
         return official_codec(section.official)
     return train(section, config.load("rmod", RmodConfig), SampleLibrary.load("data/sources"))
@@ -125,16 +127,17 @@ def main() -> None:
     args = parser.parse_args()
     section = config.load("codec", CodecConfig)
     if args.ship:
-        codec = train(section, config.load("rmod", RmodConfig), SampleLibrary.load("data/sources"))
-        codec.save(BUNDLED)
-        print(f"codec: shipped codec is now {codec.id}; write its card with `dose bench codec --card`")
+        fitted = train(section, config.load("rmod", RmodConfig), SampleLibrary.load("data/sources"))
+        fitted.save(BUNDLED)
+        print(f"codec: shipped codec is now {fitted.id}; write its card with `dose bench codec --card`")
         return
-    codec = make(section)
+    codec = build(section)
+    # Whole or not at all, so that later stages never read half a codec.
     with files.atomic(OUT) as folder:
         folder.mkdir(parents=True)
         codec.save(folder)
         files.write_manifest(folder)
-    shutil.rmtree(STATE, ignore_errors=True)  # only a fit that was cut off has a use for it
+    shutil.rmtree(STATE, ignore_errors=True)  # needed only to resume a fit
     print(f"codec: {codec.kind} {codec.id} in {OUT}")
 
 

@@ -19,7 +19,8 @@ from dose.drums import DRUMS
 from dose.errors import ConfigError, DoseError
 from dose.extract.calibrate import calibrate_bundle
 from dose.model import checkpoint
-from dose.registry.registry import DATA_TAG, Registry, model_name
+from dose.registry.names import DATA_TAG, model_name
+from dose.registry.registry import Registry
 from dose.rmod import RmodConfig
 from dose.sources.library import SampleLibrary
 from dose.sweep.table import read_trials
@@ -32,18 +33,21 @@ SOURCES = Path("data/sources")
 SWEEP = Path("data/sweep")
 SCORES = Path("data/evaluate/metrics.json")
 EXPERIMENTS = ("dose", "dose-codec")  # of the sweep and evaluate stages, of a codec fitted here
-LATER = ("evaluate", "package")  # outputs that are made of models
-ROW = "DOSE"  # the row of the table that scores these models
+LATER_STAGES = ("evaluate", "package")  # whose outputs are made from the models, not the models from them
+SYSTEM = "DOSE"  # in the evaluation table: the models just trained
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PackageConfig:
-    """What is done beside writing the bundle."""
+    """params.yaml: package; what the stage does beside writing the bundle."""
 
     register: bool = True  # in MLflow, as dose-kick, dose-snare, dose-hihat
-    start: Literal["shipped", "own"] = "shipped"  # the first champions: the package's models, or these
+    # Which models are the first champions: those of the Python package, or the ones just trained.
+    first_champion: Literal["shipped", "trained"] = dataclasses.field(
+        default="shipped", metadata=config.was("start", values={"own": "trained"})
+    )
     bento: bool = True  # build the service with these models inside
-    calibration_mixes: int = 16  # of rmod's val split, on which the confidence is fitted; 0 does without
+    calibration_mixes: int = 16  # of rmod's val split, on which the confidence is calibrated; 0: not at all
 
 
 def main(arguments: Sequence[str] = ()) -> None:
@@ -56,7 +60,8 @@ def main(arguments: Sequence[str] = ()) -> None:
     bundle = pack(Path(), OUT / "bundle")
     done: dict[str, Any] = {"version": bundle.version}
     if section.register:
-        done["models"] = register(bundle, section.start)
+        done["models"] = register(bundle, section.first_champion)
+    # Labels tie the Bento to the registered versions.
     if section.bento:
         labels = {model: str(facts["version"]) for model, facts in done.get("models", {}).items()}
         done["bento"] = build_bento(Path(), bundle, labels)
@@ -73,13 +78,13 @@ def wants_bento(root: Path) -> bool:
 
 
 def prepare_stores(root: Path) -> None:
-    """Makes the experiments that the stages log to, with their artifacts in `root`."""
+    """Creates the experiments that the stages log to, with their artifacts in `root`."""
     for experiment in EXPERIMENTS:
         Tracker(experiment, root=root).ensure_store()
 
 
 def pack(root: Path, out: Path) -> Bundle:
-    """The bundle `out` of what the stages made in the project `root`, with its confidence fitted."""
+    """The bundle `out` of the models that the stages trained in the project `root`, calibrated."""
     bundle = assemble(
         out,
         codec=root / CODEC,
@@ -91,72 +96,73 @@ def pack(root: Path, out: Path) -> Bundle:
 
 
 def ship(root: Path) -> Bundle:
-    """The bundle that comes with the Python package: as `pack` makes it, its weights in bfloat16."""
+    """The bundle that comes with the Python package: as from `pack`, but with its weights in bfloat16."""
     with tempfile.TemporaryDirectory() as folder:
-        halved = {drum: Path(folder) / drum for drum in DRUMS}
-        for drum, out in halved.items():
+        bf16 = {drum: Path(folder) / drum for drum in DRUMS}
+        for drum, out in bf16.items():
             loaded = checkpoint.load(root / SWEEP / drum / "best")
             checkpoint.save(out, loaded.model, loaded.meta, "bf16")
-        bundle = assemble(SHIPPED, codec=root / CODEC, checkpoints=halved)
+        # bfloat16 halves the size of the weights.
+        bundle = assemble(SHIPPED, codec=root / CODEC, checkpoints=bf16)
     return calibrated(bundle, load_section(root).calibration_mixes, root)
 
 
 def calibrated(bundle: Bundle, mixes: int, root: Path = Path()) -> Bundle:
-    """The bundle with its confidence fitted to mixes that no model was trained on."""
-    ranges, library = (
-        config.load("rmod", RmodConfig, root / config.PARAMS),
-        SampleLibrary.load(root / SOURCES),
-    )
-    if mixes > ranges.val:
+    """The bundle with its confidence calibrated on mixes on which no model was trained."""
+    rmod = config.load("rmod", RmodConfig, root / config.PARAMS)
+    library = SampleLibrary.load(root / SOURCES)
+    if mixes > rmod.val:
         raise ConfigError("params.yaml: package.calibration_mixes may not exceed rmod.val.")
     with tqdm(total=mixes, desc="package: confidence", unit="mix") as bar:
 
         def progress(done: int) -> None:
             bar.update(done - bar.n)
 
-        return calibrate_bundle(bundle.folder, ranges, library, mixes, progress=progress)
+        return calibrate_bundle(bundle.folder, rmod, library, mixes, progress=progress)
 
 
 def scores(path: Path) -> dict[str, Any]:
-    """Drum -> data set -> metric -> value of this project's row; empty before there is an evaluation."""
+    """Drum -> data set -> metric -> value of this project's models; empty before the first evaluation."""
     if not path.is_file():
         return {}
     table = files.read_json(path)
     return {
         drum: {
-            dataset: {metric: cell["value"] for metric, cell in rows[ROW][drum].items()}
-            for dataset, rows in table.items()
-            if drum in rows.get(ROW, {})
+            dataset: {metric: cell["value"] for metric, cell in systems[SYSTEM][drum].items()}
+            for dataset, systems in table.items()
+            if drum in systems.get(SYSTEM, {})
         }
         for drum in DRUMS
     }
 
 
-def register(bundle: Bundle, start: str) -> dict[str, Any]:
-    """Versions and aliases by model; the same files a second time are no new version."""
+def register(bundle: Bundle, first_champion: str) -> dict[str, Any]:
+    """Model -> version and aliases. Registering the same files again creates no version."""
     registry = Registry()
     registry.tracker.ensure_store()
-    if start == "shipped" and not registry.champions():
+    if first_champion == "shipped" and not registry.champions():
+        # The first version of a model becomes champion, the next one challenger.
         shipped = open_bundle(SHIPPED)
         registry.register(shipped, tags={"dose.bundle": shipped.version, "dose.data_id": shipped.data_id})
     tags = origin(Path()) | {"dose.bundle": bundle.version, "dose.data_id": bundle.data_id}
     versions = registry.register(bundle, tags=tags, runs=runs(registry))
-    told = {}
+    facts = {}
     for drum, version in versions.items():
         aliases = sorted(a for a, v in registry.aliases(drum).items() if v == version.version)
-        told[model_name(drum)] = {"version": version.version, "aliases": aliases}
+        facts[model_name(drum)] = {"version": version.version, "aliases": aliases}
         print(f"package: {model_name(drum)} version {version.version} {', '.join(aliases)}")
-    return told
+    return facts
 
 
 def origin(root: Path) -> dict[str, str]:
-    """Tags that tie a version to code, machine and data: dvc's hash of every output it was made from."""
+    """Tags that tie a version to code, machine and data: dvc's hash of every output it depends on."""
     lock = root / "dvc.lock"
     stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
+    # dvc.lock lists the hash of each stage's outputs.
     outputs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", ())}
     names = {path: path.removeprefix("data/").replace("/", ".") for path in outputs}
     return lineage_tags(root) | {
-        f"{DATA_TAG}{name}": outputs[path] for path, name in names.items() if name not in LATER
+        f"{DATA_TAG}{name}": outputs[path] for path, name in names.items() if name not in LATER_STAGES
     }
 
 
@@ -165,6 +171,7 @@ def runs(registry: Registry, root: Path = Path()) -> dict[str, str]:
     found = {}
     for drum in DRUMS:
         about, _ = read_trials(root / SWEEP / drum)
+        # A sweep that ran with another store has no run here.
         run = registry.tracker.find_run(f"{about['sweep']}/{about['best']}")
         if run is not None:
             found[drum] = run.id
@@ -172,19 +179,20 @@ def runs(registry: Registry, root: Path = Path()) -> dict[str, str]:
 
 
 def build_bento(root: Path, bundle: Bundle, labels: Mapping[str, str]) -> str:
-    """The tag of a Bento with the code and models in `root`; built only where the store has none such.
+    """Builds a Bento of the code and models in `root`, unless the store has it; returns its tag.
 
-    `labels` go into it, with the bundle's version: by them a Bento is traced back to its models.
+    Its labels are `labels` and the bundle's version, from which `dose registry lineage` finds its models.
     """
     version = f"{bundle.version.removeprefix('dose-')}-{code_hash(root)}"
     environment = os.environ | {"BENTOML_DO_NOT_TRACK": "True"}
     bentoml = [sys.executable, "-m", "bentoml"]
     tag = f"dose:{version}"
     known = subprocess.run([*bentoml, "get", tag], env=environment, capture_output=True, cwd=root)
+    # The version is a hash of models, code and settings: an existing tag has the same content.
     if known.returncode != 0:
-        told = [f"--label={key}={value}" for key, value in {**labels, "bundle": bundle.version}.items()]
+        options = [f"--label={key}={value}" for key, value in {**labels, "bundle": bundle.version}.items()]
         done = subprocess.run(
-            [*bentoml, "build", "--version", version, *told],
+            [*bentoml, "build", "--version", version, *options],
             env=environment,
             cwd=root,
             capture_output=True,
@@ -192,22 +200,22 @@ def build_bento(root: Path, bundle: Bundle, labels: Mapping[str, str]) -> str:
             preexec_fn=files.die_with_parent,
         )
         if done.returncode != 0:
-            said = " ".join((done.stderr or done.stdout).split())[-300:]
-            raise DoseError(f"bentoml build failed ({said}); set package.bento to false to do without.")
+            output = " ".join((done.stderr or done.stdout).split())[-300:]
+            raise DoseError(f"bentoml build failed ({output}); package.bento: false skips it.")
     print(f"package: Bento {tag}")
     return tag
 
 
 def code_hash(root: Path) -> str:
-    """Names the code and settings that go into the Bento beside the models."""
-    parts = [
+    """Hash of the code and settings that go into the Bento beside the models."""
+    paths = [
         p
         for folder in ("src/dose", "serving")
         for p in sorted((root / folder).rglob("*"))
         if p.is_file() and "__pycache__" not in p.parts
     ]
-    parts += [root / name for name in ("params.yaml", "pyproject.toml")]
-    return files.hash_json({p.relative_to(root).as_posix(): files.sha256(p) for p in parts})[:10]
+    paths += [root / name for name in ("params.yaml", "pyproject.toml")]
+    return files.hash_json({p.relative_to(root).as_posix(): files.sha256(p) for p in paths})[:10]
 
 
 if __name__ == "__main__":

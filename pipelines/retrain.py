@@ -1,13 +1,11 @@
-"""The job on top of the stages: `dose retrain`, or this module, started by a person or a schedule."""
+"""The retraining job on top of the stages: started by `dose retrain`, a schedule, or as this module."""
 
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from dose import config
-from dose.retrain import Orchestrator, RetrainConfig
-from dose.retrain.orchestrator import HOME
+from dose.retrain import Orchestrator, RetrainConfig, run_state
 from dose.retrain.steps import ProjectSteps
 from dose.retrain.triggers import due
 from pipelines import package
@@ -19,22 +17,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--now", metavar="REASON")
     parser.add_argument("--status", action="store_true")
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    # The package stage's functions are passed in, since dose must not import pipelines.
     settings = config.load("retrain", RetrainConfig)
-    job = Orchestrator(settings, ProjectSteps(settings, package), say=lambda text: print(f"retrain: {text}"))
+    orchestrator = Orchestrator(
+        settings, ProjectSteps(settings, package), log=lambda text: print(f"retrain: {text}")
+    )
     if args.status:
-        tell(job, settings)
+        print_status(orchestrator)
         return
-    outcome = job.start(force=args.now)
-    print(f"retrain: {outcome.status}. {outcome.says}")
+    outcome = orchestrator.start(force=args.now)
+    print(f"retrain: {outcome.status}. {outcome.message}")
     if outcome.run:
-        print(f"retrain: report in {job.folder(outcome.run) / 'report.html'}")
+        print(f"retrain: report in {orchestrator.folder(outcome.run) / 'report.html'}")
 
 
-def tell(job: Orchestrator, settings: RetrainConfig) -> None:
-    """What a start would do now."""
-    if (Path(HOME) / "journal.json").is_file():
-        print("retrain: a run is unfinished; the next start goes on with it")
-    for cause in due(settings.triggers, job.situation()) or ["No trigger asks for a run."]:
+def print_status(orchestrator: Orchestrator) -> None:
+    """Prints what a start would do now."""
+    if run_state.read_run(orchestrator.home) is not None:
+        print("retrain: a run is unfinished; the next start resumes it")
+    for cause in due(orchestrator.config.triggers, orchestrator.trigger_inputs()) or ["No trigger fires."]:
         print(f"retrain: {cause}")
 
 

@@ -1,8 +1,9 @@
-"""Swaps the scale that params.yaml describes: `python -m pipelines.scale paper`.
+"""Changes the scale in params.yaml: `python -m pipelines.scale paper`.
 
-params.yaml as committed is the laptop scale. Each file in pipelines/scales/ holds only what differs from it
-at another scale; this command lays one over params.yaml, keeping comments. `git checkout params.yaml` goes
-back. A key that the laptop scale does not have is an error, so an overlay can never go stale in silence.
+params.yaml as committed is the laptop scale. Each file in pipelines/scales/ holds the settings that differ at
+another scale; this command merges one into params.yaml and keeps the comments. `git checkout params.yaml`
+restores the laptop scale. A key that the laptop scale does not have is an error, so that a renamed setting
+cannot leave an outdated overlay behind.
 """
 
 import argparse
@@ -19,12 +20,15 @@ SCALES = Path(__file__).parent / "scales"
 
 
 def overlay(base: Any, changes: Any, where: str = "params.yaml") -> Any:
-    """A copy of mapping `base` with `changes` laid over it, key by key; lists and what is empty are replaced
-    whole."""
+    """A copy of mapping `base` with `changes` merged into it, key by key.
+
+    Lists and empty mappings are replaced as a whole. Raises ConfigError for a key that `base` lacks.
+    """
     merged = copy.deepcopy(base)
     for key, value in changes.items():
         if key not in base:
             raise ConfigError(f"{where} has no key '{key}' that the scale could change.")
+        # Merged key by key only where both have keys.
         if isinstance(value, dict) and isinstance(base[key], dict) and value and base[key]:
             merged[key] = overlay(base[key], value, f"{where}.{key}")
         else:

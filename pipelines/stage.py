@@ -1,4 +1,4 @@
-"""What every stage's script does around its work."""
+"""Error handling that all stage scripts share."""
 
 import sys
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from dose.errors import DoseError
 
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Runs `main`; a user's mistake becomes one sentence and exit code 1."""
+    """Runs `main`; a DoseError becomes one sentence and exit code 1."""
     try:
         main()
     except DoseError as e:

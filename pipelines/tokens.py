@@ -1,4 +1,4 @@
-"""Stage `tokens`: train and val items, rendered and encoded, become data/tokens."""
+"""Stage tokens: train and val items, rendered and encoded, into data/tokens."""
 
 from pathlib import Path
 

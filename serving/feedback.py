@@ -12,7 +12,7 @@ from dose.extract.result import Kit
 from serving.models.canary import mean_confidence
 from serving.settings import ROOT, ServingConfig
 
-FILE = Path("data/retrain/signals.jsonl")  # below the project's root
+FILE = Path("data/retrain/feedback.jsonl")  # below the project's root
 
 
 class FeedbackLog:

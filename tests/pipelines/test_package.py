@@ -1,4 +1,4 @@
-"""The package stage on made-up sweeps: one bundle, one version per drum, twice the same."""
+"""The package stage on synthetic sweeps: one bundle, one version per drum, idempotent."""
 
 import subprocess
 import sys
@@ -17,7 +17,9 @@ from pipelines import package
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    params = {"package": {"register": True, "start": "own", "bento": False, "calibration_mixes": 0}}
+    params = {
+        "package": {"register": True, "first_champion": "trained", "bento": False, "calibration_mixes": 0}
+    }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     (tmp_path / "data" / "codec").mkdir(parents=True)
     files.write_json(tmp_path / "data" / "codec" / "codec.json", {"id": "codec-1"})
@@ -56,11 +58,11 @@ def test_packaging_twice_registers_once_and_links_the_run(project):
 
 def test_the_shipped_models_are_the_first_champions(project):
     params = project / "params.yaml"
-    params.write_text(params.read_text().replace("own", "shipped"))
+    params.write_text(params.read_text().replace("trained", "shipped"))
     for _ in range(2):
         package.main()
-        told = files.read_json(project / "data" / "package" / "package.json")
-        assert told["models"]["dose-snare"] == {"version": 2, "aliases": ["challenger"]}
+        packaged = files.read_json(project / "data" / "package" / "package.json")
+        assert packaged["models"]["dose-snare"] == {"version": 2, "aliases": ["challenger"]}
         assert Registry().aliases("kick") == {"champion": 1, "challenger": 2}
     live = default_bundle()
     assert live == LIVE
@@ -68,7 +70,7 @@ def test_the_shipped_models_are_the_first_champions(project):
     assert (live / weights).read_bytes() == (SHIPPED / weights).read_bytes()
 
 
-def test_scores_of_this_projects_row_go_along(project):
+def test_the_bundle_gets_the_scores_of_its_system(project):
     cell = {"value": 0.5, "n": 3, "low": 0.4, "high": 0.6}
     table = {"rmod": {"DOSE": {"kick": {"mss": cell}}, "Reconstruction": {"kick": {"mss": {"value": 0.1}}}}}
     files.write_json(package.SCORES, table)
@@ -89,3 +91,9 @@ def test_a_missing_sweep_is_one_sentence(project, monkeypatch):
     assert done.stderr.startswith("package: data/")
     assert "model.json" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_old_name_of_the_first_champion_is_read(project):
+    old = {"register": True, "start": "own", "bento": False, "calibration_mixes": 0}
+    (project / "params.yaml").write_text(yaml.safe_dump({"package": old}))
+    assert package.load_section().first_champion == "trained"

@@ -19,13 +19,13 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_status_says_that_nothing_is_due_and_starts_nothing(folder, capsys):
+def test_status_prints_that_nothing_is_due_and_starts_nothing(folder, capsys):
     retrain.main(["--status"])
-    assert "No trigger asks for a run." in capsys.readouterr().out
+    assert "No trigger fires." in capsys.readouterr().out
     assert not (folder / "data" / "retrain" / "runs").exists()
 
 
-def test_a_first_look_begins_the_calendar(folder, capsys):
+def test_the_first_start_writes_the_trigger_state(folder, capsys):
     retrain.main([])
     assert "idle" in capsys.readouterr().out
     assert (folder / "data" / "retrain" / "state.json").is_file()
@@ -39,7 +39,7 @@ def test_schedules_are_printed(folder, capsys):
         )
 
 
-def test_outside_of_a_project_it_says_so(tmp_path, monkeypatch, capsys):
+def test_outside_of_a_project_the_error_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["retrain"]) == 1
     assert "project's root folder" in capsys.readouterr().err

@@ -31,7 +31,7 @@ LIVE = "data/registry/live"
 KIT = ("kick", "snare", "hihat")
 
 
-def lay_sounds(project: Project, count: int = 20) -> None:
+def add_sounds(project: Project, count: int = 20) -> None:
     """Synthetic one-shots with their licence, in the watched folder."""
     rng, time_ = np.random.default_rng(1), np.arange(22050) / 44100
     for i in range(count):
@@ -117,7 +117,7 @@ def test_twenty_new_sounds_from_the_folder_to_the_answer(tmp_path):
     params.write_text(text)
     commit(project)
     project.repro()
-    told("champions made and packaged", began)
+    log_time("champions made and packaged", began)
     service = Service(project)
     try:
         retrain_and_follow(project, service, began)
@@ -130,31 +130,31 @@ def retrain_and_follow(project: Project, service: Service, began: float) -> None
     registry, home = Registry(store, project.folder), project.folder / "data" / "retrain"
     first = open_bundle(project.folder / LIVE).version
     assert service.state()["version"] == first
-    lay_sounds(project)
+    add_sounds(project)
     kill_retraining(project, lambda: any("pipelines.sweep" in p for p in project.alive()), "a sweep begins")
-    told("killed within dvc repro", began)
+    log_time("killed within dvc repro", began)
     assert open_bundle(project.folder / LIVE).version == first
     kill_retraining(
         project, lambda: bool(list(home.glob("runs/*/challenger.npz"))), "the challenger is scored"
     )
-    told("killed while the champion was scored", began)
-    said = project.run("dose", "retrain")
-    told("retrained", began)
-    check_report(project, said)
+    log_time("killed while the champion was scored", began)
+    output = project.run("dose", "retrain")
+    log_time("retrained", began)
+    check_report(project, output)
     check_no_orphan(project, registry)
     again = project.run("dose", "retrain", "--now", "the same once more")
     assert "nothing to do" in again
-    if "kept" in said:  # what four steps of training make is no better: by hand, then, over the gate's no
+    if "kept" in output:  # what four steps of training make is no better: by hand, then, over the gate's no
         project.run("dose", "promote", "all", "--reason", "the end-to-end test")
     second = open_bundle(project.folder / LIVE).version
     assert second != first
     wait_for(lambda: service.state()["version"] == second, 60, "the service answers with the new version")
-    told("in service", began)
+    log_time("in service", began)
     roll_back_under_load(service, project, first, second)
     lineage = project.run("dose", "registry", "lineage", "kick/2")
     assert "FINISHED" in lineage
     assert "intake/" in lineage
-    told("done", began)
+    log_time("done", began)
     assert time.monotonic() - began < float(os.environ.get("DOSE_RETRAIN_SECONDS", "600"))
 
 
@@ -190,10 +190,10 @@ def roll_back_under_load(service: Service, project: Project, first: str, second:
     assert "rollback dose-" in project.run("dose", "registry", "log")
 
 
-def check_report(project: Project, said: str) -> None:
+def check_report(project: Project, output: str) -> None:
     (folder,) = (project.folder / "data" / "retrain" / "runs").iterdir()
     text, page = (folder / "report.md").read_text(), (folder / "report.html").read_text()
-    assert "20 sounds taken in, 0 rejected" in text
+    assert "20 sounds ingested, 0 rejected" in text
     assert "20 new sounds wait" in text
     for drum in DRUMS:
         assert f"| {drum} | spectral |" in text
@@ -202,12 +202,14 @@ def check_report(project: Project, said: str) -> None:
             sound = f"sounds/{kit}/1-{drum}.flac"
             assert sound in page
             assert audio.read(folder / sound).size > 10_000
-    assert "promoted" in said or "kept" in said
+    assert "promoted" in output or "kept" in output
 
 
 def check_no_orphan(project: Project, registry: Registry) -> None:
     home = project.folder / "data" / "retrain"
-    assert sorted(p.name for p in home.iterdir() if p.name.startswith(("work", "journal", "lock.json"))) == []
+    assert (
+        sorted(p.name for p in home.iterdir() if p.name.startswith(("work", "run_state", "lock.json"))) == []
+    )
     assert project.run("git", "worktree", "list").count("\n") == 1
     assert project.run("git", "branch", "--list", "retrain/*").count("\n") == 1
     runs = list(registry.tracker.runs({}))
@@ -229,5 +231,5 @@ def check_no_orphan(project: Project, registry: Registry) -> None:
     assert "Removed" not in swept
 
 
-def told(what: str, began: float) -> None:
+def log_time(what: str, began: float) -> None:
     print(f"{time.monotonic() - began:6.0f} s  {what}", flush=True)

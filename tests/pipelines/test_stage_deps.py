@@ -11,18 +11,18 @@ from pipelines import closure
 
 # Single modules that every stage's script needs.
 BASE = {"dose.config", "dose.drums", "dose.errors", "dose.files"}
-# Whoever reads sound.
+# Of every stage that reads audio.
 BASE |= {"dose.audio", "dose.containers", "dose.ffmpeg"}
-# What else of dose each stage may depend on. A package that is new in a row is a decision: from then on a
-# change of it makes the stage, and all that follow it, run again.
+# The packages of dose on which each stage may depend besides. Adding one is a decision: from then on its
+# changes make the stage, and all later ones, run again.
 MAY_RERUN = {
     "sources": {"sources"},
     "rmod": {"cluster", "rmod", "sources"},
     "codec": {"cluster", "codec", "compute", "rmod", "sources", "tracking"},
-    "tokens": {"cluster", "codec", "compute", "rmod", "sources", "tokens", "transcription"},
+    "tokens": {"cluster", "codec", "compute", "dsp", "rmod", "sources", "tokens", "transcription"},
     "sweep": {
-        "bundle", "cluster", "codec", "compute", "metrics", "model", "sweep", "tokens", "tracking", "train",
-        "transcription",
+        "bundle", "cluster", "codec", "compute", "dsp", "metrics", "model", "sweep", "tokens", "tracking",
+        "train",
     },
     "evaluate": {
         "baselines", "bundle", "cluster", "codec", "compute", "evaluate", "extract", "metrics", "model",
@@ -76,29 +76,40 @@ def test_no_training_stage_depends_on_what_only_uses_models(path):
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def reproduced(tmp_path_factory):
     """A copy of the project in which dvc takes every stage for done: each output holds one small file."""
-    project = Project(tmp_path_factory.mktemp("done"))
+    project = Project(tmp_path_factory.mktemp("reproduced"))
     for stage in yaml.safe_load(closure.DVC.read_text())["stages"].values():
         for drum in stage.get("matrix", {"drum": [""]})["drum"]:
             [out] = [next(iter(o)) if isinstance(o, dict) else o for o in stage["outs"]]
             folder = project.folder / out.replace("${item.drum}", drum)
             folder.mkdir(parents=True)
-            (folder / "made").write_text("made")
+            (folder / "output").write_text("output")
     project.run("dvc", "commit", "-f", "-q")
-    assert _stale(project) == set()
+    assert _changed_stages(project) == set()
     return project
 
 
-def _stale(project: Project) -> set[str]:
+def _changed_stages(project: Project) -> set[str]:
     return {name.partition("@")[0] for name in json.loads(project.run("dvc", "status", "--json"))}
 
 
-def test_dvc_finds_the_training_clean_after_a_line_more_elsewhere(done):
-    for path in NOT_TRAINED_ON:
-        with open(done.folder / path, "a") as f:
-            f.write("\n")
-    assert _stale(done) == {"evaluate", "package"}
-    with open(done.folder / "src/dose/model/loss.py", "a") as f:
-        f.write("\n")
-    assert _stale(done) == {"sweep", "evaluate", "package"}
+@pytest.mark.parametrize("path", NOT_TRAINED_ON)
+def test_dvc_finds_the_training_unchanged_after_a_new_line_elsewhere(reproduced, path):
+    file = reproduced.folder / path
+    content = file.read_bytes()
+    file.write_bytes(content + b"\n")
+    try:
+        assert _changed_stages(reproduced) <= {"evaluate", "package"}
+    finally:
+        file.write_bytes(content)
+
+
+def test_dvc_finds_the_sweeps_changed_after_a_new_line_in_the_model(reproduced):
+    file = reproduced.folder / "src/dose/model/loss.py"
+    content = file.read_bytes()
+    file.write_bytes(content + b"\n")
+    try:
+        assert _changed_stages(reproduced) == {"sweep", "evaluate", "package"}
+    finally:
+        file.write_bytes(content)

@@ -8,16 +8,16 @@ from server import ROOT
 
 import serving.feedback
 from dose import files
-from dose.dsp.mel import BANDS, bands
+from dose.dsp.mel import BANDS, mel_magnitudes
 from dose.extract.drift import features, reference
-from dose.retrain.orchestrator import HOME, SIGNALS
-from dose.retrain.triggers import Reference, distance, read_signals
+from dose.retrain.orchestrator import FEEDBACK_LOG, HOME
+from dose.retrain.triggers import DriftReference, drift_distance, read_feedback
 
 
 @pytest.fixture
 def kept(monkeypatch, tmp_path):
     monkeypatch.setattr(serving.feedback, "ROOT", tmp_path)
-    assert serving.feedback.FILE == HOME / SIGNALS
+    assert serving.feedback.FILE == HOME / FEEDBACK_LOG
     return tmp_path / serving.feedback.FILE
 
 
@@ -43,7 +43,7 @@ def test_nothing_is_kept_unless_told(served, loop, kept):
 def test_quality_has_no_features(served, loop, kept):
     with served(signals="quality") as client:
         run(client, loop)
-    signals = read_signals(kept)
+    signals = read_feedback(kept)
     assert [s.reroll for s in signals] == [False, False, True]
     assert [s.confidence for s in signals] == [0.9] * 3
     assert all(s.features == () for s in signals)
@@ -53,7 +53,7 @@ def test_quality_has_no_features(served, loop, kept):
 def test_features_can_be_read_by_the_trigger(served, loop, kept):
     with served(signals="features") as client:
         run(client, loop)
-    signals = read_signals(kept)
+    signals = read_feedback(kept)
     assert [len(s.features) for s in signals] == [BANDS] * 3
 
 
@@ -61,13 +61,13 @@ def test_features_know_no_gain_and_tell_sounds_apart(tmp_path):
     rng = np.random.default_rng(0)
     noises = [rng.normal(0, 0.1, 44100).astype(np.float32) for _ in range(12)]
     dull = [np.convolve(n, np.ones(40) / 40)[:44100].astype(np.float32) for n in noises]
-    mine = [features(bands(n)) for n in noises]
-    assert np.allclose(features(bands(noises[0] * 0.1)), mine[0], atol=0.01)
+    mine = [features(mel_magnitudes(n)) for n in noises]
+    assert np.allclose(features(mel_magnitudes(noises[0] * 0.1)), mine[0], atol=0.01)
     files.write_json(tmp_path / "reference.json", reference(mine))
     told = files.read_json(tmp_path / "reference.json")
-    known = Reference(mean=tuple(told["mean"]), spread=tuple(told["spread"]))
-    near = distance(np.stack(mine[:6]), known)
-    far = distance(np.stack([features(bands(d)) for d in dull]), known)
+    known = DriftReference(mean=tuple(told["mean"]), spread=tuple(told["spread"]))
+    near = drift_distance(np.stack(mine[:6]), known)
+    far = drift_distance(np.stack([features(mel_magnitudes(d)) for d in dull]), known)
     assert near < 1 < 10 < far
 
 

@@ -148,11 +148,13 @@ def _bundle_folder(bundle: str) -> Path:
     from dose.bundle import assemble
     from dose.drums import DRUMS
     from dose.errors import MissingInputError
+    from dose.registry.live_bundle import LiveBundle
     from dose.registry.registry import Registry
 
     registry = Registry()
+    local = LiveBundle(registry.tracker, Path())  # downloads a version once
     versions = {drum: registry.aliases(drum).get(bundle) for drum in DRUMS}
-    found = {drum: registry.fetch(drum, v) for drum, v in versions.items() if v is not None}
+    found = {drum: local.fetch(drum, v) for drum, v in versions.items() if v is not None}
     if not found:
         raise MissingInputError(f"'{bundle}' is neither a folder nor an alias of any registered model.")
     name = "-".join(f"{drum}{versions[drum]}" for drum in found)
@@ -188,6 +190,8 @@ def _reference_free_metrics(args: argparse.Namespace) -> "Sequence[ReferenceFree
     from dose.evaluate import project
 
     if not (Path(args.sources) / "catalogue.parquet").is_file():
-        print(f"note: {args.sources} holds no catalogue; classifier accuracy and memorisation are left out.")
+        print(
+            f"note: {args.sources} holds no sample library; classifier accuracy and memorisation are left out."
+        )
         return []
     return project.reference_free_metrics(Path(args.sources))

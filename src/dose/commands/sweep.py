@@ -1,8 +1,13 @@
-"""`dose sweep`: what the sweeps found."""
+"""`dose sweep`: the trials of a sweep, ranked."""
 
 import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from dose.drums import DRUMS
+
+if TYPE_CHECKING:
+    from dose.sweep.table import Trial
 
 EXAMPLE = """example:
   dose sweep show kick
@@ -10,7 +15,7 @@ EXAMPLE = """example:
 """
 
 
-def register(subparsers) -> None:
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subparsers.add_parser(
         "sweep",
         help="rank the trials of a sweep",
@@ -26,7 +31,7 @@ def register(subparsers) -> None:
     )
     show.add_argument("drum", choices=DRUMS)
     show.add_argument("--dir", default="data/sweep", help="folder of the sweep stage (default: %(default)s)")
-    show.add_argument("--top", type=int, default=20, help="so many trials at most (default: %(default)s)")
+    show.add_argument("--top", type=int, default=20, help="largest number of trials (default: %(default)s)")
     show.add_argument("--json", action="store_true", help="print the trials as JSON")
     show.set_defaults(run=run_show)
 
@@ -46,7 +51,8 @@ def run_show(args: argparse.Namespace) -> None:
         print_table(about, trials)
 
 
-def print_table(about, trials) -> None:
+def print_table(about: dict[str, Any], trials: "Sequence[Trial]") -> None:
+    """`about` as `read_trials` returns it; trials best first."""
     from rich.console import Console
     from rich.table import Table
 
@@ -54,11 +60,12 @@ def print_table(about, trials) -> None:
 
     searched = varied(trials)
     table = Table(title=f"{about['drum']}: trials by {about['select']}, lowest first", title_justify="left")
-    for column in ("", *searched, "steps", "ended", *SHOWN, "kept as"):
-        table.add_column(column, justify="left" if column in ("ended", "kept as") else "right")
+    for column in ("", *searched, "steps", "ended", *SHOWN, "saved as"):
+        table.add_column(column, justify="left" if column in ("ended", "saved as") else "right")
     for rank, t in enumerate(trials, 1):
-        kept = [name for name in ("best", "ablation") if about.get(name) == t.id]
+        # The models that the sweep saved: the best trial's and its paired ablation's.
+        saved = [name for name in ("best", "ablation") if about.get(name) == t.id]
         hyper = [f"{v:g}" if isinstance(v := t.hyper.get(n), float) else str(v) for n in searched]
         scores = [f"{t.metrics[m]:.4g}" if m in t.metrics else "-" for m in SHOWN]
-        table.add_row(str(rank), *hyper, str(t.steps), t.stopped or t.status, *scores, ", ".join(kept))
+        table.add_row(str(rank), *hyper, str(t.steps), t.stopped or t.status, *scores, ", ".join(saved))
     Console(width=None).print(table)

@@ -28,7 +28,7 @@ PACKAGE = Path(__file__).parent.parent
 # The code that a system's audio depends on, relative to PACKAGE: packages (their Python files) and single
 # files. What these import besides (config, errors, files) reads and validates, and changes no audio.
 COMMON = (
-    "audio.py", "containers", "drums.py", "evaluate/datasets.py", "evaluate/systems.py", "ffmpeg.py",
+    "audio", "containers", "drums.py", "evaluate/datasets.py", "evaluate/systems.py", "ffmpeg.py",
     "metrics/one_shots.py",
 )  # fmt: skip
 RECONSTRUCTING = (*COMMON, "codec", "compute.py")
@@ -117,15 +117,15 @@ class DoseSystem:
     def load(cls, name: str, bundle: Path, samples: int = 1, blend: bool = True) -> "DoseSystem":
         """`blend` False leaves out source blending. Raises as `Extractor.load`."""
         from dose.extract import Extractor
-        from dose.extract.extractor import SearchConfig
+        from dose.extract.candidates import SearchConfig
 
-        extractor = Extractor.load(bundle, search=SearchConfig(blend=blend))  # checks the bundle first
+        extractor = Extractor.load(bundle, search=SearchConfig(source_blend=blend))  # checks the bundle first
         key = files.hash_json(
             [
                 "dose",
                 samples,
                 blend,
-                [voice.engine.precision for voice in extractor.voices.values()],
+                [model.engine.precision for model in extractor.models.values()],
                 files.sha256(bundle / files.MANIFEST),
                 code_hash(GENERATING),
             ]
@@ -143,7 +143,7 @@ class DoseSystem:
             if self.samples == 1:
                 shots = self.extractor.extract_batch(batch, drum)
             else:
-                shots = self.extractor.extract_consensus(batch, drum, draws=self.samples)
+                shots = self.extractor.extract_consensus(batch, drum, samples=self.samples)
             for i, shot in zip(short, shots, strict=True):
                 out[i][drum] = shot
         return out
@@ -169,10 +169,10 @@ def larsnet(folder: Path | None = None) -> Separation:
     """
     from dose.baselines.larsnet import SHIPPED, load
 
-    bank = load(folder or SHIPPED)
-    origin = "authors" if bank.authors else "shipped" if folder is None else "trained"
-    key = files.hash_json([bank.key, code_hash(SEPARATING)])
-    return Separation(name=LARSNETS[origin], separate=bank.separate, key=key)
+    networks = load(folder or SHIPPED)
+    origin = "authors" if networks.authors else "shipped" if folder is None else "trained"
+    key = files.hash_json([networks.key, code_hash(SEPARATING)])
+    return Separation(name=LARSNETS[origin], separate=networks.separate, key=key)
 
 
 def code_hash(names: Sequence[str]) -> str:

@@ -1,22 +1,23 @@
-"""The rule of promotion: surely better in one family of metrics, in none surely or possibly much worse.
+"""The promotion gate: superior in one family of metrics, non-inferior in all, within the budgets.
 
-Two families are compared on the same held-out items, by a bootstrap over items that is paired: a resample
+Two families are compared on the same held-out items by a bootstrap that is paired over items: a resample
 draws the same items for both models. Spectral: MSS; the improvement is 1 - exp(mean log(challenger /
-champion)), a ratio of geometric means, because MSS spreads over decades and a plain mean is its few worst
-items. Distributional: KAD on the codec's embeddings; the improvement is the difference in fractions of the
-champion's figure, which is not taken to be below `kad_floor`.
+champion)), a ratio of geometric means, because MSS spreads over decades and its arithmetic mean is dominated
+by the few worst items. Distributional: KAD on the codec's embeddings; the improvement is the difference as a
+fraction of the champion's KAD, or of `kad_floor` where that is larger.
 
-A family is won when the lower bound of its improvement lies above the margin. That bound leaves out risk /
-(drums x 2) of the resamples, so that the chance to promote any drum of an equal kit stays below `risk`
-(Bonferroni). A family is held when its lower bound at 95 %, one-sided, lies above what may be lost. Drums are
-judged one by one: a better kick need not wait for the snare.
+Superiority: the lower bound of a family's improvement lies above `superiority_margin`. The bound is the
+alpha / (drums x 2) quantile of the resamples, so that the probability of promoting any drum of an equal kit
+stays below alpha (Bonferroni correction). Non-inferiority: the lower bound at 95 %, one-sided, lies above
+minus the family's tolerance. Each drum is decided on its own.
 
-Source: Efron and Tibshirani, 1993, chapters 10 and 13; Dunn, JASA 1961.
+Sources: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 10 and 13; Dunn, Multiple
+Comparisons Among Means, JASA 1961.
 """
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -26,106 +27,118 @@ from dose.registry.gate_config import GateConfig
 from dose.registry.paired_bootstrap import kad_change
 
 FAMILIES = ("spectral", "distributional")
-HELD = 0.05  # the one-sided risk of the bound that says "not much worse"
+NON_INFERIORITY_ALPHA = 0.05  # one-sided, the usual level
+MSS_FLOOR = 1e-9  # below any MSS of two different sounds; an exact copy of the reference has MSS 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelScores:
-    """What one model of one drum does on the gate's items, and what it costs."""
+    """One drum's model on the gate's items, and its cost."""
 
-    mss: np.ndarray  # [n], one per item, not negative; NaN where it could not be scored
-    embeddings: np.ndarray  # float32 [n, W, D]
+    mss: np.ndarray  # [n], one per item, not negative; NaN where the item could not be scored
+    embeddings: np.ndarray  # float32 [n, W, D]: W windows of D dimensions per item
     seconds: float  # per extraction
     size_mb: float
-    broken: tuple[str, ...] = ()  # sentences of behaviour checks that failed
+    faults: tuple[str, ...] = ()  # sentences of the behaviour checks that failed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """An improvement as a fraction of the champion's figure; positive is better."""
+    """One family's improvement as a fraction of the champion's score (positive is better) and its bounds."""
 
-    value: float
-    sure: float  # lower bound that must be above the margin to win
-    held: float  # lower bound that must be above the allowed loss
-    n: int
+    improvement: float
+    superiority_bound: float  # lower bound; above the superiority margin the challenger is superior
+    non_inferiority_bound: float  # lower bound; above minus the tolerance the challenger is not inferior
+    items: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Whether one drum's challenger is promoted, and every reason against it in a sentence."""
+    """Whether one drum's challenger is promoted, and every reason against it as a sentence."""
 
     drum: str
     promote: bool
-    evidence: Mapping[str, Evidence]
+    evidence: Mapping[str, Evidence]  # by family
     reasons: tuple[str, ...]
 
 
-def judge(
+def decide(
     config: GateConfig,
     champions: Mapping[str, ModelScores],
     challengers: Mapping[str, ModelScores],
-    truth: Mapping[str, np.ndarray],
+    references: Mapping[str, np.ndarray],
 ) -> dict[str, Verdict]:
-    """Drum -> verdict for every drum that has a challenger; `truth` holds the true shots' embeddings.
+    """Drum -> verdict for every drum that has a challenger.
 
-    Raises DoseError when the scores are not of the same items.
+    `references` holds the embeddings [n, W, D] of the reference one-shots. Raises DoseError when the scores
+    are not of the same items.
     """
+    # The number of comparisons that could promote something, for the Bonferroni correction.
     tests = max(1, len(challengers)) * len(FAMILIES)
     return {
-        drum: judge_drum(config, drum, champions[drum], challenger, truth[drum], tests)
+        drum: decide_drum(config, drum, champions[drum], challenger, references[drum], tests)
         for drum, challenger in challengers.items()
     }
 
 
-def judge_drum(
+def decide_drum(
     config: GateConfig,
     drum: str,
     champion: ModelScores,
     challenger: ModelScores,
-    truth: np.ndarray,
+    reference: np.ndarray,
     tests: int,
 ) -> Verdict:
-    """One drum's verdict, where `tests` chances to win share the risk."""
-    counts = _counts(config, champion, challenger, truth, drum)
-    risk = config.risk / tests
+    """One drum's verdict, where alpha is divided over `tests` comparisons."""
+    counts = _resample_counts(config, champion, challenger, reference, drum)
+    # Bonferroni: the probability of any false promotion is at most the sum over the comparisons.
+    alpha = config.alpha / tests
     evidence = {
-        "spectral": spectral(champion.mss, challenger.mss, counts, risk),
+        "spectral": spectral(champion.mss, challenger.mss, counts, alpha),
         "distributional": distributional(
-            champion.embeddings, challenger.embeddings, truth, counts, risk, floor=config.kad_floor
+            champion.embeddings, challenger.embeddings, reference, counts, alpha, floor=config.kad_floor
         ),
     }
-    reasons = [*against(config, evidence), *over_budget(config, champion, challenger), *challenger.broken]
+    reasons = [
+        *inferiority_reasons(config, evidence),
+        *budget_reasons(config, champion, challenger),
+        *challenger.faults,
+    ]
     return Verdict(drum=drum, promote=not reasons, evidence=evidence, reasons=tuple(reasons))
 
 
-def forbidden(config: GateConfig, champion: ModelScores, challenger: ModelScores) -> bool:
-    """Whether the spectral family alone forbids a promotion: a small part of the work of a verdict."""
-    counts = _drawn(len(champion.mss), config.resamples, config.seed)
-    return spectral(champion.mss, challenger.mss, counts, config.risk).held <= -config.spectral_loss
+def spectrally_inferior(config: GateConfig, champion: ModelScores, challenger: ModelScores) -> bool:
+    """Whether the spectral family alone rules a promotion out: a small part of the work of a verdict."""
+    counts = _cached_counts(len(champion.mss), config.resamples, config.seed)
+    found = spectral(champion.mss, challenger.mss, counts, config.alpha)
+    return found.non_inferiority_bound <= -config.spectral_tolerance
 
 
-def against(config: GateConfig, evidence: Mapping[str, Evidence]) -> list[str]:
-    """The reasons that the two families give against a promotion."""
+def inferiority_reasons(config: GateConfig, evidence: Mapping[str, Evidence]) -> list[str]:
+    """The reasons against a promotion in the two families of metrics."""
     reasons = []
-    if not any(e.sure > config.margin for e in evidence.values()):
-        best = max(evidence, key=lambda family: evidence[family].sure)
+    # Superiority in one family is enough ...
+    if not any(e.superiority_bound > config.superiority_margin for e in evidence.values()):
+        best = max(evidence, key=lambda family: evidence[family].superiority_bound)
         reasons.append(
-            f"It is not surely better: the improvement is {_told(evidence[best])} at best ({best}), "
-            f"and its lower bound must be above {config.margin:.1%}."
+            f"It is not superior: the improvement is {_describe(evidence[best])} at best ({best}), "
+            f"and its lower bound must be above {config.superiority_margin:.1%}."
         )
-    allowed = {"spectral": config.spectral_loss, "distributional": config.distributional_loss}
+    # ... but each family must be non-inferior.
+    tolerances = {"spectral": config.spectral_tolerance, "distributional": config.distributional_tolerance}
     for family, e in evidence.items():
-        if e.held <= -allowed[family]:
+        if e.non_inferiority_bound <= -tolerances[family]:
             reasons.append(
-                f"It may be worse in the {family} family: by up to {-e.held:.1%}, "
-                f"where {allowed[family]:.1%} is allowed."
+                f"It may be worse in the {family} family: by up to {-e.non_inferiority_bound:.1%}, "
+                f"where {tolerances[family]:.1%} is allowed."
             )
     return reasons
 
 
-def over_budget(config: GateConfig, champion: ModelScores, challenger: ModelScores) -> list[str]:
-    """The reasons that time and size give against a promotion."""
+def budget_reasons(config: GateConfig, champion: ModelScores, challenger: ModelScores) -> list[str]:
+    """The reasons against a promotion in time and size."""
     reasons, budgets = [], config.budgets
+    # One limit of the latency is absolute, one relative to the champion.
     if challenger.seconds > budgets.latency_s:
         reasons.append(
             f"It takes {challenger.seconds:.2f} s per extraction; {budgets.latency_s:.2f} s are allowed."
@@ -140,73 +153,71 @@ def over_budget(config: GateConfig, champion: ModelScores, challenger: ModelScor
     return reasons
 
 
-def spectral(champion: np.ndarray, challenger: np.ndarray, counts: np.ndarray, risk: float) -> Evidence:
-    """Scores [n] and [n] of the same items, resamples [R, n]. What either lacks is left out of both."""
+def spectral(champion: np.ndarray, challenger: np.ndarray, counts: np.ndarray, alpha: float) -> Evidence:
+    """MSS [n] of both models on the same items, resample counts [R, n]; items that either lacks are left out.
+
+    Raises DoseError with fewer than 2 common items.
+    """
+    # Paired: an item counts only where both models have a score.
     valid = np.isfinite(champion) & np.isfinite(challenger)
     if valid.sum() < 2:
         raise DoseError("Fewer than 2 held-out items could be scored for both models; look at their outputs.")
-    tiny = 1e-9  # an exact copy of the truth has MSS 0
-    ratio = np.log(np.maximum(challenger[valid], tiny)) - np.log(np.maximum(champion[valid], tiny))
-    weight = counts if valid.all() else counts[:, valid]
-    totals = weight.sum(axis=1, dtype=np.float64)
-    replicates = (weight @ ratio)[totals > 0] / totals[totals > 0]
-    return _evidence(1 - np.exp(ratio.mean()), 1 - np.exp(replicates), int(valid.sum()), risk)
+    # Log ratio of the paired items, so that an item's difficulty cancels.
+    log_ratio = np.log(np.maximum(challenger[valid], MSS_FLOOR)) - np.log(
+        np.maximum(champion[valid], MSS_FLOOR)
+    )
+    # [R, valid items]; a resample's mean is taken over the valid items that it drew.
+    weights = counts if valid.all() else counts[:, valid]
+    totals = weights.sum(axis=1, dtype=np.float64)
+    # A resample that drew only left-out items has no mean.
+    replicates = (weights @ log_ratio)[totals > 0] / totals[totals > 0]
+    return _evidence(1 - np.exp(log_ratio.mean()), 1 - np.exp(replicates), int(valid.sum()), alpha)
 
 
 def distributional(
     champion: np.ndarray,
     challenger: np.ndarray,
-    truth: np.ndarray,
+    reference: np.ndarray,
     counts: np.ndarray,
-    risk: float,
+    alpha: float,
     *,
     floor: float,
 ) -> Evidence:
-    """Embeddings [n, W, D] of the same items, resamples [R, n]."""
-    change = kad_change(champion, challenger, truth, counts)
+    """Embeddings [n, W, D] of the same items, resample counts [R, n]."""
+    change = kad_change(champion, challenger, reference, counts)
+    # Near 0 a fraction of KAD is meaningless, hence the floor.
     scale = max(change.old, floor)
-    # A resample repeats items, which shifts both figures alike; the difference is centred all the same.
+    # A resample repeats items, which biases both models' KAD alike; centring removes what is left of it.
     replicates = change.replicates / scale
-    value = (change.old - change.new) / scale
-    return _evidence(value, replicates - np.median(replicates) + value, len(truth), risk)
+    improvement = (change.old - change.new) / scale
+    return _evidence(improvement, replicates - np.median(replicates) + improvement, len(reference), alpha)
 
 
-def _evidence(value: float, replicates: np.ndarray, n: int, risk: float) -> Evidence:
-    sure, held = np.percentile(replicates, [100 * risk, 100 * HELD])
-    return Evidence(value=float(value), sure=float(sure), held=float(held), n=n)
+def _evidence(improvement: float, replicates: np.ndarray, items: int, alpha: float) -> Evidence:
+    # Both bounds are percentiles of one bootstrap distribution.
+    superiority, non_inferiority = np.percentile(replicates, [100 * alpha, 100 * NON_INFERIORITY_ALPHA])
+    return Evidence(
+        improvement=float(improvement),
+        superiority_bound=float(superiority),
+        non_inferiority_bound=float(non_inferiority),
+        items=items,
+    )
 
 
-def _counts(
-    config: GateConfig, champion: ModelScores, challenger: ModelScores, truth: np.ndarray, drum: str
+def _resample_counts(
+    config: GateConfig, champion: ModelScores, challenger: ModelScores, reference: np.ndarray, drum: str
 ) -> np.ndarray:
     sizes = {len(champion.mss), len(challenger.mss), len(champion.embeddings), len(challenger.embeddings)}
-    if sizes != {len(truth)}:
+    if sizes != {len(reference)}:
         raise DoseError(f"The {drum} models were not scored on the same items; score both again.")
-    return _drawn(len(truth), config.resamples, config.seed)
+    return _cached_counts(len(reference), config.resamples, config.seed)
 
 
 @functools.lru_cache(maxsize=2)
-def _drawn(items: int, count: int, seed: int) -> np.ndarray:
-    """Float32 [count, items], the same for every drum and never written to."""
+def _cached_counts(items: int, count: int, seed: int) -> np.ndarray:
+    """Float32 [count, items]: how often each resample draws each item. Shared by all drums; read-only."""
     return resamples(items, count, seed).astype(np.float32)
 
 
-def _told(e: Evidence) -> str:
-    return f"{e.value:+.1%} (lower bound {e.sure:+.1%}, {e.n} items)"
-
-
-def table(verdicts: Mapping[str, Verdict]) -> Sequence[Sequence[str]]:
-    """Rows of text for a report: drum, family, improvement, both bounds, verdict."""
-    return [
-        (
-            drum,
-            family,
-            f"{e.value:+.1%}",
-            f"{e.sure:+.1%}",
-            f"{e.held:+.1%}",
-            str(e.n),
-            "promote" if v.promote else "keep",
-        )
-        for drum, v in verdicts.items()
-        for family, e in v.evidence.items()
-    ]
+def _describe(e: Evidence) -> str:
+    return f"{e.improvement:+.1%} (lower bound {e.superiority_bound:+.1%}, {e.items} items)"

@@ -1,107 +1,90 @@
-"""The registered models dose-kick, dose-snare and dose-hihat: versions, aliases, every move on record.
+"""The registered models dose-kick, dose-snare and dose-hihat: versions, aliases, promotion and rollback.
 
-A version is a bundle of one drum: its model with the codec it speaks. The aliases of a model are `champion`
-(in service), `challenger` (newest, waiting for a verdict) and `previous` (the champion before). The champions
-together are assembled into the live bundle, a link that the service follows.
+A version is a bundle of one drum: its model and the codec whose tokens it generates. A model has the aliases
+`champion` (in service), `challenger` (the newest version, not yet promoted) and `previous` (the champion
+before). The champions of all drums are assembled into the live bundle, a link that the service follows.
 """
 
 import contextlib
-import dataclasses
-import datetime
 import fcntl
-import getpass
-import json
-import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dose import files
-from dose.bundle import LIVE, Bundle, assemble, open_bundle
+from dose.bundle import Bundle, assemble
 from dose.drums import DRUMS
 from dose.errors import DoseError, MissingInputError
+from dose.registry.audit import AliasChange, AuditLog, new_change
+from dose.registry.live_bundle import LiveBundle
+from dose.registry.names import CHALLENGER, CHAMPION, EXPERIMENT, PREVIOUS, model_name
 from dose.tracking import ModelVersion, Tracker
-
-CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-DATA_TAG = "dose.dvc."  # tags of a version: dvc's hash of each stage's output that it was made from
-EXPERIMENT = "dose"
-HOME = LIVE.parent  # below the project's root: audit log, local copies, the live bundle
-
-
-def model_name(drum: str) -> str:
-    return f"dose-{drum}"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AliasChange:
-    """One line of the audit log."""
-
-    time: str  # ISO 8601, UTC
-    action: str  # register, promote, rollback
-    drum: str
-    version: int
-    before: dict[str, int]  # aliases
-    after: dict[str, int]
-    reason: str
-    by: str
 
 
 class Registry:
     """The project's registry: MLflow holds versions and aliases, `home` the audit log and the live bundle.
 
-    One writer at a time: changes take a lock, and the alias moves of a change are written down before they
-    are made, so that a killed one is completed by the next. A rollback goes by the audit log and the local
-    copies alone: the link turns at once, and MLflow is told afterwards, by the next change if it is away.
+    One writer at a time: a change takes a lock. Its alias changes are written to an intent file before the
+    first is made (write-ahead logging), so that the next writer completes the change of a process that was
+    killed. A rollback needs the audit log and the local copies only: the link is switched at once, and MLflow
+    is updated afterwards, by the next change if its server cannot be reached.
     """
 
     def __init__(self, tracker: Tracker | None = None, root: Path | str = ".") -> None:
         self.tracker = tracker or Tracker(EXPERIMENT, root=root)
-        self.home = Path(root) / HOME
-        self.log = self.home / "audit.jsonl"
-        self.live = Path(root) / LIVE
+        self._bundle = LiveBundle(self.tracker, Path(root))
+        self.live = self._bundle.link
+        self.home = self._bundle.home
+        self.audit = AuditLog(self.home / "audit.jsonl")
+        self._intent = self.home / "intent.json"
 
     # Registering
 
     def register(
         self, bundle: Bundle, *, tags: Mapping[str, str], runs: Mapping[str, str] | None = None
     ) -> dict[str, ModelVersion]:
-        """A version per drum of the bundle; the one there is where the files are the same.
+        """Drum -> its version; an existing one where the files are the same.
 
-        A model's first version becomes champion at once, a later new one challenger. `runs` names the MLflow
-        run of each drum.
+        The first version of a model becomes champion at once, a later new one challenger. `runs` names the
+        MLflow run that trained each drum.
         """
         with self._writing():
             versions = {}
             for drum in bundle.drums:
-                with self._single(bundle, drum) as folder:
+                # The content hash makes this idempotent: a start after a kill finds its version again.
+                with self._single_drum(bundle, drum) as folder:
                     versions[drum] = self.tracker.register(
                         model_name(drum),
                         folder,
-                        hash=_contents(bundle, drum),
+                        hash=_content_hash(bundle, drum),
                         tags={**tags, "dose.drum": drum, "dose.codec_id": bundle.codec_id},
                         run_id=(runs or {}).get(drum),
                     )
-                self._announce(drum, versions[drum].version)
+                self._set_first_alias(drum, versions[drum].version)
+            # The first champions go into service at once.
             if not self.live.exists():
                 self.deploy()
             return versions
 
-    def _announce(self, drum: str, version: int) -> None:
+    def _set_first_alias(self, drum: str, version: int) -> None:
+        """Makes a version without an alias champion or challenger; one older than either stays without."""
         before = self.aliases(drum)
+        # The same files registered again, or a killed registration completed.
         if version in before.values():
             return
         if CHAMPION not in before:
             after = {**before, CHAMPION: version}
+        # An older model that was registered again is no challenger to a newer one.
         elif version < before[CHAMPION] or version < before.get(CHALLENGER, 0):
-            return  # an old model made again is no news
+            return
         else:
             after = {**before, CHALLENGER: version}
-        self._make([_move("register", drum, before, after, "a new version", version)])
+        self._apply_durably([new_change("register", drum, version, before, after, "a new version")])
 
     @contextlib.contextmanager
-    def _single(self, bundle: Bundle, drum: str) -> Iterator[Path]:
+    def _single_drum(self, bundle: Bundle, drum: str) -> Iterator[Path]:
+        """A temporary bundle of one drum, which is what a version stores."""
         folder = self.home / "incoming" / drum
         shutil.rmtree(folder, ignore_errors=True)
         try:
@@ -109,8 +92,8 @@ class Registry:
                 folder,
                 codec=bundle.codec,
                 checkpoints={drum: bundle.checkpoint(drum)},
-                metrics=_only(bundle.metrics, drum),
-                calibration=_only(bundle.calibration, drum),
+                metrics=_of_drum(bundle.metrics, drum),
+                calibration=_of_drum(bundle.calibration, drum),
             )
             yield folder
         finally:
@@ -125,38 +108,45 @@ class Registry:
         return self.tracker.versions(model_name(drum))
 
     def history(self) -> list[AliasChange]:
-        """The audit log, oldest first."""
-        lines = self.log.read_text().splitlines() if self.log.is_file() else []
-        return [AliasChange(**json.loads(line)) for line in lines]
+        """The audit log, oldest change first."""
+        return self.audit.read()
 
-    def fetch(self, drum: str, version: int) -> Bundle:
-        """The bundle of a version, from the local copy where there is one."""
-        folder = self.home / "versions" / model_name(drum) / str(version)
-        if not (folder / "manifest.json").is_file():
-            self.tracker.download(model_name(drum), version, folder)
-        return open_bundle(folder)
+    def champions(self) -> dict[str, int]:
+        """Drum -> version in service, for the drums that have one."""
+        found = {drum: self.aliases(drum).get(CHAMPION) for drum in DRUMS}
+        return {drum: version for drum, version in found.items() if version is not None}
 
-    # Moving
+    # Changing
 
     def promote(self, choice: Mapping[str, int | None], *, reason: str) -> list[AliasChange]:
         """Makes each drum's version (None: its challenger) champion; the old champions become `previous`.
 
-        Drums given together move together, as they must when the codec changes. Raises MissingInputError
-        where there is no such version or no challenger, IntegrityError where the champions would not fit
-        together; then nothing has moved.
+        Drums given together are promoted together, as they must be when the codec changes. Raises
+        MissingInputError where there is no such version or no challenger, IntegrityError where the champions
+        would not share a codec; nothing is changed then.
         """
         with self._writing():
             before = {drum: self.aliases(drum) for drum in choice}
             after = {drum: self._promoted(drum, before[drum], version) for drum, version in choice.items()}
-            return self._move_all("promote", before, after, reason)
+            # First the bundle that will serve, which is where unfit champions fail; then aliases; then link.
+            champions = self.champions() | {drum: aliases[CHAMPION] for drum, aliases in after.items()}
+            target = self._bundle.assemble(champions)
+            changes = [
+                new_change("promote", d, after[d][CHAMPION], before[d], after[d], reason) for d in after
+            ]
+            self._apply_durably(changes)
+            self._bundle.switch_to(target)
+            return changes
 
     def _promoted(self, drum: str, before: dict[str, int], version: int | None) -> dict[str, int]:
+        """The drum's aliases after the promotion of `version`."""
         version = version if version is not None else before.get(CHALLENGER)
         if version is None:
             raise MissingInputError(f"{model_name(drum)} has no challenger; name the version to promote.")
         if before.get(CHAMPION) == version:
             raise DoseError(f"Version {version} of {model_name(drum)} is the champion already.")
-        self.tracker.version(model_name(drum), version)
+        self.tracker.version(model_name(drum), version)  # raises where there is none
+        # Without the alias that the version had; a challenger of another version keeps its alias.
         after = {a: v for a, v in before.items() if (a, v) != (CHALLENGER, version)}
         if CHAMPION in before:
             after[PREVIOUS] = before[CHAMPION]
@@ -167,130 +157,101 @@ class Registry:
         drums: Sequence[str] = DRUMS,
         *,
         reason: str,
-        told: Callable[[list[AliasChange]], None] | None = None,
+        on_switch: Callable[[list[AliasChange]], None] | None = None,
     ) -> list[AliasChange]:
-        """Champion and previous change places, so that a rollback can itself be taken back.
+        """Swaps champion and previous, so that a second rollback undoes the first.
 
-        Drums that never had another champion are left alone; raises MissingInputError where none had, and
-        DoseError when the link is turned but MLflow could not be told. `told` is called in between.
+        Drums without a previous champion are left alone. `on_switch` is called when the link is switched and
+        before MLflow is updated. Raises MissingInputError where no drum has a previous champion, and
+        DoseError when the link is switched but MLflow could not be updated.
         """
         with self._locked():
-            every = {drum: self._known(drum) for drum in DRUMS}
-            before = {drum: every[drum] for drum in drums if {CHAMPION, PREVIOUS} <= every[drum].keys()}
+            # From the audit log, so that a rollback does not need MLflow.
+            known = {drum: self._last_known_aliases(drum) for drum in DRUMS}
+            before = {drum: known[drum] for drum in drums if {CHAMPION, PREVIOUS} <= known[drum].keys()}
             if not before:
                 names = ", ".join(drums)
                 raise MissingInputError(f"There is no earlier champion of {names} to go back to.")
             after = {d: {**a, CHAMPION: a[PREVIOUS], PREVIOUS: a[CHAMPION]} for d, a in before.items()}
-            champions = {d: a[CHAMPION] for d, a in every.items() if CHAMPION in a}
-            target = self._bundle_of(champions | {d: a[CHAMPION] for d, a in after.items()})
-            moves = [_move("rollback", d, before[d], after[d], reason) for d in after]
-            files.write_json(self._intent, [*self._waiting(), *moves])
-            for move in moves:  # before the link, whose followers look here for what kind of move it was
-                self._log(move)
-            self._turn(target)
-            if told:
-                told(moves)
+            champions = {d: a[CHAMPION] for d, a in known.items() if CHAMPION in a}
+            target = self._bundle.assemble(champions | {d: a[CHAMPION] for d, a in after.items()})
+            changes = [
+                new_change("rollback", d, after[d][CHAMPION], before[d], after[d], reason) for d in after
+            ]
+            # After earlier changes that MLflow has not received yet, and before anything changes.
+            files.write_json(self._intent, [*self._pending(), *changes])
+            # Logged before the link is switched: the service reads the action of a new bundle in the log.
+            for change in changes:
+                self.audit.append(change)
+            self._bundle.switch_to(target)
+            if on_switch:
+                on_switch(changes)
             try:
-                self._complete()
+                self._complete_pending()
             except Exception as e:
                 raise DoseError(
-                    f"It is in service, but MLflow could not be told ({' '.join(str(e).split())[:200]}); the "
-                    "next change of the registry does so."
+                    f"It is in service, but MLflow could not be updated ({' '.join(str(e).split())[:200]}); "
+                    "the next change of the registry does so."
                 ) from e
-            return moves
+            return changes
 
-    def _known(self, drum: str) -> dict[str, int]:
-        """A drum's aliases by the audit log and what MLflow has yet to be told; asks MLflow if need be."""
-        for move in reversed([*self.history(), *self._waiting()]):
-            if move.drum == drum:
-                return move.after
+    def _last_known_aliases(self, drum: str) -> dict[str, int]:
+        """By audit log and intent file, which may be newer than MLflow; MLflow's own for an empty log."""
+        for change in reversed([*self.history(), *self._pending()]):
+            if change.drum == drum:
+                return change.after
         return self.aliases(drum)
 
-    def _move_all(
-        self, action: str, before: dict[str, dict[str, int]], after: dict[str, dict[str, int]], reason: str
-    ) -> list[AliasChange]:
-        """First the bundle that will serve, checked; then the aliases; then the link."""
-        champions = self.champions() | {drum: aliases[CHAMPION] for drum, aliases in after.items()}
-        target = self._bundle_of(champions)
-        moves = [_move(action, d, before[d], after[d], reason) for d in after]
-        self._make(moves)
-        self._turn(target)
-        return moves
-
-    def champions(self) -> dict[str, int]:
-        found = {drum: self.aliases(drum).get(CHAMPION) for drum in DRUMS}
-        return {drum: version for drum, version in found.items() if version is not None}
-
     def deploy(self) -> Path:
-        """Turns the link `live` to a bundle of the present champions; gives that bundle's folder."""
+        """Switches the link `live` to a bundle of the present champions; gives that bundle's folder."""
         champions = self.champions()
         if not champions:
             raise MissingInputError("No model has a champion yet; run `dvc repro package`.")
-        target = self._bundle_of(champions)
-        self._turn(target)
+        target = self._bundle.assemble(champions)
+        self._bundle.switch_to(target)
         return target
 
-    def _bundle_of(self, champions: Mapping[str, int]) -> Path:
-        bundles = {d: self.fetch(d, champions[d]) for d in DRUMS if d in champions}
-        target = self.home / "bundles" / "-".join(f"{d}{champions[d]}" for d in bundles)
-        if not (target / "manifest.json").is_file():
-            assemble(
-                target,
-                codec=next(iter(bundles.values())).codec,
-                checkpoints={d: b.checkpoint(d) for d, b in bundles.items()},
-                metrics={k: v for b in bundles.values() for k, v in b.metrics.items()},
-                calibration={k: v for b in bundles.values() for k, v in b.calibration.items()},
-            )
-        return target
+    # Write-ahead logging
 
-    def _turn(self, target: Path) -> None:
-        """A rename, so that a reader finds the old bundle or the new one and nothing between."""
-        beside = self.home / ".live"
-        beside.unlink(missing_ok=True)
-        beside.symlink_to(target.relative_to(self.home))
-        os.replace(beside, self.live)
+    def _apply_durably(self, changes: Sequence[AliasChange]) -> None:
+        """Applies all changes, or leaves them in the intent file for the next writer."""
+        files.write_json(self._intent, list(changes))
+        self._apply(changes)
 
-    def _make(self, moves: Sequence[AliasChange]) -> None:
-        """Moves the aliases, all of them even if this process is killed meanwhile."""
-        files.write_json(self._intent, list(moves))
-        self._finish(moves)
-
-    def _finish(self, moves: Sequence[AliasChange]) -> None:
-        known = self.history()
-        for move in moves:
-            self._point(move)
-            if move not in known:
-                self._log(move)
+    def _apply(self, changes: Sequence[AliasChange]) -> None:
+        logged = self.history()
+        for change in changes:
+            self._set_aliases(change)
+            # A process that was killed after logging must not log the change twice.
+            if change not in logged:
+                self.audit.append(change)
         self._intent.unlink()
 
-    def _point(self, move: AliasChange) -> None:
-        name, now = model_name(move.drum), self.aliases(move.drum)
-        for alias in now.keys() - move.after.keys():
+    def _set_aliases(self, change: AliasChange) -> None:
+        name, now = model_name(change.drum), self.aliases(change.drum)
+        # Aliases that the change removes.
+        for alias in now.keys() - change.after.keys():
             self.tracker.set_alias(name, alias, None)
-        # The champion last: until then the old one is champion and nothing has happened.
-        for alias in sorted(move.after, key=lambda a: a == CHAMPION):
-            if now.get(alias) != move.after[alias]:
-                self.tracker.set_alias(name, alias, move.after[alias])
+        # The champion last: a process killed before that leaves the old champion in place.
+        for alias in sorted(change.after, key=lambda a: a == CHAMPION):
+            if now.get(alias) != change.after[alias]:
+                self.tracker.set_alias(name, alias, change.after[alias])
 
-    def _log(self, move: AliasChange) -> None:
-        with self.log.open("a") as f:
-            f.write(json.dumps(dataclasses.asdict(move)) + "\n")
-            f.flush()
-            os.fsync(f.fileno())
+    def _pending(self) -> list[AliasChange]:
+        """Changes in the intent file: written down and not yet applied to MLflow."""
+        return [AliasChange(**c) for c in files.read_json(self._intent)] if self._intent.is_file() else []
 
-    @property
-    def _intent(self) -> Path:
-        return self.home / "intent.json"
-
-    def _waiting(self) -> list[AliasChange]:
-        """Moves that were written down and not yet made."""
-        return [AliasChange(**m) for m in files.read_json(self._intent)] if self._intent.is_file() else []
+    def _complete_pending(self) -> None:
+        if self._intent.is_file():
+            self._apply(self._pending())
+            self.deploy()
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / "lock").open("w") as lock:
             try:
+                # Does not wait: the error asks the user to try again.
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as e:
                 raise DoseError("Another process is changing the registry; try again when it is done.") from e
@@ -298,48 +259,22 @@ class Registry:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
+        """The lock, with every earlier change completed."""
         with self._locked():
-            self._complete()
+            self._complete_pending()
             yield
 
-    def _complete(self) -> None:
-        """Finishes the moves of a writer that was killed in the middle of them, or found MLflow away."""
-        if self._intent.is_file():
-            self._finish(self._waiting())
-            self.deploy()
 
-
-def _move(
-    action: str,
-    drum: str,
-    before: dict[str, int],
-    after: dict[str, int],
-    reason: str,
-    version: int | None = None,
-) -> AliasChange:
-    """`version`: the one it is about, where that is not the new champion."""
-    return AliasChange(
-        time=datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
-        action=action,
-        drum=drum,
-        version=version or after[CHAMPION],
-        before=before,
-        after=after,
-        reason=reason,
-        by=f"{getpass.getuser()}@{socket.gethostname()}",
-    )
-
-
-def _contents(bundle: Bundle, drum: str) -> str:
-    """Names what a version does: its model and codec, whenever and wherever they were packed."""
+def _content_hash(bundle: Bundle, drum: str) -> str:
+    """Identifies a version by its model, codec and calibration, whenever and wherever they were packed."""
     digests = {
         f"{part}/{p.relative_to(folder).as_posix()}": files.sha256(p)
         for part, folder in (("codec", bundle.codec), ("model", bundle.checkpoint(drum)))
         for p in sorted(folder.rglob("*"))
         if p.is_file()
     }
-    return files.hash_json([digests, _only(bundle.calibration, drum)])
+    return files.hash_json([digests, _of_drum(bundle.calibration, drum)])
 
 
-def _only(by_drum: Mapping[str, Any], drum: str) -> dict[str, Any]:
+def _of_drum(by_drum: Mapping[str, Any], drum: str) -> dict[str, Any]:
     return {drum: by_drum[drum]} if drum in by_drum else {}

@@ -1,4 +1,4 @@
-"""Retraining on a schedule: when to start, how to go on after any crash, what to put into service."""
+"""Retraining on a schedule: triggers, ingestion, a resumable run, and the promotion of better models."""
 
 from dose.retrain.config import RetrainConfig
 from dose.retrain.orchestrator import Orchestrator, Steps

@@ -10,14 +10,17 @@ from dose.registry.gate_config import GateConfig
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Triggers:
-    """What starts a run; null switches one off. Each is looked at whenever `dose retrain` is started."""
+    """What starts a run; null switches a trigger off. All are evaluated whenever `dose retrain` is started.
 
-    cron: str | None = "0 3 * * 1"  # five fields, UTC; a time that was missed is made up for once
+    The thresholds are defaults without a study.
+    """
+
+    cron: str | None = "0 3 * * 1"  # five fields, UTC; several missed times count once
     new_clips: int | None = 20  # sounds waiting in the watched folder
     drift: float | None = None  # distance of the service's recent inputs from the training mixes
-    confidence_fall: float | None = 0.15  # of the mean confidence, as a fraction of the one before
-    rerolls: float | None = 0.5  # share of extractions asked for again with another seed
-    window: int = 200  # extractions that drift and quality are judged on, at least
+    confidence_fall: float | None = 0.15  # of the mean confidence, as a fraction of the period before
+    rerolls: float | None = 0.5  # share of extractions requested again with another seed
+    window: int = 200  # smallest number of extractions for drift, confidence_fall and rerolls
 
     def __post_init__(self) -> None:
         if self.cron is not None and (len(self.cron.split()) != 5 or not croniter.is_valid(self.cron)):
@@ -30,16 +33,16 @@ class Triggers:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RetrainConfig:
-    """The one description of retraining: triggers, gate, and how carefully the job goes about it."""
+    """Triggers, promotion gate and limits of retraining."""
 
     folder: str = "incoming"  # watched: <class>/<kit>/*.wav and licence.yaml
     triggers: Triggers = dataclasses.field(default_factory=Triggers)
     gate: GateConfig = dataclasses.field(default_factory=GateConfig)
-    attempts: int = 3  # starts that may fail in one phase before the run is given up
-    lock_hours: float = 24.0  # after this a lock counts as left behind by a dead machine
-    free_gb: float = 2.0  # disk space below which nothing is begun
+    attempts: int = 3  # failed starts of one phase before the run is abandoned
+    lock_hours: float = 24.0  # after this the lock of a machine that died counts as stale
+    free_gb: float = 2.0  # disk space below which nothing is started
     image: str = "registry.example/dose:latest"  # of the Kubernetes targets
-    claim: str = "dose-shared"  # the volume with the project, at /shared/dose/project
+    claim: str = "dose-shared"  # persistent volume claim with the project, at /shared/dose/project
 
     def __post_init__(self) -> None:
         if self.attempts < 1 or self.lock_hours <= 0 or self.free_gb < 0:

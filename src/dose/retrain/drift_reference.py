@@ -1,4 +1,4 @@
-"""What the mixes that the models were trained on sound like: the drift trigger's point of comparison."""
+"""Statistics of the training mixes' features, with which the drift trigger compares the service's inputs."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,17 +11,18 @@ from dose.extract.segments import scan
 from dose.rmod.config import RmodConfig
 from dose.sources.library import SampleLibrary
 
-MIXES = 200
+MIXES = 200  # a default without a study
 
 
 def of_training(
     params: Path,
     sources: Path,
     mixes: int = MIXES,
-    watch: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> dict[str, Any]:
-    """Mean and spread of the features of RMOD's first `mixes` train mixes; `watch` may show progress."""
+    """Mean and spread of the features of RMOD's first `mixes` train mixes; `progress` may wrap the items."""
     from dose.rmod.dataset import stream
 
     items = stream(config.load("rmod", RmodConfig, params), SampleLibrary.load(sources), "train", 0, mixes)
-    return reference(scan([item.mix], DRUMS[:1]).features for item in watch(items))
+    # The features are of the whole mix; one drum suffices to run the scan.
+    return reference(scan([item.mix], DRUMS[:1]).features for item in progress(items))

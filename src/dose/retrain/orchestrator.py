@@ -1,8 +1,8 @@
-"""The job: one start looks whether a run is unfinished or due, and carries it through its phases.
+"""The retraining orchestrator: one start resumes the unfinished run, or begins one that is due.
 
-The phases themselves are given (`Steps`), so that this file knows neither dvc nor mlflow. Each must be safe
-to do twice: a start that was killed within a phase does that phase again. A run is promoted only with its
-report on disk. Whatever goes wrong, the champions stay as they are.
+The phases are passed in (`Steps`), so that this module needs neither dvc nor mlflow. Each phase must be
+idempotent: a start that follows a killed one repeats the phase in which it was killed. A run is promoted only
+when its report is on disk. Whatever fails, the champions stay in service.
 """
 
 import dataclasses
@@ -15,49 +15,51 @@ from typing import Any, Protocol
 import numpy as np
 
 from dose import files
+from dose.config import parse
 from dose.errors import DoseError
 from dose.retrain import report, run_state
 from dose.retrain.config import RetrainConfig
-from dose.retrain.lock import Busy, Clock, Lock, utc_now
-from dose.retrain.run_state import RunState, RunStateStore
-from dose.retrain.triggers import Reference, Situation, due, read_signals
+from dose.retrain.lock import AlreadyRunningError, Clock, Lock, utc_now
+from dose.retrain.run_state import RunState, TriggerState
+from dose.retrain.triggers import DriftReference, FeedbackRecord, TriggerInputs, due, read_feedback
 
-HOME = Path("data/retrain")  # below the project's root: journal, intakes, rejects, runs, the worktree
-SIGNALS = "signals.jsonl"  # what the service saw, one line per extraction
-REFERENCE = "reference.json"  # the same features of the training mixes
+HOME = Path("data/retrain")  # below the project's root: run state, ingested and rejected sounds, reports
+FEEDBACK_LOG = "feedback.jsonl"  # written by the service, one line per extraction
+OLD_FEEDBACK_LOG = "signals.jsonl"  # its name in earlier releases; its lines are older
+DRIFT_REFERENCE = "reference.json"  # the training mixes' statistics of the same features
 
 
 class Steps(Protocol):
-    """The outside world of a run."""
+    """The project in which a run works."""
 
-    def waiting(self) -> int:
-        """Sounds in the watched folder that no run has taken in."""
+    def new_sounds(self) -> int:
+        """How many sound files in the watched folder are not ingested yet."""
         ...
 
-    def key(self) -> str:
-        """Names the data and params that a run begun now would train on."""
+    def data_key(self) -> str:
+        """Identifies the data and params on which a run that begins now would train."""
         ...
 
-    def do(self, phase: str, run: RunStateStore, folder: Path) -> dict[str, Any]:
-        """Does one of journal.PHASES; results of earlier ones are in `run.done`. Plain values only."""
+    def run_phase(self, phase: str, run: RunState, folder: Path) -> dict[str, Any]:
+        """Does one of run_state.PHASES; results of earlier ones are in `run.done`. JSON values only."""
         ...
 
-    def give_up(self, run: RunStateStore) -> None:
-        """Clears up after a run that failed for good; may be called twice."""
+    def abandon(self, run: RunState) -> None:
+        """Cleans up after a run that failed for good; may be called twice."""
         ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a start came to: idle, nothing to do, promoted, kept, failed."""
+    """The result of a start: idle, nothing to do, promoted, kept (no challenger was promoted), failed."""
 
     status: str
-    says: str
-    run: RunStateStore | None = None
+    message: str
+    run: RunState | None = None
 
 
 class Orchestrator:
-    """Retraining in the folder `home`; `clock` and `free` (bytes of disk) can be set by tests."""
+    """Retraining with its state in the folder `home`; tests set `clock` and `free_bytes` (of disk)."""
 
     def __init__(
         self,
@@ -66,122 +68,138 @@ class Orchestrator:
         home: Path = HOME,
         *,
         clock: Clock = utc_now,
-        free: Callable[[], int] | None = None,
-        say: Callable[[str], None] = lambda _: None,
+        free_bytes: Callable[[], int] | None = None,
+        log: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.config, self.steps, self.home, self.clock, self.say = config, steps, home, clock, say
-        self._free = free or (lambda: shutil.disk_usage(home).free)
+        self.config, self.steps, self.home, self.clock, self.log = config, steps, home, clock, log
+        self._free_bytes = free_bytes or (lambda: shutil.disk_usage(home).free)
 
     def start(self, *, force: str | None = None) -> Outcome:
-        """Goes on with the unfinished run, else begins one if a trigger says so or `force` gives a cause.
+        """Resumes the unfinished run, or begins one if a trigger fires or `force` gives a reason.
 
-        Raises Busy when another start is at work, DoseError when a phase failed that is worth another start.
+        Raises AlreadyRunningError while another start is at work, DoseError when a phase failed that the next
+        start will repeat.
         """
         with Lock(self.home, self.config.lock_hours, self.clock) as lock:
-            run = run_state.read(self._journal, RunStateStore)
+            # An unfinished run goes first, whatever the triggers are.
+            run = run_state.read_run(self.home)
             if run is None:
                 begun = self._begin(force)
                 if isinstance(begun, Outcome):
                     return begun
                 run = begun
             else:
-                self.say(f"going on with {run.id} at {run.next or 'the end'}")
-            return self._carry(run, lock)
+                self.log(f"resuming {run.id} at {run.next or 'its end'}")
+            return self._run_phases(run, lock)
 
-    def folder(self, run: RunStateStore) -> Path:
-        """Where a run keeps its report and scores."""
+    def folder(self, run: RunState) -> Path:
+        """Where a run stores its report and scores."""
         return self.home / "runs" / run.id
 
-    def situation(self) -> Situation:
-        """What the triggers would see now."""
-        state = self._state()
-        return Situation(
+    def trigger_inputs(self) -> TriggerInputs:
+        """What the triggers are evaluated on now."""
+        state = self._trigger_state()
+        reference = self.home / DRIFT_REFERENCE
+        return TriggerInputs(
             now=self.clock(),
             since=datetime.datetime.fromisoformat(state.since),
-            new_clips=self.steps.waiting(),
-            signals=read_signals(self.home / SIGNALS)[state.seen :],
-            before=state.confidence,
-            reference=run_state.read(self.home / REFERENCE, Reference),
+            new_clips=self.steps.new_sounds(),
+            feedback=self._feedback()[state.feedback_seen :],
+            baseline_confidence=state.confidence,
+            reference=(
+                parse(DriftReference, files.read_json(reference), str(reference))
+                if reference.is_file()
+                else None
+            ),
         )
 
-    def _begin(self, force: str | None) -> Outcome | RunStateStore:
+    def _feedback(self) -> list[FeedbackRecord]:
+        return [r for name in (OLD_FEEDBACK_LOG, FEEDBACK_LOG) for r in read_feedback(self.home / name)]
+
+    def _begin(self, force: str | None) -> Outcome | RunState:
         self._check_disk()
-        state = self._state()
-        causes = [force] if force else due(self.config.triggers, self.situation())
+        state = self._trigger_state()
+        causes = [force] if force else due(self.config.triggers, self.trigger_inputs())
         if not causes:
-            return Outcome(status="idle", says="No trigger asks for a run.")
-        key = self.steps.key()
+            return Outcome(status="idle", message="No trigger fires.")
+        key = self.steps.data_key()
+        # Training on the same data and params again would reproduce the same models.
         if key == state.key:
-            self._remember(dataclasses.replace(state, since=self._now()))
+            self._write_trigger_state(dataclasses.replace(state, since=self._now()))
             return Outcome(
-                status="nothing to do", says=f"{causes[0]} Data and params are those of the last run."
+                status="nothing to do", message=f"{causes[0]} Data and params are those of the last run."
             )
-        run = run_state.new(key, causes, self.clock())
-        files.write_json(self._journal, run)
+        run = run_state.new_run(key, causes, self.clock())
+        run_state.write_run(self.home, run)
         return run
 
-    def _carry(self, run: RunStateStore, lock: Lock) -> Outcome:
+    def _run_phases(self, run: RunState, lock: Lock) -> Outcome:
+        """Does the phases that are left, each with its result on disk before the next begins."""
         folder = self.folder(run)
         while (phase := run.next) is not None:
+            # Also detects that another process took the lock over while a long phase ran.
             lock.renew()
             self._check_disk()
+            # Nothing is promoted without its evidence on disk.
             if phase == "promote":
                 report.write(run, folder)
-            self.say(f"{run.id}: {phase}")
+            self.log(f"{run.id}: {phase}")
             try:
-                run = run.with_result(phase, self.steps.do(phase, run, folder))
-            except Busy:
+                run = run.with_result(phase, self.steps.run_phase(phase, run, folder))
+            # The lock is lost: the run now belongs to another process, which must find its state unchanged.
+            except AlreadyRunningError:
                 raise
             except Exception as e:
-                run = run.with_failure(phase, f"{phase}: {_sentence(e)}", self.config.attempts)
-                files.write_json(self._journal, run)
+                run = run.with_failure(phase, _sentence(e), self.config.attempts)
+                run_state.write_run(self.home, run)
                 if not run.failed:
-                    raise DoseError(f"Retraining stopped at {run.error} The next start goes on there.") from e
+                    raise DoseError(f"Retraining stopped at {run.error} The next start resumes there.") from e
             else:
-                files.write_json(self._journal, run)
+                run_state.write_run(self.home, run)
         report.write(run, folder)
         self._end(run, folder)
-        return Outcome(status=run.outcome, says=report.headline(run), run=run)
+        return Outcome(status=run.outcome, message=report.headline(run), run=run)
 
-    def _end(self, run: RunStateStore, folder: Path) -> None:
-        """The journal goes last: until then a killed start ends the run once more, to the same effect."""
+    def _end(self, run: RunState, folder: Path) -> None:
+        """Removes the run state last: the start after a kill repeats this, with the same effect."""
         if run.failed:
             try:
-                self.steps.give_up(run)
-            except Exception as e:  # a store that is away: the report is out, the champions are in service
-                self.say(f"{run.id}: what it left behind stays ({_sentence(e)})")
-        signals = read_signals(self.home / SIGNALS)
-        state = self._state()
-        recent = [s.confidence for s in signals[state.seen :]]
+                self.steps.abandon(run)
+            except Exception as e:  # for example MLflow is down; report and champions do not depend on it
+                self.log(f"{run.id}: cleaning up failed ({_sentence(e)})")
+        feedback = self._feedback()
+        state = self._trigger_state()
+        # The period since the last run becomes the baseline of the next one.
+        recent = [r.confidence for r in feedback[state.feedback_seen :]]
         confidence = float(np.mean(recent)) if recent else state.confidence
+        # After a failed run the same data and params may be tried again.
         key = state.key if run.failed else run.key
-        self._remember(RunState(since=run.started, key=key, seen=len(signals), confidence=confidence))
-        files.write_json(folder / "journal.json", run)
-        self._journal.unlink()
+        self._write_trigger_state(
+            TriggerState(since=run.started, key=key, feedback_seen=len(feedback), confidence=confidence)
+        )
+        run_state.write_run(folder, run)
+        run_state.remove_run(self.home)
 
     def _check_disk(self) -> None:
-        gb = self._free() / 1e9
+        gb = self._free_bytes() / 1e9
         if gb < self.config.free_gb:
             raise DoseError(
                 f"Only {gb:.1f} GB of disk are free; retraining needs {self.config.free_gb:.1f} GB "
-                "(retrain.free_gb). Make room; the next start goes on."
+                "(retrain.free_gb). Free some; the next start resumes."
             )
-
-    @property
-    def _journal(self) -> Path:
-        return self.home / "journal.json"
 
     def _now(self) -> str:
         return self.clock().isoformat(timespec="seconds")
 
-    def _state(self) -> RunState:
-        state = run_state.read(self.home / "state.json", RunState)
-        if state is None:
-            state = RunState(since=self._now())
-            self._remember(state)
+    def _trigger_state(self) -> TriggerState:
+        path = self.home / "state.json"
+        if path.is_file():
+            return parse(TriggerState, files.read_json(path), str(path), announce=False)
+        state = TriggerState(since=self._now())
+        self._write_trigger_state(state)
         return state
 
-    def _remember(self, state: RunState) -> None:
+    def _write_trigger_state(self, state: TriggerState) -> None:
         files.write_json(self.home / "state.json", state)
 
 

@@ -1,28 +1,38 @@
-"""The same schedule for whatever starts jobs here: cron, systemd, Kubernetes, KubeRay, GitHub Actions.
+"""The retraining schedule for cron, systemd, Kubernetes, KubeRay and GitHub Actions.
 
-With only the cron trigger on, the target starts `dose retrain` at that time; with any other on, once an hour.
-The job itself decides whether a trigger asks for a run.
+Each target is a template file below `deploy/`; this module chooses the cron expression and fills it in. With
+the cron trigger alone the target starts `dose retrain` at that time, with any other trigger once an hour: the
+command itself evaluates the triggers.
 """
 
 import shlex
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from string import Template
 
 import yaml
 
-from dose.errors import ConfigError
+from dose.errors import ConfigError, MissingInputError
 from dose.retrain.config import RetrainConfig, Triggers
 
-HOURLY = "17 * * * *"  # not on the hour, where everyone else starts
-SHARED = "/shared/dose/project"  # where the claim holds the project
-RAY_VERSION = "2.60.0"
-DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+HOURLY = "17 * * * *"  # not on the full hour, when most scheduled jobs start
+DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")  # cron counts Sunday as 0 and as 7
+
+# The templates belong to a checkout of the project, as the retraining job does, and not to the wheel.
+DEPLOY = Path(__file__).parents[3] / "deploy"
+TEMPLATES = {
+    "cron": ("cron/dose-retrain",),
+    "systemd": ("systemd/dose-retrain.service", "systemd/dose-retrain.timer"),
+    "k8s": ("kubernetes/retrain-cronjob.yaml",),
+    "rayjob": ("ray/retrain-rayjob.yaml",),
+    "raycronjob": ("ray/retrain-raycronjob.yaml",),
+    "github": ("github/retrain.yml",),
+}
 
 
-def look_at(triggers: Triggers) -> str:
-    """The cron expression to start by. Raises ConfigError when no trigger is on."""
+def cron_expression(triggers: Triggers) -> str:
+    """The times at which to start the job. Raises ConfigError when every trigger is off."""
     others = (triggers.new_clips, triggers.drift, triggers.confidence_fall, triggers.rerolls)
+    # The other triggers have no time of their own: the job must start often enough to evaluate them.
     if any(trigger is not None for trigger in others):
         return HOURLY
     if triggers.cron is None:
@@ -30,200 +40,69 @@ def look_at(triggers: Triggers) -> str:
     return triggers.cron
 
 
-def render(target: str, config: RetrainConfig, root: Path) -> str:
-    """The file(s) for one of TARGETS, as text; `root` is the project's folder on the machine itself."""
-    return TARGETS[target](config, look_at(config.triggers), root)
+def render(target: str, config: RetrainConfig, root: Path, deploy: Path = DEPLOY) -> str:
+    """The text of the file(s) of one of TEMPLATES; `root` is the project's folder on the scheduling machine.
+
+    Raises MissingInputError without a checkout, ConfigError where the target cannot express the schedule.
+    """
+    schedule = cron_expression(config.triggers)
+    if target == "cron":
+        # cron reads an unescaped % as the end of the line.
+        values = {"schedule": schedule, "root": shlex.quote(str(root)).replace("%", r"\%")}
+    elif target == "systemd":
+        lines = [f"OnCalendar={calendar}" for calendar in systemd_calendars(schedule)]
+        values = {"calendar": "\n".join(lines), "root": _systemd_path(root)}
+    else:
+        named = {"schedule": schedule, "image": config.image, "claim": config.claim}
+        values = {name: _yaml_scalar(value) for name, value in named.items()}
+    return "\n".join(_template(deploy / name).substitute(values) for name in TEMPLATES[target])
 
 
-def _cron(config: RetrainConfig, when: str, root: Path) -> str:
-    # cron takes % for a line's end
-    command = f"cd {shlex.quote(str(root))} && .venv/bin/dose retrain >> data/retrain.log 2>&1"
-    return f"CRON_TZ=UTC\n{when} {command.replace('%', chr(92) + '%')}\n"
+def _template(path: Path) -> Template:
+    if not path.is_file():
+        raise MissingInputError(f"{path} is missing; `dose schedule` needs a checkout of the project.")
+    return Template(path.read_text())
 
 
-def _systemd(config: RetrainConfig, when: str, root: Path) -> str:
-    service = [
-        "# dose-retrain.service",
-        "[Unit]",
-        "Description=DOSE retraining",
-        "After=network-online.target",
-        "Wants=network-online.target",
-        "",
-        "[Service]",
-        "Type=oneshot",
-        f"WorkingDirectory={_specifier(root)}",
-        f"ExecStart={_specifier(root)}/.venv/bin/dose retrain",
-        "Nice=10",
-        "",
-    ]
-    timer = [
-        "# dose-retrain.timer",
-        "[Unit]",
-        "Description=DOSE retraining, when it is due",
-        "",
-        "[Timer]",
-        *(f"OnCalendar={calendar}" for calendar in calendars(when)),
-        "Persistent=true",
-        "",
-        "[Install]",
-        "WantedBy=timers.target",
-    ]
-    return "\n".join([*service, *timer]) + "\n"
+def _yaml_scalar(value: str) -> str:
+    """The string in YAML, quoted where a plain one would be read as something else."""
+    return yaml.safe_dump(value, width=float("inf")).removesuffix("...\n").rstrip("\n")
 
 
-def _specifier(root: Path) -> str:
+def _systemd_path(root: Path) -> str:
     if any(c.isspace() for c in str(root)):
         raise ConfigError(f"systemd takes no folder with a space in it ({root}); move the project.")
-    return str(root).replace("%", "%%")
+    return str(root).replace("%", "%%")  # % begins a specifier
 
 
-def calendars(when: str) -> list[str]:
-    """A cron expression as systemd's OnCalendar lines; two where cron means day of month OR day of week."""
-    minute, hour, day, month, weekday = when.split()
+def systemd_calendars(cron: str) -> list[str]:
+    """The OnCalendar values of a cron expression; two where cron matches day of month OR day of week."""
+    minute, hour, day, month, weekday = cron.split()
     clock = f"{_field(hour)}:{_field(minute)}:00 UTC"
     months = _field(month)
+    # systemd requires both day of week and date to match, cron one of them where both are given.
     by_day = f"*-{months}-{_field(day)} {clock}"
     if weekday == "*":
         return [by_day]
-    by_week = f"{_weekdays(weekday)} *-{months}-* {clock}"
-    return [by_week] if day == "*" else [by_day, by_week]
+    by_weekday = f"{_weekdays(weekday)} *-{months}-* {clock}"
+    return [by_weekday] if day == "*" else [by_day, by_weekday]
 
 
 def _field(field: str) -> str:
-    """`*/6`, `1-5`, `1,2` of cron as systemd writes them."""
-    parts = []
+    """`*/6`, `1-5`, `1,2` of cron as systemd writes them: `0/6`, `1..5`, `1,2`."""
+    ranges = []
     for part in field.split(","):
         span, slash, step = part.partition("/")
         span = {"*": "0" if slash else "*"}.get(span, span).replace("-", "..")
-        parts.append(f"{span}/{step}" if slash else span)
-    return ",".join(parts)
+        ranges.append(f"{span}/{step}" if slash else span)
+    return ",".join(ranges)
 
 
 def _weekdays(field: str) -> str:
     if "/" in field:
         raise ConfigError(f"systemd has no steps of weekdays ({field}); list them: 1,3,5.")
-    named = []
+    names = []
     for part in field.split(","):
         ends = [DAYS[int(x)] if x.isdigit() else x.capitalize() for x in part.split("-")]
-        named.append("..".join(ends))
-    return ",".join(named)
-
-
-def _kubernetes(config: RetrainConfig, when: str, root: Path) -> str:
-    container = {
-        "name": "retrain",
-        "image": config.image,
-        "workingDir": SHARED,
-        "command": ["dose", "retrain"],
-        "resources": {"requests": {"cpu": "2", "memory": "8Gi"}},
-        "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
-    }
-    pod = {"restartPolicy": "Never", "containers": [container], "volumes": _volumes(config)}
-    return _resource(
-        "batch/v1",
-        "CronJob",
-        {
-            "schedule": when,
-            "timeZone": "Etc/UTC",
-            "concurrencyPolicy": "Forbid",
-            "startingDeadlineSeconds": 3600,
-            "successfulJobsHistoryLimit": 3,
-            "failedJobsHistoryLimit": 3,
-            # Without retries: the next start goes on; the job counts its own attempts.
-            "jobTemplate": {"spec": {"backoffLimit": 0, "template": {"spec": pod}}},
-        },
-    )
-
-
-def _rayjob(config: RetrainConfig, when: str, root: Path) -> str:
-    """A RayJob: one start with a Ray cluster of its own, made anew by whoever applies it."""
-    return _resource("ray.io/v1", "RayJob", _ray_spec(config))
-
-
-def _raycronjob(config: RetrainConfig, when: str, root: Path) -> str:
-    """A RayCronJob: such a RayJob at every time; an alpha feature of KubeRay, behind its gate."""
-    return _resource("ray.io/v1", "RayCronJob", {"schedule": when, "jobTemplate": _ray_spec(config)})
-
-
-def _ray_spec(config: RetrainConfig) -> dict[str, Any]:
-    container = {
-        "name": "ray-head",
-        "image": config.image,
-        "resources": {"requests": {"cpu": "4", "memory": "16Gi"}, "limits": {"cpu": "8", "memory": "32Gi"}},
-        "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
-    }
-    return {
-        "entrypoint": f"cd {SHARED} && dose retrain",
-        "submissionMode": "K8sJobMode",
-        "backoffLimit": 0,
-        "shutdownAfterJobFinishes": True,
-        "ttlSecondsAfterFinished": 600,
-        "runtimeEnvYAML": "env_vars:\n  RAY_ADDRESS: auto\n",
-        "rayClusterSpec": {
-            "rayVersion": RAY_VERSION,
-            "authOptions": {"mode": "token"},
-            "headGroupSpec": {
-                "serviceType": "ClusterIP",
-                "rayStartParams": {},
-                "template": {"spec": {"containers": [container], "volumes": _volumes(config)}},
-            },
-        },
-    }
-
-
-def _github(config: RetrainConfig, when: str, root: Path) -> str:
-    steps = [
-        {"run": "make install"},
-        {"run": ".venv/bin/dose retrain"},
-        {
-            "if": "always()",
-            "uses": "actions/upload-artifact@v4",
-            "with": {"name": "retrain", "path": "data/retrain/runs", "if-no-files-found": "ignore"},
-        },
-    ]
-    return _yaml(
-        {
-            "name": "retrain",
-            "on": {"schedule": [{"cron": when}], "workflow_dispatch": {}},
-            "permissions": {"contents": "write"},
-            "concurrency": {"group": "dose-retrain", "cancel-in-progress": False},
-            "jobs": {
-                "retrain": {
-                    # Its own machine: models, lock and journal stay on its disk between starts.
-                    "runs-on": ["self-hosted", "dose"],
-                    "timeout-minutes": 1440,
-                    "steps": [{"uses": "actions/checkout@v4", "with": {"clean": False}}, *steps],
-                }
-            },
-        }
-    )
-
-
-def _volumes(config: RetrainConfig) -> list[dict[str, Any]]:
-    return [{"name": "shared", "persistentVolumeClaim": {"claimName": config.claim}}]
-
-
-def _resource(api: str, kind: str, spec: dict[str, Any]) -> str:
-    """What Kubernetes calls an object, by the name that all of ours have."""
-    return _yaml({"apiVersion": api, "kind": kind, "metadata": {"name": "dose-retrain"}, "spec": spec})
-
-
-def _yaml(value: Any) -> str:
-    return "---\n" + yaml.dump(value, Dumper=_Indented, sort_keys=False, width=100)
-
-
-class _Indented(yaml.SafeDumper):
-    """Lists indented below their key, as yamllint and people expect."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        super().increase_indent(flow, False)
-
-
-TARGETS: dict[str, Callable[[RetrainConfig, str, Path], str]] = {
-    "cron": _cron,
-    "systemd": _systemd,
-    "k8s": _kubernetes,
-    "rayjob": _rayjob,
-    "raycronjob": _raycronjob,
-    "github": _github,
-}
+        names.append("..".join(ends))
+    return ",".join(names)

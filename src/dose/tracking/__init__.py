@@ -1,11 +1,12 @@
-"""Runs and models in MLflow: the only room that imports mlflow.
+"""Runs and models in MLflow: the only package that imports mlflow.
 
-`Tracker` speaks to the store, `Outbox` brings what a sweep has to say there in order and exactly once,
-`lineage_tags` says where a run comes from.
+`Tracker` reads and writes the store, `Outbox` delivers a sweep's messages to it in order and exactly once,
+`lineage_tags` ties a run to code, data and machine.
 """
 
 from dose.tracking.lineage import lineage_tags
 from dose.tracking.outbox import Outbox
-from dose.tracking.store import ModelVersion, RunRecord, Tracker
+from dose.tracking.records import ModelVersion, RunRecord
+from dose.tracking.store import Tracker
 
 __all__ = ["ModelVersion", "Outbox", "RunRecord", "Tracker", "lineage_tags"]

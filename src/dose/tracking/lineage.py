@@ -1,4 +1,4 @@
-"""Where a run comes from: the tags that tie it to code, data and machine."""
+"""Lineage of a run: the tags that tie it to code, data and machine."""
 
 import os
 import platform
@@ -12,8 +12,8 @@ from dose.files import sha256
 def lineage_tags(root: Path | str = ".") -> dict[str, str]:
     """Tags for every run started in the project at `root`.
 
-    git commit and whether tracked files differ from it, the hash of dvc.lock (which names every input's
-    bytes), host and hardware. What cannot be known is "unknown", never left out, so that runs compare.
+    git commit and whether tracked files differ from it, the hash of dvc.lock (which holds the hash of every
+    input), host and hardware. A value that cannot be determined is "unknown", so that all runs have all tags.
     """
     root = Path(root)
     lock = root / "dvc.lock"
@@ -31,6 +31,7 @@ def lineage_tags(root: Path | str = ".") -> dict[str, str]:
 def hardware() -> str:
     """For example "2 x AMD EPYC 7B13, 24 GiB, 1 x NVIDIA H100 80GB HBM3"."""
     parts = [f"{os.cpu_count()} x {_cpu_name()}", f"{_memory_gib()} GiB"]
+    # Here, as importing torch takes seconds that most callers need not spend.
     import torch
 
     if torch.cuda.is_available():

@@ -1,31 +1,30 @@
-"""What a sweep has to say to MLflow, brought there in order and once, however often it is interrupted.
+"""Delivery of a sweep's messages to MLflow, in order and exactly once, however often it is interrupted.
 
-Every message is appended to a file before anything else happens, and a thread of its own carries the
-messages to the store. So training never waits for MLflow; a store that is away for a minute gets everything
-afterwards; and a driver that is killed finds on its return what was not yet delivered. A trial that resumes
-from a checkpoint reports some steps a second time: for each metric only steps beyond the last one in the
-store are sent.
+Every message is appended to a file first, and a thread delivers the messages to the store. So training never
+waits for MLflow; a store that is unreachable for a while receives everything afterwards; and a driver that
+was killed finds at its next start what is not yet delivered. A trial that resumes from a checkpoint reports
+some steps a second time: of each metric only the steps after the last one in the store are sent.
 """
 
-import json
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dose.files import atomic
-from dose.tracking.store import Status, Tracker, now_ms
+from dose.tracking.message_log import Message, MessageLog
+from dose.tracking.records import Status
+from dose.tracking.store import Tracker, now_ms
 
 log = logging.getLogger(__name__)
 
-FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds between tries while the store is away
-BATCH = 200  # metric messages of one run that go together
+# Seconds between retries while the store is unreachable, doubled each time; defaults without a study.
+FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
+BATCH = 200  # metric messages of one run per request
 
-# MLflow's names for a request that will never succeed, however often it is sent.
-HOPELESS = {
+# MLflow's error codes of a request that fails however often it is repeated.
+PERMANENT_ERRORS = {
     "INVALID_PARAMETER_VALUE",
     "RESOURCE_DOES_NOT_EXIST",
     "RESOURCE_ALREADY_EXISTS",
@@ -34,41 +33,25 @@ HOPELESS = {
     "INVALID_STATE",
 }
 
-Message = dict[str, Any]
-
 
 class Outbox:
-    """The messages of one sweep; `key` names a run throughout, as in `Tracker.open_run`.
+    """The messages of one sweep; `key` identifies a run in all methods, as in `Tracker.open_run`.
 
-    Use as a context manager: leaving it waits up to `patience` seconds for delivery. What is undelivered
-    then stays in `folder` and goes out when an Outbox is opened there again.
+    Use as a context manager: leaving it waits up to `patience` seconds for delivery. Undelivered messages
+    stay in `folder` and are sent when an Outbox is opened there again. Safe to use from any thread.
     """
 
     def __init__(self, tracker: Tracker, folder: Path | str, patience: float = 120.0) -> None:
         self.tracker = tracker
         self.patience = patience
-        self.rejected: list[str] = []
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        self._cursor_file = folder / "delivered"
-        self._queue = self._left_over(folder / "messages.jsonl")
-        self._file = (folder / "messages.jsonl").open("a")
-        self._run_ids: dict[str, str] = {}
-        self._last: dict[str, dict[str, int]] = {}
-        self._change = threading.Condition()
-        self._closing: float | None = None
+        self.rejected: list[str] = []  # a sentence for each message that failed for good
+        self._log = MessageLog(Path(folder))
+        self._run_ids: dict[str, str] = {}  # by key
+        self._last: dict[str, dict[str, int]] = {}  # run id -> metric -> last step in the store
+        self._change = threading.Condition()  # guards _log and _closing
+        self._closing = False
         self._thread = threading.Thread(target=self._deliver, name="mlflow-outbox", daemon=True)
         self._thread.start()
-
-    def _left_over(self, file: Path) -> deque[Message]:
-        self._delivered = int(self._cursor_file.read_text()) if self._cursor_file.exists() else 0
-        if not file.exists():
-            return deque()
-        whole = file.read_bytes()
-        if not whole.endswith(b"\n"):  # killed while writing: half a message was never given
-            whole = whole[: whole.rfind(b"\n") + 1]
-            file.write_bytes(whole)
-        return deque(json.loads(line) for line in whole.splitlines()[self._delivered :])
 
     def __enter__(self) -> "Outbox":
         return self
@@ -76,7 +59,7 @@ class Outbox:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # What can be said
+    # Messages
 
     def open(
         self,
@@ -89,33 +72,29 @@ class Outbox:
     ) -> None:
         """Makes sure that the run exists and is RUNNING; `parent` is the key of another run."""
         params = {k: str(v) for k, v in params.items()}
-        self._say("open", key, name=name, parent=parent, tags=dict(tags), params=params)
+        self._append("open", key, name=name, parent=parent, tags=dict(tags), params=params)
 
     def metrics(self, key: str, step: int, values: Mapping[str, float]) -> None:
-        self._say("metrics", key, step=step, ms=now_ms(), values={k: float(v) for k, v in values.items()})
+        self._append("metrics", key, step=step, ms=now_ms(), values={k: float(v) for k, v in values.items()})
 
     def tags(self, key: str, tags: Mapping[str, str]) -> None:
-        self._say("tags", key, tags=dict(tags))
+        self._append("tags", key, tags=dict(tags))
 
     def artifacts(self, key: str, path: Path | str, to: str | None = None) -> None:
-        """A file or folder, which must stay as it is until it is delivered."""
-        self._say("artifacts", key, path=str(Path(path).resolve()), to=to)
+        """A file or folder, which must not change until it is delivered."""
+        self._append("artifacts", key, path=str(Path(path).resolve()), to=to)
 
     def model(self, key: str, name: str, folder: Path | str, tags: Mapping[str, str]) -> None:
-        self._say("model", key, name=name, path=str(Path(folder).resolve()), tags=dict(tags))
+        self._append("model", key, name=name, path=str(Path(folder).resolve()), tags=dict(tags))
 
     def end(self, key: str, status: Status) -> None:
-        self._say("end", key, status=status)
+        self._append("end", key, status=status)
 
-    def _say(self, kind: str, key: str, **content: Any) -> None:
-        message = {"kind": kind, "key": key, **content}
-        line = json.dumps(message)
+    def _append(self, kind: str, key: str, **content: Any) -> None:
         with self._change:
-            if self._closing is not None:
+            if self._closing:
                 raise RuntimeError("the outbox is closed")
-            self._file.write(line + "\n")
-            self._file.flush()
-            self._queue.append(message)
+            self._log.append({"kind": kind, "key": key, **content})
             self._change.notify_all()
 
     # Delivery
@@ -123,12 +102,12 @@ class Outbox:
     @property
     def waiting(self) -> int:
         """Messages not yet delivered."""
-        return len(self._queue)
+        return len(self._log)
 
     def drain(self, timeout: float) -> bool:
-        """Waits until everything said so far is delivered; False when `timeout` seconds were not enough."""
+        """Waits until all messages are delivered; False when `timeout` seconds were not enough."""
         with self._change:
-            return self._change.wait_for(lambda: not self._queue, timeout)
+            return self._change.wait_for(lambda: not self._log, timeout)
 
     def close(self) -> None:
         if not self.drain(self.patience):
@@ -137,63 +116,50 @@ class Outbox:
                 self.tracker.uri,
                 self.waiting,
                 self.patience,
-                self._cursor_file.parent,
+                self._log.folder,
             )
         with self._change:
-            self._closing = time.monotonic()
+            self._closing = True
             self._change.notify_all()
         self._thread.join(timeout=LONGEST_WAIT)
-        self._file.close()
+        self._log.close()
 
     def _deliver(self) -> None:
+        """The thread: sends batch after batch until the outbox closes."""
         wait = FIRST_WAIT
         while True:
             with self._change:
-                self._change.wait_for(lambda: self._queue or self._closing is not None)
-                if self._closing is not None:
+                self._change.wait_for(lambda: self._log or self._closing)
+                if self._closing:
                     return
-                batch = self._next_batch()
+                # Peeked and not popped: the messages stay in the log until they are delivered.
+                batch = self._log.peek(BATCH)
             try:
                 self._send(batch)
             except Exception as e:
-                if _may_pass(e):
-                    # Part of the request may have arrived: ask the store again what it has.
+                if _is_temporary(e):
+                    # Part of the request may have arrived: ask the store again for its runs and steps.
                     self._run_ids.clear()
                     self._last.clear()
-                    log.info("MLflow is away (%s); trying again in %.1f s.", e, wait)
+                    log.info("MLflow is unreachable (%s); retrying in %.1f s.", e, wait)
                     time.sleep(wait)
                     wait = min(2 * wait, LONGEST_WAIT)
                     continue
-                log.warning("MLflow refused %s of %s: %s", batch[0]["kind"], batch[0]["key"], e)
+                log.warning("MLflow rejected %s of %s: %s", batch[0]["kind"], batch[0]["key"], e)
                 self.rejected.append(f"{batch[0]['kind']} of {batch[0]['key']}: {e}")
             wait = FIRST_WAIT
-            self._count_delivered(len(batch))
-
-    def _next_batch(self) -> list[Message]:
-        """The first message, with those right after it that can go in the same request."""
-        first = self._queue[0]
-        batch = [first]
-        if first["kind"] == "metrics":
-            for message in list(self._queue)[1:BATCH]:
-                if message["kind"] != "metrics" or message["key"] != first["key"]:
-                    break
-                batch.append(message)
-        return batch
-
-    def _count_delivered(self, count: int) -> None:
-        self._delivered += count
-        with atomic(self._cursor_file) as beside:
-            beside.write_text(str(self._delivered))
-        with self._change:
-            for _ in range(count):
-                self._queue.popleft()
-            self._change.notify_all()
+            # Outside of the lock: only this thread writes the counter, and a disk may be slow.
+            self._log.count_delivered(len(batch))
+            with self._change:
+                self._log.pop(len(batch))
+                self._change.notify_all()
 
     def _send(self, batch: list[Message]) -> None:
         message = batch[0]
         key = message["key"]
         if message["kind"] == "open":
             parent = message["parent"] and self._run_id(message["parent"])
+            # All three are idempotent, so that a retry after a lost response does no harm.
             run_id = self._run_ids[key] = self.tracker.open_run(key, message["name"], parent=parent)
             self.tracker.set_tags(run_id, message["tags"])
             self.tracker.log_params(run_id, message["params"])
@@ -212,8 +178,10 @@ class Outbox:
                 self.tracker.end_run(run_id, message["status"])
 
     def _send_metrics(self, run_id: str, batch: list[Message]) -> None:
+        """Sends the values whose steps come after the last one of their metric in the store."""
         if run_id not in self._last:
             self._last[run_id] = self.tracker.last_steps(run_id)
+        # A copy: the remembered steps change only when the request has succeeded.
         last = dict(self._last[run_id])
         rows = []
         for message in batch:
@@ -226,6 +194,7 @@ class Outbox:
 
     def _run_id(self, key: str) -> str:
         if key not in self._run_ids:
+            # Opened by an earlier driver.
             found = self.tracker.find_run(key)
             if found is None:
                 raise KeyError(f"no run has the key {key}; open it first")
@@ -233,10 +202,10 @@ class Outbox:
         return self._run_ids[key]
 
 
-def _may_pass(e: Exception) -> bool:
-    """Whether the same request may succeed later: the store is away, busy or out of space."""
+def _is_temporary(e: Exception) -> bool:
+    """Whether the same request may succeed later: the store is unreachable, busy or out of space."""
     from mlflow.exceptions import MlflowException
 
     if isinstance(e, MlflowException):
-        return e.error_code not in HOPELESS
+        return e.error_code not in PERMANENT_ERRORS
     return isinstance(e, OSError) and not isinstance(e, FileNotFoundError)

@@ -1,59 +1,33 @@
-"""The MLflow store: runs by a key of ours, logged models, registered versions and their aliases."""
+"""The MLflow store: runs that are found by a key, logged models, registered versions and their aliases."""
 
 import contextlib
-import dataclasses
 import logging
 import os
-import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any
 
 from dose import files
 from dose.errors import DoseError, MissingInputError
+from dose.tracking.records import ModelVersion, RunRecord, Status
+from dose.tracking.sqlite import create_database, sqlite_path, sqlite_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-KEY = "dose.key"  # the tag by which a run is found again after any crash
-HASH = "dose.hash"  # the tag of a model version that holds the hash of its files
-Status = Literal["FINISHED", "FAILED", "KILLED"]
-MAX_METRICS = 1000  # MLflow's limit for one log_batch call
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RunRecord:
-    """A run as MLflow has it."""
-
-    id: str
-    name: str
-    status: str  # RUNNING, FINISHED, FAILED, KILLED, SCHEDULED
-    tags: dict[str, str]
-    params: dict[str, str]
-    metrics: dict[str, float]  # last values
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelVersion:
-    """A version of a registered model."""
-
-    name: str
-    version: int
-    hash: str
-    aliases: tuple[str, ...]
-    tags: dict[str, str]
-    run_id: str | None
+KEY_TAG = "dose.key"  # by which a run is found again after any crash
+HASH_TAG = "dose.hash"  # of a model version: the hash of its files
+MAX_METRICS = 1000  # MLflow's limit for one log_batch request
 
 
 class Tracker:
     """One experiment in one MLflow store.
 
     The store is `uri`, else MLFLOW_TRACKING_URI, else the SQLite file mlflow.db in `root` with artifacts
-    under mlartifacts/. Pickles; connects on first use. MLflow's own errors pass through from the plain
-    calls, so that `Outbox` can tell a store that is away from a request that is wrong.
+    under mlartifacts/. Can be pickled; connects on first use. Errors of MLflow pass through unchanged unless
+    a method states otherwise, so that `Outbox` can tell an unreachable store from an invalid request.
     """
 
     def __init__(self, experiment: str, uri: str | None = None, root: Path | str = ".") -> None:
@@ -69,13 +43,13 @@ class Tracker:
     @property
     def client(self) -> "MlflowClient":
         if self._client is None:
-            # Outbox does the waiting; MLflow's own retries would hold a stage up for minutes.
+            # Outbox retries; MLflow's own retries would block a stage for minutes.
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
             os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-            for chatty in ("mlflow.store.db.utils", "alembic"):
-                logging.getLogger(chatty).setLevel(logging.WARNING)
+            for verbose in ("mlflow.store.db.utils", "alembic"):
+                logging.getLogger(verbose).setLevel(logging.WARNING)
             from mlflow import MlflowClient
 
             self._client = MlflowClient(self.uri, self.uri)
@@ -88,76 +62,56 @@ class Tracker:
         return self._experiment_id
 
     def _find_experiment(self) -> str:
+        # MLflow has no atomic get-or-create.
         found = self.client.get_experiment_by_name(self.experiment)
         if found is not None:
             return found.experiment_id
         local = sqlite_path(self.uri) is not None
-        # A server decides for itself where artifacts go.
-        place = (self.root / "mlartifacts" / self.experiment).as_uri() if local else None
-        return self.client.create_experiment(self.experiment, artifact_location=place)
+        # A server chooses the location of artifacts itself.
+        location = (self.root / "mlartifacts" / self.experiment).as_uri() if local else None
+        return self.client.create_experiment(self.experiment, artifact_location=location)
 
     def ensure_store(self) -> None:
         """Creates the database and the experiment; call it in the driver, before trials can race for it.
 
-        Raises DoseError where the store cannot be reached or made.
+        Raises DoseError where the store cannot be reached or created.
         """
+        path = sqlite_path(self.uri)
         try:
-            self._make_database()
+            if path is not None:
+                create_database(path)
             _ = self.experiment_id
         except Exception as e:
-            told, path = " ".join(str(e).split())[:200], sqlite_path(self.uri)
+            cause = " ".join(str(e).split())[:200]
             if path is not None:
                 advice = f"see that {path.parent} can be written"
             else:
                 advice = "start its server, or unset MLFLOW_TRACKING_URI to use mlflow.db here"
-            raise DoseError(f"The MLflow store {self.uri} cannot be used ({told}); {advice}.") from e
-
-    def _make_database(self) -> None:
-        """A new SQLite file gets its tables beside: a kill half-way would spoil it.
-
-        It takes its name only where no other process was first: that one may have begun to write.
-        """
-        path = sqlite_path(self.uri)
-        if path is None:
-            return
-        from mlflow import MlflowClient
-
-        new = not path.exists()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}") if new else path
-        try:
-            # MLflow tries for two minutes to open what cannot be opened.
-            with contextlib.closing(sqlite3.connect(beside)) as database:
-                database.execute("pragma schema_version")
-            if new:
-                MlflowClient(tracking_uri=sqlite_uri(beside)).search_experiments(max_results=1)
-                with contextlib.suppress(FileExistsError):
-                    os.link(beside, path)
-        finally:
-            if new:
-                beside.unlink(missing_ok=True)
+            raise DoseError(f"The MLflow store {self.uri} cannot be used ({cause}); {advice}.") from e
 
     # Runs
 
     def open_run(self, key: str, name: str, *, parent: str | None = None) -> str:
         """The id of the run whose key is `key`, set RUNNING; created when there is none.
 
-        Searching first makes the call safe to repeat: after a crash, and after an answer that got lost.
-        `parent` is a run id.
+        Searching first makes the call idempotent: it may be repeated after a crash, and after a response that
+        was lost. `parent` is a run id.
         """
         found = self.find_run(key)
         if found is not None:
+            # A run that is resumed after it was ended.
             if found.status != "RUNNING":
                 self.client.update_run(found.id, "RUNNING")
             return found.id
-        tags = {KEY: key} | ({"mlflow.parentRunId": parent} if parent else {})
-        return self.client.create_run(self.experiment_id, tags=tags, run_name=name).info.run_id
+        tags = {KEY_TAG: key} | ({"mlflow.parentRunId": parent} if parent else {})
+        created = self.client.create_run(self.experiment_id, tags=tags, run_name=name)
+        return str(created.info.run_id)
 
     def find_run(self, key: str) -> RunRecord | None:
-        return next(iter(self.runs({KEY: key})), None)
+        return next(iter(self.runs({KEY_TAG: key})), None)
 
     def run(self, run_id: str) -> RunRecord | None:
-        """The run of that id, deleted or not; None where the store has none such."""
+        """The run of that id, deleted or not; None where there is none."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -170,6 +124,7 @@ class Tracker:
     def runs(self, tags: Mapping[str, str]) -> Iterator[RunRecord]:
         """Every live run of the experiment that carries all of `tags`, newest first."""
         query = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+        # MLflow returns runs in pages.
         token = None
         while True:
             page = self.client.search_runs([self.experiment_id], query, max_results=1000, page_token=token)
@@ -179,7 +134,7 @@ class Tracker:
                 return
 
     def log_metrics(self, run_id: str, rows: Sequence[tuple[int, int, Mapping[str, float]]]) -> None:
-        """Rows of (step, milliseconds since 1970, values); repeating a call is harmless."""
+        """Rows of (step, milliseconds since 1970, values); idempotent."""
         from mlflow.entities import Metric
 
         flat = [
@@ -187,15 +142,16 @@ class Tracker:
             for step, ms, values in rows
             for name, value in values.items()
         ]
+        # Synchronous: the call returns when the store has the values.
         for start in range(0, len(flat), MAX_METRICS):
             self.client.log_batch(run_id, metrics=flat[start : start + MAX_METRICS], synchronous=True)
 
     def last_steps(self, run_id: str) -> dict[str, int]:
-        """For each metric of a run the last step that arrived."""
+        """For each metric of a run the last step in the store."""
         return {name: self.curve(run_id, name)[-1][0] for name in self.client.get_run(run_id).data.metrics}
 
     def curve(self, run_id: str, metric: str) -> list[tuple[int, float]]:
-        """(step, value) in the order of steps; duplicates are shown, not hidden."""
+        """(step, value) in the order of steps, with duplicates."""
         history = self.client.get_metric_history(run_id, metric)
         return sorted((m.step, m.value) for m in history)
 
@@ -223,11 +179,12 @@ class Tracker:
     # Models
 
     def log_model(self, run_id: str | None, name: str, folder: Path | str, tags: Mapping[str, str]) -> str:
-        """Stores a folder as a logged model of the run and gives its id; once per (run, name, dose.hash).
+        """Stores a folder as a logged model of the run, once per (run, name, dose.hash); returns its id.
 
-        One that was begun by a process which died is gone on with.
+        Resumes an upload that another process began and did not finish.
         """
-        query = f"name = '{name}' and tags.`{HASH}` = '{tags[HASH]}'"
+        # Idempotent by the hash: a repeated call finds what an earlier one stored.
+        query = f"name = '{name}' and tags.`{HASH_TAG}` = '{tags[HASH_TAG]}'"
         model = None
         for found in self.client.search_logged_models([self.experiment_id], query):
             if (found.source_run_id or None) == run_id:
@@ -244,29 +201,31 @@ class Tracker:
     def register(
         self, name: str, folder: Path | str, *, hash: str, tags: Mapping[str, str], run_id: str | None = None
     ) -> ModelVersion:
-        """The version of `name` that holds `folder`; a new one only where no version has this `hash`."""
+        """The version of `name` with this `hash`; where there is none, a new one of the files in `folder`."""
         from mlflow.exceptions import MlflowException
 
+        # The same files are one version, however often they are registered.
         for version in self.versions(name):
             if version.hash == hash:
                 return version
         try:
+            # Creating is the only atomic test of existence.
             self.client.create_registered_model(name)
         except MlflowException as e:
             if e.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        tags = dict(tags) | {HASH: hash}
+        tags = dict(tags) | {HASH_TAG: hash}
         model = self.log_model(run_id, name, folder, tags)
         source = self.client.get_logged_model(model).artifact_location
         with self._as_global_store():
-            made = self.client.create_model_version(
+            created = self.client.create_model_version(
                 name, source=source, run_id=run_id, tags=tags, model_id=model
             )
-        return self.version(name, int(made.version))
+        return self.version(name, int(created.version))
 
     @contextlib.contextmanager
     def _as_global_store(self) -> Iterator[None]:
-        """MLflow looks a logged model up in its global store, whichever client is asked to register it."""
+        """Sets MLflow's global store: it looks up a logged model there, whichever client registers it."""
         before = os.environ.get("MLFLOW_TRACKING_URI")
         os.environ["MLFLOW_TRACKING_URI"] = self.uri
         try:
@@ -291,7 +250,7 @@ class Tracker:
         return ModelVersion(
             name=name,
             version=int(v.version),
-            hash=v.tags.get(HASH, ""),
+            hash=v.tags.get(HASH_TAG, ""),
             aliases=tuple(v.aliases),
             tags=dict(v.tags),
             run_id=v.run_id or None,
@@ -309,20 +268,21 @@ class Tracker:
             return {}
 
     def set_alias(self, name: str, alias: str, version: int | None) -> None:
-        """Points `alias` at `version`; None takes it away."""
+        """Points `alias` at `version`; None removes it."""
         if version is None:
             self.client.delete_registered_model_alias(name, alias)
         else:
             self.client.set_registered_model_alias(name, alias, str(version))
 
     def download(self, name: str, version: int, to: Path | str) -> None:
-        """Makes `to` the folder of a version, whole or not at all."""
+        """Downloads the files of a version to the folder `to`, whole or not at all."""
         from mlflow.artifacts import download_artifacts
 
         source = self.client.get_model_version(name, str(version)).source
+        # Beside the target, so that the rename stays on one file system.
         with files.atomic(to) as beside, tempfile.TemporaryDirectory(dir=beside.parent) as scratch:
-            got = download_artifacts(artifact_uri=source, dst_path=scratch, tracking_uri=self.uri)
-            Path(got).rename(beside)
+            downloaded = download_artifacts(artifact_uri=source, dst_path=scratch, tracking_uri=self.uri)
+            Path(downloaded).rename(beside)
 
 
 def _record(run: Any) -> RunRecord:
@@ -334,25 +294,6 @@ def _record(run: Any) -> RunRecord:
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),
     )
-
-
-def sqlite_uri(path: Path) -> str:
-    """The address of a SQLite file for SQLAlchemy, in whose addresses % and ? have a meaning.
-
-    MLflow makes a folder of whatever stands behind "sqlite:///", escaped as it is, and leaves other spellings
-    of the driver alone.
-    """
-    plain = str(path)
-    escaped = plain.replace("%", "%25").replace("?", "%3F")
-    return f"sqlite:///{plain}" if escaped == plain else f"sqlite+pysqlite:///{escaped}"
-
-
-def sqlite_path(uri: str) -> Path | None:
-    """The file behind such an address; None for any other store."""
-    scheme, found, path = uri.partition(":///")
-    if not found or scheme.partition("+")[0] != "sqlite" or not path:
-        return None
-    return Path(unquote(path.partition("?")[0]))
 
 
 def now_ms() -> int:

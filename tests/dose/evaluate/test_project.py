@@ -63,14 +63,14 @@ class FakeExtractor:
     drums = ("kick",)
 
     def __init__(self):
-        self.batches, self.voices = [], {}
+        self.batches, self.models = [], {}
 
     def extract_batch(self, mixes, drum):
         self.batches.append([m.shape for m in mixes])
         return np.stack([np.full(44100, 0.5, np.float32) for _ in mixes])
 
-    def extract_consensus(self, mixes, drum, *, draws):
-        return np.stack([np.full(44100, draws / 100, np.float32) for _ in mixes])
+    def extract_consensus(self, mixes, drum, *, samples):
+        return np.stack([np.full(44100, samples / 100, np.float32) for _ in mixes])
 
     def extract(self, mix, rate, *, drums):
         from types import SimpleNamespace
@@ -168,7 +168,7 @@ SYSTEMS = {
 
 
 @pytest.mark.parametrize(("path", "changed"), [
-    ("audio.py", {"codec", "hpss", "larsnet", "dose"}),
+    ("audio/processing.py", {"codec", "hpss", "larsnet", "dose"}),
     ("metrics/one_shots.py", {"codec", "hpss", "larsnet", "dose"}),
     ("compute.py", {"codec", "dose"}),
     ("codec/quantise.py", {"codec", "dose"}),

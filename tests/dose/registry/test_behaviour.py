@@ -13,89 +13,89 @@ TIME = np.arange(RATE) / RATE
 MIX = np.random.default_rng(0).normal(0, 0.1, (2, 4 * RATE)).astype(np.float32)
 
 
-def thump(pitch):
+def decaying_sine(pitch):
     return (np.sin(2 * np.pi * pitch * TIME) * np.exp(-10 * TIME)).astype(np.float32)
 
 
 class Model:
-    """Answers every sound with the same thump, as a good model would here."""
+    """Returns the same one-shot for every input, which passes every check."""
 
     def extract(self, sound, rate, *, drums, seed=0):
         if np.abs(sound).max() < 1e-4:
             return self.silence(drums)
-        return self.kit(drums, self.answer(sound, rate))
+        return self.kit(drums, self.one_shot(sound, rate))
 
-    def answer(self, sound, rate):
-        return thump(60)
+    def one_shot(self, sound, rate):
+        return decaying_sine(60)
 
     def silence(self, drums):
         raise AudioError("silent")
 
-    def kit(self, drums, shot, present=True):
-        return SimpleNamespace(hits={d: (SimpleNamespace(audio=shot, present=present),) for d in drums})
+    def kit(self, drums, shot, detected=True):
+        return SimpleNamespace(hits={d: (SimpleNamespace(audio=shot, detected=detected),) for d in drums})
 
 
-class Louder(Model):
-    def answer(self, sound, rate):
-        return thump(60 if np.abs(sound).max() < 0.6 else 4000)
+class GainDependent(Model):
+    def one_shot(self, sound, rate):
+        return decaying_sine(60 if np.abs(sound).max() < 0.6 else 4000)
 
 
-class Turned(Model):
-    def answer(self, sound, rate):
-        return thump(60 if sound[0, 0] == MIX[0, 0] or sound[0, 0] * MIX[0, 0] > 0 else 4000)
+class PolarityDependent(Model):
+    def one_shot(self, sound, rate):
+        return decaying_sine(60 if sound[0, 0] == MIX[0, 0] or sound[0, 0] * MIX[0, 0] > 0 else 4000)
 
 
-class Rated(Model):
-    def answer(self, sound, rate):
-        return thump(60 if rate == RATE else 4000)
+class RateDependent(Model):
+    def one_shot(self, sound, rate):
+        return decaying_sine(60 if rate == RATE else 4000)
 
 
 class Late(Model):
-    def answer(self, sound, rate):
-        return np.roll(thump(60), 4410)
+    def one_shot(self, sound, rate):
+        return np.roll(decaying_sine(60), 4410)
 
 
-class Quiet(Model):
-    def answer(self, sound, rate):
+class Silent(Model):
+    def one_shot(self, sound, rate):
         return np.zeros(RATE, np.float32)
 
 
-class Imagining(Model):
+class FindsDrumsInSilence(Model):
     def silence(self, drums):
-        return self.kit(drums, thump(60))
+        return self.kit(drums, decaying_sine(60))
 
 
-class Modest(Model):
+class ReportsAbsence(Model):
     def silence(self, drums):
-        return self.kit(drums, thump(60), present=False)
+        return self.kit(drums, decaying_sine(60), detected=False)
 
 
-class Deaf(Model):
-    def kit(self, drums, shot, present=True):
+class FindsNothing(Model):
+    def kit(self, drums, shot, detected=True):
         return SimpleNamespace(hits=dict.fromkeys(drums, ()))
 
 
-@pytest.mark.parametrize("model", [Model(), Modest()])
-def test_a_model_that_behaves_has_nothing_against_it(model):
+@pytest.mark.parametrize("model", [Model(), ReportsAbsence()])
+def test_an_invariant_model_has_no_faults(model):
     assert check(model, MIX, ("kick", "snare")) == {"kick": [], "snare": []}
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "sentence"),
     [
-        (Louder(), "+6 dB gives another sound"),
-        (Turned(), "polarity turned gives another sound"),
-        (Rated(), "48000 Hz gives another sound"),
+        (GainDependent(), "+6 dB gives another sound"),
+        (PolarityDependent(), "polarity inverted gives another sound"),
+        (RateDependent(), "48000 Hz gives another sound"),
         (Late(), "starts after 100 ms"),
-        (Quiet(), "is silent"),
-        (Imagining(), "finds kick in silence"),
-        (Deaf(), "gives no one-shot"),
+        (Silent(), "is silent"),
+        (FindsDrumsInSilence(), "finds kick in silence"),
+        (FindsNothing(), "gives no one-shot"),
     ],
 )
-def test_each_fault_is_found_and_named(model, said):
-    assert said in " ".join(check(model, MIX, ("kick",))["kick"])
+def test_each_fault_is_found_and_named(model, sentence):
+    assert sentence in " ".join(check(model, MIX, ("kick",))["kick"])
 
 
-def test_the_distance_knows_no_gain_and_no_polarity():
-    assert distance_db(thump(60), -0.1 * thump(60)) == pytest.approx(0, abs=1e-3)
-    assert distance_db(thump(60), thump(4000)) > 12
+def test_the_distance_is_invariant_to_gain_and_polarity():
+    assert distance_db(decaying_sine(60), -0.1 * decaying_sine(60)) == pytest.approx(0, abs=1e-3)
+    assert distance_db(decaying_sine(60), decaying_sine(4000)) > 12

@@ -1,4 +1,4 @@
-"""From a version back to its run, data and recipe, on a real store with made-up models."""
+"""From a version back to its run and data, on a real store with made-up models."""
 
 import subprocess
 
@@ -7,7 +7,7 @@ import pytest
 from dose import files
 from dose.bundle import assemble
 from dose.errors import DoseError, MissingInputError
-from dose.registry.lineage import resolve, trace
+from dose.registry.lineage import describe, resolve
 from dose.registry.registry import Registry
 
 PARAMS = "sources:\n  folders: [{path: intake/abc, licence: CC0-1.0, author: me, split: train}]\n"
@@ -48,27 +48,29 @@ def registry(own_store):
     return made
 
 
-def test_a_version_is_traced_to_its_run_its_data_and_its_recipe(registry):
+def test_the_lineage_of_a_version_names_run_data_and_sources(registry):
     assert resolve(registry, "kick") == resolve(registry, "dose-kick/1") == {"kick": 1}
-    told = "\n".join(trace(registry, "kick", 1, registry.tracker.root))
-    assert told.startswith("dose-kick 1 (champion)\n")
-    assert "kick trial, FINISHED" in told
-    assert "layers 2, val/mss 0.25" in told
-    assert "data/tokens is 0123.dir in DVC" in told
-    assert "data/sweep/kick is 4567.dir in DVC" in told
-    assert "sounds of the project's own sources, intake/abc" in told
-    assert "data/retrain/runs/20260302-kit/report.md" in told
+    lines = "\n".join(describe(registry, "kick", 1, registry.tracker.root))
+    assert lines.startswith("dose-kick 1 (champion)\n")
+    assert "kick trial, FINISHED" in lines
+    assert "layers 2, val/mss 0.25" in lines
+    assert "data/tokens is 0123.dir in DVC" in lines
+    assert "data/sweep/kick is 4567.dir in DVC" in lines
+    assert "sources: the project's own, intake/abc" in lines
+    assert "data/retrain/runs/20260302-kit/report.md" in lines
     version = registry.versions("kick")[0].tags["dose.bundle"].removeprefix("dose-")
-    assert f"Bento   dose:{version}-*" in told
+    assert f"Bento   dose:{version}-*" in lines
 
 
-def test_what_is_not_known_is_said(registry):
+def test_unknown_origins_are_reported_as_unknown(registry):
     (registry.tracker.root / ".git").rename(registry.tracker.root / "gone")
-    assert "a commit that is not here" in "\n".join(trace(registry, "kick", 1, registry.tracker.root))
+    assert "a commit that is not in this repository" in "\n".join(
+        describe(registry, "kick", 1, registry.tracker.root)
+    )
     with pytest.raises(MissingInputError, match="no champion"):
         resolve(registry, "snare")
     with pytest.raises(MissingInputError, match="no version 7"):
-        list(trace(registry, "kick", 7))
+        list(describe(registry, "kick", 7))
     for wrong in ("cowbell", "kick/last"):
         with pytest.raises(DoseError, match="kick/"):
             resolve(registry, wrong)

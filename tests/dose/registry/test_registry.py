@@ -9,7 +9,9 @@ import pytest
 from dose import files
 from dose.bundle import assemble, open_bundle
 from dose.errors import DoseError, IntegrityError, MissingInputError
-from dose.registry.registry import AliasChange, Registry, model_name
+from dose.registry.audit import AliasChange
+from dose.registry.names import model_name
+from dose.registry.registry import Registry
 from dose.tracking import Tracker
 
 
@@ -48,7 +50,7 @@ def test_the_first_version_is_champion_and_live(registry, tmp_path):
     assert open_bundle(registry.live).metrics == {d: {"mss": 1.0} for d in ("kick", "snare", "hihat")}
 
 
-def test_the_same_files_are_no_new_version(registry, tmp_path):
+def test_the_same_files_are_registered_once(registry, tmp_path):
     bundle = make_bundle(tmp_path, "one")
     registry.register(bundle, tags={})
     again = assemble(
@@ -78,17 +80,17 @@ def test_challenger_promotion_and_rollback(registry, tmp_path):
     assert live_weights(registry, "kick") == "one kick"
     registry.rollback(["kick"], reason="it does after all")
     assert registry.aliases("kick")["champion"] == 2
-    moves = registry.history()
-    assert [(m.action, m.drum, m.version) for m in moves[-3:]] == [
+    changes = registry.history()
+    assert [(c.action, c.drum, c.version) for c in changes[-3:]] == [
         ("promote", "kick", 2),
         ("rollback", "kick", 1),
         ("rollback", "kick", 2),
     ]
-    assert moves[-3].reason == "it sounds better"
-    assert all(m.by and m.time for m in moves)
+    assert changes[-3].reason == "it sounds better"
+    assert all(c.by and c.time for c in changes)
 
 
-def test_an_old_model_made_again_does_not_challenge(registry, tmp_path):
+def test_an_old_model_registered_again_is_no_challenger(registry, tmp_path):
     one = make_bundle(tmp_path, "one")
     registry.register(one, tags={})
     registry.register(make_bundle(tmp_path, "two"), tags={})
@@ -98,7 +100,7 @@ def test_an_old_model_made_again_does_not_challenge(registry, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("do", "error", "says"),
+    ("change", "error", "message"),
     [
         (lambda r: r.promote({"kick": None}, reason=""), MissingInputError, "no challenger"),
         (
@@ -110,15 +112,15 @@ def test_an_old_model_made_again_does_not_challenge(registry, tmp_path):
         (lambda r: r.rollback(["kick"], reason=""), MissingInputError, "no earlier champion of kick"),
     ],
 )
-def test_what_cannot_be_done_is_said_and_moves_nothing(registry, tmp_path, do, error, says):
+def test_an_impossible_change_is_refused_and_changes_nothing(registry, tmp_path, change, error, message):
     registry.register(make_bundle(tmp_path, "one"), tags={})
     before = registry.history(), registry.aliases("kick")
-    with pytest.raises(error, match=says):
-        do(registry)
+    with pytest.raises(error, match=message):
+        change(registry)
     assert (registry.history(), registry.aliases("kick")) == before
 
 
-def test_drums_of_a_new_codec_move_together_or_not_at_all(registry, tmp_path):
+def test_drums_of_a_new_codec_are_promoted_together_or_not_at_all(registry, tmp_path):
     registry.register(make_bundle(tmp_path, "one"), tags={})
     registry.register(make_bundle(tmp_path, "two", codec="codec-2"), tags={})
     with pytest.raises(IntegrityError, match="codec"):
@@ -128,23 +130,23 @@ def test_drums_of_a_new_codec_move_together_or_not_at_all(registry, tmp_path):
     assert open_bundle(registry.live).codec_id == "codec-2"
 
 
-@pytest.mark.parametrize("calls_before_death", [0, 1, 2, 3])
+@pytest.mark.parametrize("calls_before_kill", [0, 1, 2, 3])
 def test_a_killed_promotion_is_completed_by_the_next_change(
-    registry, tmp_path, monkeypatch, calls_before_death
+    registry, tmp_path, monkeypatch, calls_before_kill
 ):
     registry.register(make_bundle(tmp_path, "one"), tags={})
     registry.register(make_bundle(tmp_path, "two"), tags={})
-    left = [calls_before_death]
+    left = [calls_before_kill]
     real = Tracker.set_alias
 
-    def dying(self, *args):
+    def killed(self, *args):
         if left[0] == 0:
             raise KeyboardInterrupt
         left[0] -= 1
         real(self, *args)
 
-    monkeypatch.setattr(Tracker, "set_alias", dying)
-    if calls_before_death < 3:
+    monkeypatch.setattr(Tracker, "set_alias", killed)
+    if calls_before_kill < 3:
         with pytest.raises(KeyboardInterrupt):
             registry.promote({"kick": None}, reason="killed")
     else:
@@ -153,7 +155,7 @@ def test_a_killed_promotion_is_completed_by_the_next_change(
     registry.register(make_bundle(tmp_path, "one-b", drums=("snare",)), tags={})
     assert registry.aliases("kick") == {"champion": 2, "previous": 1}
     assert live_weights(registry, "kick") == "two kick"
-    assert [m.reason for m in registry.history()].count("killed") == 1
+    assert [c.reason for c in registry.history()].count("killed") == 1
 
 
 def test_two_writers_at_once_are_refused(registry, tmp_path):
@@ -163,7 +165,7 @@ def test_two_writers_at_once_are_refused(registry, tmp_path):
         other.promote({"kick": 1}, reason="")
 
 
-def test_the_live_link_is_turned_in_one_step(registry, tmp_path):
+def test_the_live_link_is_switched_in_one_step(registry, tmp_path):
     registry.register(make_bundle(tmp_path, "one"), tags={})
     assert os.path.islink(registry.live)
     first = registry.live.resolve()
@@ -173,7 +175,7 @@ def test_the_live_link_is_turned_in_one_step(registry, tmp_path):
     open_bundle(first)  # a reader of the old bundle is not disturbed
 
 
-def test_a_version_lost_here_is_fetched_from_mlflow(registry, tmp_path):
+def test_a_version_without_a_local_copy_is_downloaded_from_mlflow(registry, tmp_path):
     registry.register(make_bundle(tmp_path, "one"), tags={})
     shutil.rmtree(registry.home / "versions")
     shutil.rmtree(registry.home / "bundles")
@@ -186,28 +188,28 @@ def test_a_version_lost_here_is_fetched_from_mlflow(registry, tmp_path):
 
 def test_the_audit_log_is_lines_of_json(registry, tmp_path):
     registry.register(make_bundle(tmp_path, "one", drums=("kick",)), tags={})
-    (line,) = registry.log.read_text().splitlines()
+    (line,) = registry.audit.path.read_text().splitlines()
     assert AliasChange(**json.loads(line)).after == {"champion": 1}
 
 
-def test_a_rollback_needs_no_mlflow_and_tells_it_later(registry, tmp_path, monkeypatch):
+def test_a_rollback_needs_no_mlflow_and_updates_it_later(registry, tmp_path, monkeypatch):
     registry.register(make_bundle(tmp_path, "one"), tags={})
     registry.register(make_bundle(tmp_path, "two"), tags={})
     registry.promote(dict.fromkeys(("kick", "snare", "hihat")), reason="new")
     seen = []
 
-    class Away:
+    class UnreachableTracker:
         def __getattr__(self, name):
             raise ConnectionError("MLflow is away")
 
-    blind = Registry(Away(), root=tmp_path)
-    with pytest.raises(DoseError, match="It is in service, but MLflow could not be told"):
-        blind.rollback(["kick"], reason="broken", told=seen.extend)
+    offline = Registry(UnreachableTracker(), root=tmp_path)
+    with pytest.raises(DoseError, match="It is in service, but MLflow could not be updated"):
+        offline.rollback(["kick"], reason="broken", on_switch=seen.extend)
     assert live_weights(registry, "kick") == "one kick"
-    assert [m.drum for m in seen] == ["kick"]
-    assert blind.history()[-1].action == "rollback"
-    with pytest.raises(DoseError):  # and once more, on top of what still waits
-        blind.rollback(["snare"], reason="broken too")
+    assert [c.drum for c in seen] == ["kick"]
+    assert offline.history()[-1].action == "rollback"
+    with pytest.raises(DoseError):  # a second one, on top of the pending change
+        offline.rollback(["snare"], reason="broken too")
     assert live_weights(registry, "kick") == "one kick"
     assert live_weights(registry, "snare") == "one snare"
     assert registry.aliases("kick")["champion"] == 2
@@ -215,4 +217,4 @@ def test_a_rollback_needs_no_mlflow_and_tells_it_later(registry, tmp_path, monke
     assert registry.aliases("kick") == {"champion": 1, "previous": 2}
     assert registry.aliases("snare") == {"champion": 1, "previous": 2}
     assert live_weights(registry, "kick") == "one kick"
-    assert [m.action for m in registry.history()].count("rollback") == 2
+    assert [c.action for c in registry.history()].count("rollback") == 2

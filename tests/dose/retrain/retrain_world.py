@@ -1,4 +1,4 @@
-"""A project whose outside world is in memory: new sounds, faults, models that may be better."""
+"""A simulated project for the orchestrator: its sounds, faults and models are in memory."""
 
 import datetime
 
@@ -7,52 +7,53 @@ from dose.retrain.orchestrator import Orchestrator
 
 
 class Killed(BaseException):
-    """A kill -9: nothing catches it, nothing is written after it."""
+    """Simulates SIGKILL: no handler catches it, and nothing is written after it."""
 
 
-class World:
-    """Steps of a run with effects that can be counted, and faults that the test sets."""
+class SimulatedSteps:
+    """Steps with effects that a test can count, and faults that it sets."""
 
     def __init__(self, root):
         self.root = root
-        self.sounds, self.taken, self.params = 0, 0, "p1"
-        self.better: tuple[str, ...] = ()  # drums whose challenger the gate will let through
+        self.sounds, self.ingested, self.params = 0, 0, "p1"
+        self.better: tuple[str, ...] = ()  # drums whose challenger passes the gate
         self.champions = {"kick": "v0", "snare": "v0", "hihat": "v0"}
         self.kill_in = self.kill_after = None
         self.fails: dict[str, Exception] = {}
-        self.did: list[str] = []
-        self.given_up: list[str] = []
+        self.phases: list[str] = []
+        self.abandoned: list[str] = []
         self.registered: set[str] = set()
         self.bentos: set[str] = set()
         self.reported_before_promotion: list[bool] = []
 
-    def waiting(self):
+    def new_sounds(self):
         return self.sounds
 
-    def key(self):
-        return f"{self.taken + self.sounds}-{self.params}"
+    def data_key(self):
+        return f"{self.ingested + self.sounds}-{self.params}"
 
-    def do(self, phase, run, folder):
-        self.did.append(phase)
+    def run_phase(self, phase, run, folder):
+        self.phases.append(phase)
         if phase in self.fails:
             raise self.fails[phase]
         if self.kill_in == phase:
             self.kill_in = None
-            self._effect(phase, run, folder)  # its effect is out, its result was never written down
+            self._effect(phase, run, folder)  # its effect is visible, its result is not written
             raise Killed
         return self._effect(phase, run, folder)
 
-    def give_up(self, run):
-        self.given_up.append(run.id)
+    def abandon(self, run):
+        self.abandoned.append(run.id)
 
     def _effect(self, phase, run, folder):
-        if phase == "intake":
-            self.taken, self.sounds = self.taken + self.sounds, 0
-            return {"clips": self.taken}
+        if phase == "ingest":
+            self.ingested, self.sounds = self.ingested + self.sounds, 0
+            return {"clips": self.ingested}
         if phase == "evaluate":
             self.registered.add(run.id)
         if phase == "gate":
-            evidence = {"spectral": {"value": 0.06, "sure": 0.02, "held": 0.03, "n": 9}}
+            bounds = {"superiority_bound": 0.02, "non_inferiority_bound": 0.03}
+            evidence = {"spectral": {"improvement": 0.06, **bounds, "items": 9}}
             return {
                 "verdicts": {
                     d: {
@@ -74,18 +75,18 @@ class World:
 
 
 class Calendar:
-    """The world with a clock: `go(day, hour)` is one start of the job, as cron would do it each hour."""
+    """The simulated project with a clock: `at(day, hour).go()` is one start, as cron does it every hour."""
 
     def __init__(self, root, **config):
-        self.world = World(root)
+        self.steps = SimulatedSteps(root)
         self.now = datetime.datetime(2026, 3, 2, tzinfo=datetime.UTC)  # a Monday
-        self.free = 100 * 10**9
+        self.free_bytes = 100 * 10**9
         self.config = RetrainConfig(triggers=Triggers(cron="0 3 * * 1", new_clips=20), **config)
         self.home = root / "retrain"
 
-    def job(self):
+    def orchestrator(self):
         return Orchestrator(
-            self.config, self.world, self.home, clock=lambda: self.now, free=lambda: self.free
+            self.config, self.steps, self.home, clock=lambda: self.now, free_bytes=lambda: self.free_bytes
         )
 
     def at(self, day, hour=0):
@@ -94,7 +95,7 @@ class Calendar:
         return self
 
     def go(self, force=None):
-        return self.job().start(force=force)
+        return self.orchestrator().start(force=force)
 
     def reports(self):
         return sorted(p.parent.name for p in self.home.glob("runs/*/report.html"))

@@ -1,9 +1,8 @@
-"""A project whose retraining is real but for its stages: git, dvc, MLflow and Bento store are, the models are
-files that say what they were made of.
+"""A small project for retraining: git, dvc, MLflow and the Bento store are real; models are text files.
 
 Run as a script it is `dose retrain` in that folder: `python small_project.py [PHASE WHEN]` sends itself
 SIGKILL after that phase, or within it: half a second after its beginning, or at its end if that comes sooner.
-Either way the journal does not know of it yet.
+In both cases the run state on disk does not contain the phase yet.
 """
 
 import os
@@ -64,7 +63,8 @@ def make(root: Path) -> None:
         "outs": ["data/codec", *(f"data/sweep/{d}" for d in ("kick", "snare", "hihat"))],
     }
     (root / "params.yaml").write_text(
-        "sources:\n  folders: []\npackage: {register: true, start: own, bento: true, calibration_mixes: 0}\n"
+        "sources:\n  folders: []\npackage:\n"
+        "  {register: true, first_champion: trained, bento: true, calibration_mixes: 0}\n"
     )
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"evaluate": stage}}))
     (root / "stage.py").write_text(STAGE)
@@ -99,21 +99,23 @@ def run(root: Path, *command: str) -> str:
 
 
 def measure(bundle: Path, worktree: Path, examples: Path):
-    """The challenger is always a fifth better."""
+    """The challenger's MSS is always a fifth lower."""
     from dose import audio
     from dose.drums import DRUMS
     from dose.registry.gate import ModelScores
 
     audio.write(examples / "1-kick.flac", np.zeros(100, np.float32))
     rng = np.random.default_rng(0)
-    truth = {d: rng.normal(size=(60, 1, 3)).astype(np.float32) for d in DRUMS}
-    luck = np.random.default_rng(len(bundle.name)).normal(0, 0.03, 60)
+    references = {d: rng.normal(size=(60, 1, 3)).astype(np.float32) for d in DRUMS}
+    seed_effect = np.random.default_rng(len(bundle.name)).normal(0, 0.03, 60)
     better = 0.8 if bundle.name == "challenger" else 1.0
     scores = {
-        d: ModelScores(mss=better * np.exp(luck), embeddings=truth[d] + 1, seconds=0.1, size_mb=1.0)
+        d: ModelScores(
+            mss=better * np.exp(seed_effect), embeddings=references[d] + 1, seconds=0.1, size_mb=1.0
+        )
         for d in DRUMS
     }
-    return scores, truth
+    return scores, references
 
 
 def main(phase: str = "", when: str = "") -> None:
@@ -129,19 +131,19 @@ def main(phase: str = "", when: str = "") -> None:
         gate=GateConfig(items=60, resamples=100), triggers=Triggers(cron=None, new_clips=1), free_gb=0.1
     )
     steps = ProjectSteps(settings, package, measure=measure)
-    real = steps.do
+    run_phase = steps.run_phase
 
-    def do(name, journal, folder):
+    def killed(name, state, folder):
         if name != phase:
-            return real(name, journal, folder)
+            return run_phase(name, state, folder)
         if when == "within":
             threading.Timer(0.5, kill).start()
-        real(name, journal, folder)
+        run_phase(name, state, folder)
         kill()
 
-    steps.do = do
-    outcome = Orchestrator(settings, steps, say=print).start()
-    print(f"{outcome.status}. {outcome.says}")
+    steps.run_phase = killed
+    outcome = Orchestrator(settings, steps, log=print).start()
+    print(f"{outcome.status}. {outcome.message}")
 
 
 def kill() -> None:

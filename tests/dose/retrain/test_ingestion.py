@@ -1,4 +1,4 @@
-"""New sounds: only good ones, only with a licence, once, and never lost by a kill."""
+"""New sounds: only valid ones, only with a licence, each once, and none lost by a kill."""
 
 import numpy as np
 import pytest
@@ -22,45 +22,45 @@ def folder(tmp_path):
     return root
 
 
-def take(folder, tmp_path):
-    return ingestion.take_in(folder, tmp_path / "store", tmp_path / "rejected")
+def ingest(folder, tmp_path):
+    return ingestion.ingest(folder, tmp_path / "store", tmp_path / "rejected")
 
 
-def test_good_sounds_are_stored_and_the_others_put_aside_with_the_reason(folder, tmp_path):
-    assert len(ingestion.waiting(folder)) == 5
-    found = take(folder, tmp_path)
-    assert found.taken == 2
+def test_valid_sounds_are_stored_and_the_others_rejected_with_a_reason(folder, tmp_path):
+    assert len(ingestion.pending_files(folder)) == 5
+    found = ingest(folder, tmp_path)
+    assert found.accepted == 2
     assert set(found.rejected) == {"kick/silent.wav", "kick/broken.wav", "triangle/three.wav"}
     assert "no folder named after a class" in found.rejected["triangle/three.wav"]
     assert "dBFS" in found.rejected["kick/silent.wav"]
-    ((name, about),) = ingestion.stored(tmp_path / "store").items()
-    assert set(about["files"]) == {"kick/kit-a/one.wav", "hats/two.wav"}
-    assert about["licence"] == "CC0-1.0"
+    ((name, metadata),) = ingestion.stored_batches(tmp_path / "store").items()
+    assert set(metadata["files"]) == {"kick/kit-a/one.wav", "hats/two.wav"}
+    assert metadata["licence"] == "CC0-1.0"
     assert (tmp_path / "store" / name / "hats" / "two.wav").is_file()
     assert (tmp_path / "rejected" / "kick" / "silent.wav").is_file()
-    assert ingestion.waiting(folder) == []
-    assert take(folder, tmp_path).taken == 0
+    assert ingestion.pending_files(folder) == []
+    assert ingest(folder, tmp_path).accepted == 0
 
 
-def test_nothing_is_taken_without_a_licence(folder, tmp_path):
+def test_nothing_is_ingested_without_a_licence(folder, tmp_path):
     (folder / ingestion.LICENCE).unlink()
     with pytest.raises(MissingInputError, match=r"licence\.yaml is missing"):
-        take(folder, tmp_path)
+        ingest(folder, tmp_path)
     (folder / ingestion.LICENCE).write_text("licence: CC0-1.0\n")
     with pytest.raises(ConfigError, match="lacks keys: author"):
-        take(folder, tmp_path)
-    assert len(ingestion.waiting(folder)) == 5
+        ingest(folder, tmp_path)
+    assert len(ingestion.pending_files(folder)) == 5
 
 
-def test_a_sound_is_taken_in_once(folder, tmp_path):
+def test_a_sound_is_ingested_once(folder, tmp_path):
     copy = (folder / "hats" / "two.wav").read_bytes()
-    take(folder, tmp_path)
+    ingest(folder, tmp_path)
     (folder / "hats" / "again.wav").write_bytes(copy)
-    assert take(folder, tmp_path).rejected == {"hats/again.wav": "It has been taken in before."}
-    assert len(ingestion.stored(tmp_path / "store")) == 1
+    assert ingest(folder, tmp_path).rejected == {"hats/again.wav": "It was ingested before."}
+    assert len(ingestion.stored_batches(tmp_path / "store")) == 1
 
 
-def test_a_kill_after_storing_loses_nothing_and_doubles_nothing(folder, tmp_path, monkeypatch):
+def test_after_a_kill_no_sound_is_lost_or_stored_twice(folder, tmp_path, monkeypatch):
     class Killed(BaseException):
         pass
 
@@ -69,15 +69,15 @@ def test_a_kill_after_storing_loses_nothing_and_doubles_nothing(folder, tmp_path
 
     monkeypatch.setattr(ingestion.shutil, "move", killed)
     with pytest.raises(Killed):
-        take(folder, tmp_path)
+        ingest(folder, tmp_path)
     monkeypatch.undo()
-    assert len(ingestion.waiting(folder)) == 5
-    take(folder, tmp_path)
-    assert ingestion.waiting(folder) == []
-    stored = ingestion.stored(tmp_path / "store")
-    assert sum(len(about["files"]) for about in stored.values()) == 2
+    assert len(ingestion.pending_files(folder)) == 5
+    ingest(folder, tmp_path)
+    assert ingestion.pending_files(folder) == []
+    stored = ingestion.stored_batches(tmp_path / "store")
+    assert sum(len(metadata["files"]) for metadata in stored.values()) == 2
 
 
 def test_an_absent_folder_holds_nothing(tmp_path):
-    assert ingestion.waiting(tmp_path / "none") == []
-    assert take(tmp_path / "none", tmp_path).taken == 0
+    assert ingestion.pending_files(tmp_path / "none") == []
+    assert ingest(tmp_path / "none", tmp_path).accepted == 0

@@ -1,6 +1,7 @@
-"""Every rendered file, before the parser or schema of whoever reads it."""
+"""Every rendered file against the parser or schema of its reader."""
 
 import copy
+import dataclasses
 import datetime
 import json
 import re
@@ -16,9 +17,9 @@ from croniter import croniter
 from yamllint import linter
 from yamllint.config import YamlLintConfig
 
-from dose.errors import ConfigError
+from dose.errors import ConfigError, MissingInputError
 from dose.retrain.config import RetrainConfig, Triggers
-from dose.retrain.schedule import HOURLY, RAY_VERSION, TARGETS, calendars, render
+from dose.retrain.schedule import DEPLOY, HOURLY, TEMPLATES, render, systemd_calendars
 
 HERE = Path(__file__).parent
 ROOT = Path("/srv/dose")
@@ -89,12 +90,12 @@ def test_yaml_fits_its_readers_schema_and_the_linter(target):
         ("raycronjob", ("spec", "cron"), "0 0 * * *"),
     ],
 )
-def test_the_schemas_refuse_what_the_readers_would(target, path, value):
+def test_the_schemas_reject_what_the_readers_would(target, path, value):
     whole = copy.deepcopy(load(target))
-    place = whole
+    node = whole
     for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
+        node = node[key]
+    node[path[-1]] = value
     with pytest.raises(jsonschema.ValidationError):
         fits(target, whole)
 
@@ -109,7 +110,7 @@ def test_all_targets_start_at_the_cron_time():
     assert line.startswith("30 3 * * 1 cd /srv/dose && ")
 
 
-def test_other_triggers_are_looked_at_every_hour():
+def test_with_other_triggers_the_job_starts_every_hour():
     assert load("k8s", RetrainConfig())["spec"]["schedule"] == HOURLY
     off = Triggers(cron=None, new_clips=None, confidence_fall=None, rerolls=None)
     with pytest.raises(ConfigError, match="all off"):
@@ -117,14 +118,14 @@ def test_other_triggers_are_looked_at_every_hour():
 
 
 def test_runs_never_overlap_and_ray_is_the_installed_one():
-    job = load("k8s")["spec"]  # these two words are checked by the API server alone, not by its schema
+    job = load("k8s")["spec"]  # the API server checks these two values, its schema does not
     assert job["concurrencyPolicy"] == "Forbid"
     assert job["jobTemplate"]["spec"]["template"]["spec"]["restartPolicy"] == "Never"
     assert load("github")["concurrency"] == {"group": "dose-retrain", "cancel-in-progress": False}
-    assert load("rayjob")["spec"]["rayClusterSpec"]["rayVersion"] == metadata.version("ray") == RAY_VERSION
+    assert load("rayjob")["spec"]["rayClusterSpec"]["rayVersion"] == metadata.version("ray")
 
 
-def test_a_folder_with_strange_characters():
+def test_a_folder_with_special_characters():
     odd = render("cron", ONLY_CRON, Path("/srv/it's 100%"))
     assert r"""'/srv/it'"'"'s 100\%'""" in odd
     assert "/srv/100%%" in render("systemd", ONLY_CRON, Path("/srv/100%"))
@@ -141,7 +142,7 @@ def test_systemd_reads_the_same_times_as_cron(cron):
     """The first five times after a fixed one, as systemd itself computes them."""
     start = datetime.datetime(2026, 3, 4, 12, 0, tzinfo=datetime.UTC)
     found = set()
-    for calendar in calendars(cron):
+    for calendar in systemd_calendars(cron):
         base = f"--base-time={start:%Y-%m-%d %H:%M} UTC"
         done = subprocess.run(
             ["systemd-analyze", "calendar", "--iterations=5", base, calendar],
@@ -171,7 +172,27 @@ def test_systemd_verifies_the_units(tmp_path):
     assert "dose-retrain" not in done.stderr, done.stderr
 
 
+def test_the_cron_job_on_ray_starts_the_same_job():
+    assert load("raycronjob")["spec"]["jobTemplate"] == load("rayjob")["spec"]
+
+
+@pytest.mark.parametrize("value", ["12", "true", "a: b", "*/15"])
+def test_a_value_that_yaml_would_read_as_something_else_is_quoted(value):
+    pod = load("k8s", dataclasses.replace(ONLY_CRON, claim=value))["spec"]["jobTemplate"]["spec"]["template"]
+    assert pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] == value
+
+
+def test_every_template_is_used():
+    named = {DEPLOY / name for names in TEMPLATES.values() for name in names}
+    assert named == {p for p in DEPLOY.rglob("*retrain*") if p.is_file()}
+
+
+def test_without_a_checkout_there_are_no_templates(tmp_path):
+    with pytest.raises(MissingInputError, match="needs a checkout"):
+        render("cron", ONLY_CRON, ROOT, tmp_path)
+
+
 def test_the_command_lists_every_target():
     from dose.commands import retrain
 
-    assert set(retrain.TARGETS) == set(TARGETS)
+    assert set(retrain.TARGETS) == set(TEMPLATES)

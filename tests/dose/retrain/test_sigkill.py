@@ -53,7 +53,7 @@ class Small:
     def check(self, runs: int) -> None:
         """After `runs` promotions nothing is left over anywhere, and nothing is missing."""
         home = self.root / "data" / "retrain"
-        assert not (home / "journal.json").exists()
+        assert not (home / "run_state.json").exists()
         assert not (home / "lock.json").exists()
         assert sorted(p.name for p in home.iterdir() if p.name.startswith("work")) == []
         assert len(list(home.glob("runs/*/report.html"))) == runs
@@ -86,13 +86,13 @@ class Small:
         artifacts = self.root / "mlartifacts" / "dose"
         kept = {r.id for r in found} | {m.model_id for m in models} | {"models"}
         assert {p.name for p in (*artifacts.iterdir(), *(artifacts / "models").iterdir())} == kept
-        assert len([m for m in registry.history() if m.action == "promote"]) == (runs - 1) * len(DRUMS)
+        assert len([c for c in registry.history() if c.action == "promote"]) == (runs - 1) * len(DRUMS)
 
     def check_dvc(self) -> None:
         """Every object in the cache belongs to a commit of some branch."""
-        said = small_project.run(self.root, "dvc", "gc", "--all-branches", "--dry", "--force")
-        assert "No unused" in said
-        assert "Removed" not in said, said
+        output = small_project.run(self.root, "dvc", "gc", "--all-branches", "--dry", "--force")
+        assert "No unused" in output
+        assert "Removed" not in output, output
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def small(tmp_path_factory):
     return made
 
 
-def test_the_whole_job_in_small(small):
+def test_a_whole_run(small):
     """Real git, dvc, MLflow and Bento store: promoted, reported, traced back, and then nothing to do."""
     small.check(runs=small.sounds)
     small.add_sound()
@@ -119,12 +119,12 @@ def test_the_whole_job_in_small(small):
         for b in json.loads(small_project.run(small.root, "bentoml", "list", "-o", "json"))
         if open_bundle(small.root / "data/registry/live").version.removeprefix("dose-") in b["tag"]
     ]
-    told = small_project.run(small.root, "dose", "registry", "lineage", bento)
+    lineage = small_project.run(small.root, "dose", "registry", "lineage", bento)
     for drum in DRUMS:
-        assert f"dose-{drum} {small.sounds} (champion)" in told
-        assert f"{drum} trial, FINISHED" in told
-    assert "data/sweep/kick is " in told
-    assert told.count("sounds of the project's own sources, intake/") == len(DRUMS)
+        assert f"dose-{drum} {small.sounds} (champion)" in lineage
+        assert f"{drum} trial, FINISHED" in lineage
+    assert "data/sweep/kick is " in lineage
+    assert lineage.count("sources: the project's own, intake/") == len(DRUMS)
 
 
 @pytest.mark.parametrize("when", ["after", "within"])

@@ -1,6 +1,6 @@
 """The phases on a project of folders; MLflow is in memory, dvc and the models are stubs.
 
-Everything between is real: intake, bundles, scores on disk, the gate, the registry's moves and its live link.
+The rest is real: ingestion, bundles, scores on disk, the gate, the registry's aliases and its live link.
 """
 
 import dataclasses
@@ -33,37 +33,37 @@ class Killed(BaseException):
 
 
 class MemoryTracker:
-    """The part of `dose.tracking.Tracker` that the registry uses."""
+    """`dose.tracking.Tracker` in memory, as far as the registry uses it."""
 
     def __init__(self, root):
-        self.root, self.made, self.pointing, self.away = root, {}, {}, False
+        self.root, self.registered, self.alias_map, self.unreachable = root, {}, {}, False
 
     def ensure_store(self):
-        if self.away:
-            raise ConnectionError("MLflow is away")
+        if self.unreachable:
+            raise ConnectionError("MLflow is unreachable")
 
     def register(self, name, folder, *, hash, tags, run_id=None):
         self.ensure_store()
         for version in self.versions(name):
             if version.hash == hash:
                 return version
-        number = len(self.made.setdefault(name, [])) + 1
+        number = len(self.registered.setdefault(name, [])) + 1
         shutil.copytree(folder, self.root / name / str(number))
         made = ModelVersion(name=name, version=number, hash=hash, aliases=(), tags=dict(tags), run_id=run_id)
-        self.made[name].append(made)
+        self.registered[name].append(made)
         return made
 
     def versions(self, name):
-        return list(self.made.get(name, []))
+        return list(self.registered.get(name, []))
 
     def version(self, name, version):
-        return self.made[name][version - 1]
+        return self.registered[name][version - 1]
 
     def aliases(self, name):
-        return dict(self.pointing.get(name, {}))
+        return dict(self.alias_map.get(name, {}))
 
     def set_alias(self, name, alias, version):
-        aliases = self.pointing.setdefault(name, {})
+        aliases = self.alias_map.setdefault(name, {})
         if version is None:
             del aliases[alias]
         else:
@@ -80,25 +80,25 @@ class MemoryTracker:
         shutil.copytree(self.root / name / str(version), to)
 
 
-class StubWorkshop:
-    """Reproduces "models" whose weights say which round of training they are."""
+class StubWorktree:
+    """Reproduces "models" whose weights name their round of training."""
 
-    def __init__(self, place):
-        self.place, self.round, self.intakes = place, 0, {}
+    def __init__(self, path):
+        self.path, self.round, self.batches = path, 0, {}
 
-    def set_up(self, run, store, intakes):
+    def set_up(self, run, store, batches):
         self.clear()
-        self.place.mkdir(parents=True)
-        self.intakes = dict(intakes)
+        self.path.mkdir(parents=True)
+        self.batches = dict(batches)
         return "c0ffee"
 
     def reproduce(self, *targets):
         self.round += 1
-        codec = self.place / "data" / "codec"
+        codec = self.path / "data" / "codec"
         codec.mkdir(parents=True, exist_ok=True)
         files.write_json(codec / "codec.json", {"id": "codec-1"})
         for drum in DRUMS:
-            best = self.place / "data" / "sweep" / drum / "best"
+            best = self.path / "data" / "sweep" / drum / "best"
             best.mkdir(parents=True, exist_ok=True)
             (best / "weights.safetensors").write_text(f"{drum} {self.round}")
             files.write_json(best / "model.json", {"meta": {"codec_id": "codec-1", "drum": drum}})
@@ -106,14 +106,14 @@ class StubWorkshop:
     def publish(self, run):
         return "decaf"
 
-    def params(self):
-        return files.sha256(self.place.parents[2] / "params.yaml")
+    def params_key(self):
+        return files.sha256(self.path.parents[2] / "params.yaml")
 
-    def fetched(self):
+    def downloads_key(self):
         return "nothing"
 
     def clear(self, run=None):
-        shutil.rmtree(self.place, ignore_errors=True)
+        shutil.rmtree(self.path, ignore_errors=True)
 
 
 class Project:
@@ -122,7 +122,7 @@ class Project:
         (root / "params.yaml").write_text("sources: {}")
         self.tracker = MemoryTracker(root / "store")
         self.registry = Registry(self.tracker, root=root)
-        self.workshop = StubWorkshop(root / "data" / "retrain" / "work")
+        self.worktree = StubWorktree(root / "data" / "retrain" / "work")
         self.better, self.measured, self.bentos = {}, [], []
         self.settings = RetrainConfig(gate=GateConfig(items=ITEMS, resamples=200))
 
@@ -141,13 +141,13 @@ class Project:
         audio.write(examples / "1-kick.flac", np.zeros(100, np.float32))
         gain = self.better if bundle.name == "challenger" else {}
         rng = np.random.default_rng(0)
-        truth = {d: rng.normal(size=(ITEMS, 1, 3)).astype(np.float32) for d in DRUMS}
+        references = {d: rng.normal(size=(ITEMS, 1, 3)).astype(np.float32) for d in DRUMS}
         scores = {}
         for drum in DRUMS:
-            luck = np.random.default_rng(len(bundle.name)).normal(0, 0.03, ITEMS)
-            mss = np.exp(rng.normal(0, 0.5, ITEMS) + luck) * (1 - gain.get(drum, 0))
-            scores[drum] = ModelScores(mss=mss, embeddings=truth[drum] + 1, seconds=0.1, size_mb=1.0)
-        return scores, truth
+            seed_effect = np.random.default_rng(len(bundle.name)).normal(0, 0.03, ITEMS)
+            mss = np.exp(rng.normal(0, 0.5, ITEMS) + seed_effect) * (1 - gain.get(drum, 0))
+            scores[drum] = ModelScores(mss=mss, embeddings=references[drum] + 1, seconds=0.1, size_mb=1.0)
+        return scores, references
 
     # The package stage
 
@@ -163,30 +163,30 @@ class Project:
         )
 
     def runs(self, registry, root):
-        return {drum: f"run of {drum} {self.workshop.round}" for drum in DRUMS}
+        return {drum: f"run of {drum} {self.worktree.round}" for drum in DRUMS}
 
     def origin(self, root):
-        return {"dose.dvc.tokens": f"md5 {self.workshop.round}"}
+        return {"dose.dvc.tokens": f"md5 {self.worktree.round}"}
 
     def wants_bento(self, root):
         return True
 
-    def build_bento(self, place, bundle, labels):
+    def build_bento(self, path, bundle, labels):
         self.bentos.append(bundle.version)
         self.labels = labels
         return f"dose:{bundle.version}"
 
-    def job(self):
+    def orchestrator(self):
         steps = ProjectSteps(
             self.settings, self, self.root,
-            workshop=self.workshop, registry=self.registry, measure=self.measure,
+            worktree=self.worktree, registry=self.registry, measure=self.measure,
         )  # fmt: skip
         home = self.root / "data" / "retrain"
-        return Orchestrator(self.settings, steps, home, clock=lambda: self.now, free=lambda: 10**12)
+        return Orchestrator(self.settings, steps, home, clock=lambda: self.now, free_bytes=lambda: 10**12)
 
     def start(self, **options):
         self.now += datetime.timedelta(hours=1)
-        return self.job().start(**options)
+        return self.orchestrator().start(**options)
 
     def live(self, drum):
         return (open_bundle(self.registry.live).checkpoint(drum) / "weights.safetensors").read_text()
@@ -206,13 +206,13 @@ def test_the_first_models_go_into_service(project):
 
 
 def test_twenty_new_sounds_and_a_better_kick(project):
-    """The whole job: taken in, retrained, the kick promoted alone, a Bento of what is in service."""
+    """Ingested, retrained, the kick promoted alone, and a Bento of the models in service."""
     project.sounds(20, 100)
     project.better = {"kick": 0.2}
     outcome = project.start()
     assert outcome.status == "promoted"
     assert "20 new sounds" in outcome.run.causes[0]
-    assert [len(a["files"]) for a in project.workshop.intakes.values()] == [20]
+    assert [len(a["files"]) for a in project.worktree.batches.values()] == [20]
     assert (project.live("kick"), project.live("snare")) == ("kick 2", "snare 1")
     assert project.registry.aliases("kick") == {"champion": 2, "previous": 1}
     assert project.registry.aliases("snare") == {"champion": 1, "challenger": 2}
@@ -223,19 +223,19 @@ def test_twenty_new_sounds_and_a_better_kick(project):
     assert version.tags["dose.dvc.tokens"] == "md5 2"
     assert version.run_id == "run of kick 2"
     assert project.labels == {"dose-kick": "2", "dose-snare": "1", "dose-hihat": "1"}
-    report = (project.job().folder(outcome.run) / "report.md").read_text()
+    report = (project.orchestrator().folder(outcome.run) / "report.md").read_text()
     assert "| kick | spectral |" in report
     assert "Against the snare" in report
     assert "sounds/champion/1-kick.flac" in report
-    page = (project.job().folder(outcome.run) / "report.html").read_text()
+    page = (project.orchestrator().folder(outcome.run) / "report.html").read_text()
     assert "<th></th><th>champion</th><th>challenger</th>" in page
     assert 'src="sounds/challenger/1-kick.flac"' in page
     assert project.registry.history()[-1].reason == f"retraining {outcome.run.id} passed the gate"
-    assert not project.workshop.place.exists()
+    assert not project.worktree.path.exists()
     assert project.start(force="again").status == "nothing to do"
 
 
-def test_an_equal_kit_is_kept_and_builds_no_bento(project):
+def test_an_equal_kit_is_not_promoted_and_builds_no_bento(project):
     project.sounds(20, 100)
     assert project.start().status == "kept"
     assert project.live("kick") == "kick 1"
@@ -258,7 +258,7 @@ def test_drift_is_measured_from_what_the_models_in_service_were_trained_on(proje
     project.sounds(20, 300)
     project.better = {"kick": 0.2}
     assert project.start().status == "promoted"
-    assert project.job().situation().reference.mean[0] == 1.0
+    assert project.orchestrator().trigger_inputs().reference.mean[0] == 1.0
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -266,16 +266,16 @@ def test_drift_is_measured_from_what_the_models_in_service_were_trained_on(proje
 def test_a_kill_around_any_phase_ends_in_the_same_place(project, phase, when, monkeypatch):
     project.sounds(20, 100)
     project.better = {"kick": 0.2}
-    real = ProjectSteps.do
+    real = ProjectSteps.run_phase
 
-    def do(self, name, run, folder):
+    def killed(self, name, run, folder):
         if name == phase and when == "after":
             real(self, name, run, folder)
         if name == phase:
             raise Killed
         return real(self, name, run, folder)
 
-    monkeypatch.setattr(ProjectSteps, "do", do)
+    monkeypatch.setattr(ProjectSteps, "run_phase", killed)
     with pytest.raises(Killed):
         project.start()
     assert project.live("snare") == "snare 1"  # servable at once
@@ -285,23 +285,23 @@ def test_a_kill_around_any_phase_ends_in_the_same_place(project, phase, when, mo
     assert [len(project.tracker.versions(f"dose-{d}")) for d in DRUMS] == [2, 2, 2]
     assert len(set(project.bentos)) == 2
     assert len([m for m in project.registry.history() if m.action == "promote"]) == 1
-    assert not project.workshop.place.exists()
+    assert not project.worktree.path.exists()
     assert project.start().status == "idle"
 
 
-def test_a_store_that_is_away_is_waited_for(project):
+def test_a_run_is_resumed_when_the_store_is_reachable_again(project):
     project.sounds(20, 100)
-    project.better, project.tracker.away = {"kick": 0.2}, True
-    with pytest.raises(Exception, match="MLflow is away"):
+    project.better, project.tracker.unreachable = {"kick": 0.2}, True
+    with pytest.raises(Exception, match="MLflow is unreachable"):
         project.start()
     assert project.live("kick") == "kick 1"
-    project.tracker.away = False
+    project.tracker.unreachable = False
     measured = len(project.measured)
     assert project.start().status == "promoted"
     assert len(project.measured) == measured  # nothing was scored again
 
 
-def test_what_was_scored_before_a_kill_is_not_scored_again(project, monkeypatch):
+def test_scores_from_before_a_kill_are_reused(project, monkeypatch):
     project.sounds(20, 100)
     real = project.measure
 
@@ -319,7 +319,7 @@ def test_what_was_scored_before_a_kill_is_not_scored_again(project, monkeypatch)
     assert "challenger" not in project.measured
 
 
-def test_a_run_that_is_given_up_leaves_no_worktree_and_no_open_run(project):
+def test_an_abandoned_run_leaves_no_worktree_and_no_open_run(project):
     project.sounds(20, 100)
     project.measure = None  # every attempt fails
     for _ in range(2):
@@ -330,11 +330,11 @@ def test_a_run_that_is_given_up_leaves_no_worktree_and_no_open_run(project):
     assert project.start().status == "failed"
     assert tracker.asked == {"mlflow.source.git.commit": commit}
     assert tracker.ended == [("RUNNING", "KILLED")]
-    assert not project.workshop.place.exists()
+    assert not project.worktree.path.exists()
     assert project.live("kick") == "kick 1"
 
 
-def test_sounds_without_a_licence_stop_the_run_with_a_sentence(project):
+def test_sounds_without_a_licence_stop_the_run(project):
     project.sounds(20, 100)
     (project.root / "incoming" / "licence.yaml").unlink()
     with pytest.raises(Exception, match=r"licence\.yaml is missing") as e:
@@ -342,14 +342,14 @@ def test_sounds_without_a_licence_stop_the_run_with_a_sentence(project):
     assert isinstance(e.value.__cause__, MissingInputError)
 
 
-def test_the_key_follows_data_and_params_and_not_the_taking_in(project):
+def test_the_data_key_depends_on_data_and_params_and_not_on_ingestion(project):
     project.sounds(3, 200)
-    steps = project.job().steps
+    steps = project.orchestrator().steps
     audio.write(project.root / "incoming" / "kick" / "silent.wav", np.zeros(9000, np.float32))
-    before = steps.key()
-    assert steps.waiting() == 4
-    steps.do("intake", run_state.new("key", [], project.now), project.root / "x")
-    assert steps.waiting() == 0
-    assert steps.key() == before
+    before = steps.data_key()
+    assert steps.new_sounds() == 4
+    steps.run_phase("ingest", run_state.new_run("key", [], project.now), project.root / "x")
+    assert steps.new_sounds() == 0
+    assert steps.data_key() == before
     (project.root / "params.yaml").write_text("sources: {seed: 1}")
-    assert steps.key() != before
+    assert steps.data_key() != before

@@ -1,4 +1,4 @@
-"""The worktree of a run, with the real git and a script in dvc's place that writes down how it was called."""
+"""The worktree of a run, with the real git and a stub for dvc that logs its arguments."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ def git(root, *args):
 
 
 @pytest.fixture
-def workshop(tmp_path):
+def worktree(tmp_path):
     root = tmp_path / "project"
     (root / ".dvc").mkdir(parents=True)
     (root / ".dvc" / "config").write_text("")
@@ -51,23 +51,23 @@ def store(tmp_path):
     return tmp_path / "store"
 
 
-ABOUT = {"abc": {"licence": "CC0-1.0", "author": "me", "files": {"kick/one.wav": "1"}}}
+BATCHES = {"abc": {"licence": "CC0-1.0", "author": "me", "files": {"kick/one.wav": "1"}}}
 
 
-def test_a_run_gets_the_committed_project_with_the_new_sounds(workshop, store, tmp_path):
-    commit = workshop.set_up("r1", store, ABOUT)
-    params = yaml.safe_load((workshop.place / "params.yaml").read_text())
+def test_a_run_gets_the_committed_project_with_the_new_sounds(worktree, store, tmp_path):
+    commit = worktree.set_up("r1", store, BATCHES)
+    params = yaml.safe_load((worktree.path / "params.yaml").read_text())
     assert params["sources"]["folders"] == [
         {"path": "intake/abc", "licence": "CC0-1.0", "author": "me", "split": "train"}
     ]
-    assert (workshop.place / "intake" / "abc" / "kick" / "one.wav").read_bytes() == b"sound"
-    assert git(workshop.root, "rev-parse", "retrain/r1") == commit
-    assert (workshop.root / "params.yaml").read_text() == "sources: half an edit"
-    assert str(workshop.root / ".dvc" / "cache") in (workshop.place / ".dvc" / "config.local").read_text()
-    workshop.reproduce("evaluate")
-    done = workshop.publish("r1")
-    assert git(workshop.root, "show", f"{done}:dvc.lock") == "made"
-    assert workshop.publish("r1") == done
+    assert (worktree.path / "intake" / "abc" / "kick" / "one.wav").read_bytes() == b"sound"
+    assert git(worktree.root, "rev-parse", "retrain/r1") == commit
+    assert (worktree.root / "params.yaml").read_text() == "sources: half an edit"
+    assert str(worktree.root / ".dvc" / "cache") in (worktree.path / ".dvc" / "config.local").read_text()
+    worktree.reproduce("evaluate")
+    done = worktree.publish("r1")
+    assert git(worktree.root, "show", f"{done}:dvc.lock") == "made"
+    assert worktree.publish("r1") == done
     assert (tmp_path / "log").read_text().split("\n")[:3] == [
         "add -q intake",
         "checkout -q --allow-missing --force",
@@ -75,63 +75,63 @@ def test_a_run_gets_the_committed_project_with_the_new_sounds(workshop, store, t
     ]
 
 
-def test_a_merged_branch_is_entered_no_second_time_and_changes_no_key(workshop, store):
-    before = workshop.params()
-    workshop.set_up("r1", store, ABOUT)
-    workshop.clear()
-    git(workshop.root, "checkout", "-q", "params.yaml")
-    git(workshop.root, "merge", "-q", "retrain/r1")
-    assert workshop.params() == before
-    workshop.set_up("r2", store, ABOUT)
-    params = yaml.safe_load((workshop.place / "params.yaml").read_text())
+def test_a_merged_batch_is_added_once_and_changes_no_key(worktree, store):
+    before = worktree.params_key()
+    worktree.set_up("r1", store, BATCHES)
+    worktree.clear()
+    git(worktree.root, "checkout", "-q", "params.yaml")
+    git(worktree.root, "merge", "-q", "retrain/r1")
+    assert worktree.params_key() == before
+    worktree.set_up("r2", store, BATCHES)
+    params = yaml.safe_load((worktree.path / "params.yaml").read_text())
     assert [f["path"] for f in params["sources"]["folders"]] == ["intake/abc"]
 
 
-def test_fetched_packages_are_found_in_the_worktree_and_their_update_is_news(workshop, store):
-    (workshop.root / "params.yaml").write_text("sources:\n  packs: data/packs\n  folders: []\n")
-    git(workshop.root, "commit", "-q", "-a", "-m", "packs")
-    before = workshop.fetched()
-    pack = workshop.root / "data" / "packs" / "drums" / "VERSION"
+def test_downloads_are_linked_into_the_worktree_and_their_update_changes_the_key(worktree, store):
+    (worktree.root / "params.yaml").write_text("sources:\n  packs: data/packs\n  folders: []\n")
+    git(worktree.root, "commit", "-q", "-a", "-m", "packs")
+    before = worktree.downloads_key()
+    pack = worktree.root / "data" / "packs" / "drums" / "VERSION"
     pack.parent.mkdir(parents=True)
     pack.write_text("1.0")
-    one = workshop.fetched()
+    one = worktree.downloads_key()
     assert one != before
-    workshop.set_up("r1", store, ABOUT)
-    assert (workshop.place / "data" / "packs" / "drums" / "VERSION").read_text() == "1.0"
-    workshop.clear()
+    worktree.set_up("r1", store, BATCHES)
+    assert (worktree.path / "data" / "packs" / "drums" / "VERSION").read_text() == "1.0"
+    worktree.clear()
     assert pack.read_text() == "1.0"  # the link went, not what it led to
     pack.write_text("1.0.1")
-    assert workshop.fetched() != one
+    assert worktree.downloads_key() != one
 
 
-def test_the_locks_of_a_killed_git_are_no_obstacle(workshop, store):
-    workshop.set_up("r1", store, ABOUT)
-    workshop.reproduce("evaluate")
-    (workshop.root / ".git" / "worktrees" / "work" / "index.lock").touch()
-    (workshop.root / ".git" / "refs" / "heads" / "retrain" / "r1.lock").touch()
-    done = workshop.publish("r1")
-    assert git(workshop.root, "show", f"{done}:dvc.lock") == "made"
+def test_the_locks_of_a_killed_git_are_no_obstacle(worktree, store):
+    worktree.set_up("r1", store, BATCHES)
+    worktree.reproduce("evaluate")
+    (worktree.root / ".git" / "worktrees" / "work" / "index.lock").touch()
+    (worktree.root / ".git" / "refs" / "heads" / "retrain" / "r1.lock").touch()
+    done = worktree.publish("r1")
+    assert git(worktree.root, "show", f"{done}:dvc.lock") == "made"
 
 
-def test_each_run_has_a_commit_of_its_own(workshop, store):
-    assert workshop.set_up("r1", store, {}) != git(workshop.root, "rev-parse", "HEAD")
+def test_each_run_has_a_commit_of_its_own(worktree, store):
+    assert worktree.set_up("r1", store, {}) != git(worktree.root, "rev-parse", "HEAD")
 
 
-def test_setting_up_twice_leaves_one_worktree_and_one_branch(workshop, store):
-    workshop.set_up("r1", store, ABOUT)
-    workshop.set_up("r1", store, ABOUT)
-    assert git(workshop.root, "worktree", "list").count("\n") == 1
-    assert git(workshop.root, "log", "--oneline", "retrain/r1").count("\n") == 1
-    workshop.clear()
-    assert git(workshop.root, "worktree", "list").count("\n") == 0
-    assert git(workshop.root, "branch", "--list", "retrain/r1")
+def test_setting_up_twice_leaves_one_worktree_and_one_branch(worktree, store):
+    worktree.set_up("r1", store, BATCHES)
+    worktree.set_up("r1", store, BATCHES)
+    assert git(worktree.root, "worktree", "list").count("\n") == 1
+    assert git(worktree.root, "log", "--oneline", "retrain/r1").count("\n") == 1
+    worktree.clear()
+    assert git(worktree.root, "worktree", "list").count("\n") == 0
+    assert git(worktree.root, "branch", "--list", "retrain/r1")
 
 
-def test_what_dvc_says_is_passed_on(workshop, store, monkeypatch):
-    workshop.set_up("r1", store, ABOUT)
+def test_dvcs_error_is_passed_on(worktree, store, monkeypatch):
+    worktree.set_up("r1", store, BATCHES)
     monkeypatch.setitem(os.environ, "BREAK", "1")
     with pytest.raises(DoseError, match="stage sweep failed"):
-        workshop.reproduce("evaluate")
-    workshop.clear()
+        worktree.reproduce("evaluate")
+    worktree.clear()
     with pytest.raises(DoseError, match="is gone"):
-        workshop.reproduce()
+        worktree.reproduce()

@@ -1,4 +1,4 @@
-"""The outbox against a store that goes away, forgets to answer, refuses, and a driver that dies."""
+"""The outbox with a store that is unreachable, loses responses or rejects requests, and a killed driver."""
 
 import json
 import threading
@@ -11,31 +11,31 @@ from dose.tracking import Outbox, Tracker
 
 
 @pytest.fixture(autouse=True)
-def hasty(monkeypatch):
+def short_waits(monkeypatch):
     monkeypatch.setattr(module, "FIRST_WAIT", 0.01)
     monkeypatch.setattr(module, "LONGEST_WAIT", 0.05)
 
 
 class Flaky(Tracker):
-    """A real store behind a wire that can be cut, before the request arrives or before its answer does."""
+    """A real store behind a connection that fails before the request arrives or before its response does."""
 
-    away = False
-    lose_answers = 0
+    unreachable = False
+    lose_responses = 0
 
     def log_metrics(self, run_id, rows):
-        if self.away:
+        if self.unreachable:
             raise ConnectionError("connection refused")
         super().log_metrics(run_id, rows)
-        if self.lose_answers:
-            self.lose_answers -= 1
+        if self.lose_responses:
+            self.lose_responses -= 1
             raise ConnectionError("connection reset")
 
     def open_run(self, key, name, *, parent=None):
-        if self.away:
+        if self.unreachable:
             raise ConnectionError("connection refused")
         run = super().open_run(key, name, parent=parent)
-        if self.lose_answers:
-            self.lose_answers -= 1
+        if self.lose_responses:
+            self.lose_responses -= 1
             raise ConnectionError("connection reset")
         return run
 
@@ -70,30 +70,30 @@ def test_a_whole_trial(tracker, tmp_path):
     assert {f.path for f in tracker.client.list_artifacts(run.id)} == {"config.json", "logs"}
 
 
-def test_training_does_not_wait_and_everything_arrives_in_order(flaky, tmp_path):
+def test_adding_messages_does_not_wait_and_all_arrive_in_order(flaky, tmp_path):
     with Outbox(flaky, tmp_path / "box") as outbox:
         open_trial(outbox)
         assert outbox.drain(30)
-        flaky.away = True
+        flaky.unreachable = True
         started = time.monotonic()
         for step in range(500):
             outbox.metrics("s/a", step, {"val/loss": step})
         assert time.monotonic() - started < 1
         assert not outbox.drain(0.2)
-        flaky.away = False
+        flaky.unreachable = False
     run = flaky.find_run("s/a")
     history = flaky.client.get_metric_history(run.id, "val/loss")
     assert [m.step for m in history] == list(range(500))
 
 
 @pytest.mark.parametrize("lost", [1, 3])
-def test_a_lost_answer_leaves_one_run_and_no_duplicates(flaky, tmp_path, lost):
-    flaky.lose_answers = lost
+def test_a_lost_response_leaves_one_run_and_no_duplicates(flaky, tmp_path, lost):
+    flaky.lose_responses = lost
     with Outbox(flaky, tmp_path / "box") as outbox:
         open_trial(outbox)
         outbox.metrics("s/a", 1, {"val/loss": 1.0})
         outbox.drain(30)
-        flaky.lose_answers = lost
+        flaky.lose_responses = lost
         outbox.metrics("s/a", 2, {"val/loss": 0.5})
     assert len(list(flaky.runs({}))) == 2
     assert flaky.curve(flaky.find_run("s/a").id, "val/loss") == [(1, 1.0), (2, 0.5)]
@@ -114,15 +114,15 @@ def test_steps_reported_again_after_a_resume_are_not_sent_again(tracker, tmp_pat
     assert tracker.curve(run, "val/mss") == [(s, -float(s)) for s in (20, 30, 40)]
 
 
-def test_a_new_driver_delivers_what_the_dead_one_could_not(flaky, tmp_path):
-    flaky.away = True
+def test_a_new_driver_delivers_what_the_killed_one_did_not(flaky, tmp_path):
+    flaky.unreachable = True
     outbox = Outbox(flaky, tmp_path / "box", patience=0.1)
     open_trial(outbox)
     outbox.metrics("s/a", 1, {"val/loss": 1.0})
     outbox.close()
     with (tmp_path / "box" / "messages.jsonl").open("a") as f:
-        f.write('{"kind": "metrics", "key": "s/')  # killed in mid-word
-    flaky.away = False
+        f.write('{"kind": "metrics", "key": "s/')  # killed while writing
+    flaky.unreachable = False
     with Outbox(flaky, tmp_path / "box") as outbox:
         assert outbox.waiting <= 3
         outbox.metrics("s/a", 2, {"val/loss": 0.5})
@@ -134,7 +134,7 @@ def test_a_new_driver_delivers_what_the_dead_one_could_not(flaky, tmp_path):
     assert len([json.loads(line) for line in lines]) == int((tmp_path / "box" / "delivered").read_text()) == 5
 
 
-def test_what_will_never_succeed_does_not_block_the_rest(tracker, tmp_path):
+def test_a_request_that_fails_for_good_does_not_block_the_rest(tracker, tmp_path):
     with Outbox(tracker, tmp_path / "box") as outbox:
         open_trial(outbox)
         outbox.artifacts("s/a", tmp_path / "gone.wav")
@@ -144,7 +144,7 @@ def test_what_will_never_succeed_does_not_block_the_rest(tracker, tmp_path):
     assert len(outbox.rejected) == 2
 
 
-def test_many_threads_may_speak(tracker, tmp_path):
+def test_many_threads_may_add_messages(tracker, tmp_path):
     with Outbox(tracker, tmp_path / "box") as outbox:
         outbox.open("s", "sweep", tags={}, params={})
 

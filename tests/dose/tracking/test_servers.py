@@ -1,4 +1,4 @@
-"""MLflow servers started here: one that goes away for a while, and one on PostgreSQL."""
+"""MLflow servers started here: one that is down for a while, and one on PostgreSQL."""
 
 import pytest
 from servers import free_port, mlflow_server
@@ -9,25 +9,25 @@ from dose.tracking import Outbox, Tracker
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def say(outbox, key, steps):
+def send_trial(outbox, key, steps):
     outbox.open("s", "sweep", tags={}, params={})
     outbox.open(key, "trial", parent="s", tags={"dose.kind": "trial"}, params={"lr": 0.1})
     for step in steps:
         outbox.metrics(key, step, {"val/loss": 1 / step})
 
 
-def test_a_server_that_is_away_gets_everything_in_order(own_store):
+def test_a_server_that_was_down_gets_everything_in_order(own_store):
     tmp_path = own_store
     port = free_port()
     store, uri = f"sqlite:///{tmp_path / 'mlflow.db'}", f"http://127.0.0.1:{port}"
     tracker = Tracker("dose-test", uri=uri, root=tmp_path)
-    (tmp_path / "note.txt").write_text("heard")
+    (tmp_path / "note.txt").write_text("note")
     outbox = Outbox(tracker, tmp_path / "box")
     with mlflow_server(tmp_path, store, port):
         tracker.ensure_store()
-        say(outbox, "s/a", range(1, 4))
+        send_trial(outbox, "s/a", range(1, 4))
         assert outbox.drain(60)
-    say(outbox, "s/b", range(1, 50))  # nobody listens
+    send_trial(outbox, "s/b", range(1, 50))  # the server is down
     outbox.metrics("s/a", 4, {"val/loss": 0.25})
     outbox.artifacts("s/a", tmp_path / "note.txt")
     outbox.end("s/a", "FINISHED")
@@ -53,7 +53,7 @@ def test_a_server_on_postgresql(postgres, tmp_path):
         tracker = Tracker("dose-test", uri=f"http://127.0.0.1:{port}", root=tmp_path)
         tracker.ensure_store()
         with Outbox(tracker, tmp_path / "box") as outbox:
-            say(outbox, "s/a", range(1, 6))
+            send_trial(outbox, "s/a", range(1, 6))
             outbox.end("s/a", "FINISHED")
         run = tracker.find_run("s/a")
         assert run.status == "FINISHED"

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from dose.errors import DoseError, MissingInputError
 from dose.files import write_manifest
 from dose.tracking import Tracker
+from dose.tracking.sqlite import create_database
 
 
 def folder_with(tmp_path, name, text):
@@ -50,7 +51,7 @@ def test_repeating_a_request_leaves_no_duplicates(tracker):
     assert tracker.last_steps(run) == {"val/loss": 2, "val/mss": 2}
 
 
-def test_more_rows_than_one_request_takes(tracker):
+def test_more_metrics_than_the_limit_of_one_request(tracker):
     run = tracker.open_run("k", "n")
     tracker.log_metrics(run, [(i, i, {"a": i, "b": -i}) for i in range(600)])
     assert tracker.curve(run, "b") == [(i, float(-i)) for i in range(600)]
@@ -72,7 +73,7 @@ def test_a_folder_is_registered_once_per_hash(tracker, tmp_path):
     assert (tmp_path / "got" / "model.json").read_text() == '{"x": 1}'
 
 
-def test_unknown_models_are_told_apart_from_a_missing_store(tracker):
+def test_an_unknown_model_is_no_error_and_an_unknown_version_is(tracker):
     assert tracker.aliases("dose-cowbell") == {}
     assert tracker.versions("dose-cowbell") == []
     with pytest.raises(MissingInputError, match="no version 3 of the model dose-cowbell"):
@@ -85,7 +86,7 @@ def test_an_unreachable_store_is_one_sentence(monkeypatch):
         Tracker("x", uri="http://127.0.0.1:9").ensure_store()
 
 
-def test_importing_the_room_does_not_import_mlflow():
+def test_importing_the_package_does_not_import_mlflow():
     code = "import sys, dose.tracking; assert not {'mlflow', 'torch', 'ray'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))
 
@@ -97,10 +98,9 @@ def test_a_database_that_another_process_made_meanwhile_is_not_replaced(tmp_path
         (tmp_path / "mlflow.db").write_text("the other's")
         return real(self, *args, **options)
 
-    tracker = Tracker("dose", root=tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "search_experiments", slow)
-        tracker._make_database()
+        create_database(tmp_path / "mlflow.db")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("mlflow.db", "the other's")]
 
 
@@ -123,7 +123,7 @@ def test_a_project_may_lie_anywhere(tmp_path, monkeypatch, name):
     assert sorted(p.name for p in root.iterdir()) == ["a", "got", "mlartifacts", "mlflow.db"]
 
 
-def test_a_database_that_cannot_be_opened_is_told_at_once_and_truly(tmp_path, monkeypatch):
+def test_a_database_that_cannot_be_opened_fails_at_once_with_its_cause(tmp_path, monkeypatch):
     """The advice was to unset a variable that was not set."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "mlflow.db").mkdir()

@@ -9,7 +9,7 @@ from dose.extract.result import Kit
 from dose.metrics.one_shots import prepare
 
 TITLE = "Kits out of"  # `is_page` recognises pages by it
-EXCERPT_SECONDS = 12.0  # of a recording on the page
+RECORDING_SECONDS = 12.0  # of a recording on the page
 LEAD = (
     "Press a card to play it, press again to stop. The best one-shot of each drum, all at one peak level; "
     "models {version}. The source energy ratio is the share of a one-shot's energy that comes from the "
@@ -22,20 +22,23 @@ class KitPage:
 
     def __init__(self) -> None:
         self._page = Document()
-        self._page.section("recordings", "Real recordings", "No references exist: judge by ear.")
+        self._page.section("recordings", "Real recordings", "No references exist: compare by ear.")
         self._count, self._version = 0, ""
 
     def add(self, path: Path, kit: Kit, notes: Mapping[str, str] | None = None) -> None:
         """Adds the kit of the audio file `path`; `notes` are further remarks by drum."""
-        recording = audio.read(path, mono=False, max_seconds=EXCERPT_SECONDS)
+        recording = audio.read(path, mono=False, max_seconds=RECORDING_SECONDS)
         cards = [self._page.card("recording", recording, mix=True)]
         for drum in kit.hits:
             best = kit.best(drum)
             if best is None:
                 cards.append(self._page.missing(drum, "not detected"))
                 continue
-            facts = [] if best.present else ["probably absent"]
-            facts += [f"confidence {best.confidence:.2f}", f"source energy ratio {best.borrowed:.2f}"]
+            facts = [] if best.detected else ["probably absent"]
+            facts += [
+                f"confidence {best.confidence:.2f}",
+                f"source energy ratio {best.source_energy_ratio:.2f}",
+            ]
             facts += [notes[drum]] if notes and drum in notes else []
             cards.append(self._page.card(drum, prepare(best.raw, drum), ", ".join(facts)))
         self._page.case(files.printable(path.stem), cards)

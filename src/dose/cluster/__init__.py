@@ -1,0 +1,6 @@
+"""Work that is split into shards: in this process, in worker processes, or on a Ray cluster."""
+
+from dose.cluster.ray_session import start_ray, stop_ray
+from dose.cluster.shards import map_shards
+
+__all__ = ["map_shards", "start_ray", "stop_ray"]
