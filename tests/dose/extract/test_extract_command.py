@@ -42,7 +42,7 @@ def test_a_page_holds_the_mix_and_its_kit(run, mix):
     page = Path("kit.html").read_text()
     assert page.count("<button") == 4  # the recording and three drums
     assert "my song" in page
-    assert "borrowed 0.00" in page  # these models expect nothing
+    assert "source energy ratio 0.00" in page  # these models expect nothing
     assert "http" not in re.sub(r"http://www.w3.org\S*", "", page)
     code, _, err = run(str(mix), "--out", "kit", "--page", f"{mix}/kit.html")
     assert code == 1
