@@ -148,13 +148,11 @@ def _bundle_folder(bundle: str) -> Path:
     from dose.bundle import assemble
     from dose.drums import DRUMS
     from dose.errors import MissingInputError
-    from dose.registry.live_bundle import LiveBundle
     from dose.registry.registry import Registry
 
     registry = Registry()
-    local = LiveBundle(registry.tracker, Path())  # downloads a version once
     versions = {drum: registry.aliases(drum).get(bundle) for drum in DRUMS}
-    found = {drum: local.fetch(drum, v) for drum, v in versions.items() if v is not None}
+    found = {drum: registry.bundles.fetch(drum, v) for drum, v in versions.items() if v is not None}
     if not found:
         raise MissingInputError(f"'{bundle}' is neither a folder nor an alias of any registered model.")
     name = "-".join(f"{drum}{versions[drum]}" for drum in found)

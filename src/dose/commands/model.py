@@ -47,7 +47,7 @@ def _register_generate(subparsers: Subparsers) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="a model folder or a kit bundle")
-    p.add_argument("--drum", choices=DRUMS, help="which model of a kit bundle, or of a shared model")
+    p.add_argument("--drum", choices=DRUMS, help="which model of a kit bundle")
     p.add_argument("--codes", type=Path, required=True, metavar="NPY", help="prompt codes [K, T]")
     p.add_argument(
         "--tokens", "--rows", type=Path, required=True, metavar="NPY",
@@ -98,16 +98,10 @@ def run_generate(args: argparse.Namespace) -> None:
 
     model = checkpoint.load(_model_folder(args.bundle, args.drum)).model
     codes = _read_codes(args.codes)
-    # A model that several drums share is conditioned on the drum's index.
-    drum = None
-    if model.config.drums:
-        if args.drum not in model.config.drums:
-            raise DoseError(f"This model is shared by {', '.join(model.config.drums)}; name one with --drum.")
-        drum = torch.tensor([model.config.drums.index(args.drum)])
     try:
         sampling = Sampling(temperature=args.temperature, top_k=args.top_k, seed=args.seed)
         prompt = torch.from_numpy(codes)[None]  # [1, K, T]
-        steps = generate(model, prompt, sampling, args.max_steps, drum)[0]  # [S, K]
+        steps = generate(model, prompt, sampling, args.max_steps)[0]  # [S, K]
     except ValueError as e:
         raise DoseError(f"{args.codes} does not fit the model: {e}.") from e
     from dose.tokens.layout import stop_step

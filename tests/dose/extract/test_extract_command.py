@@ -242,7 +242,7 @@ def test_twenty_minutes_in_bounded_memory(bundle, tmp_path):
     ("option", "value", "words"),
     [
         ("--precision", "fp64", "no precision 'fp64'.*it has fp32"),
-        ("--device", "cuda:7", "cuda:7 is not here"),
+        ("--device", "cuda:7", "cuda:7 is absent"),
         ("--device", "warp", "warp"),
     ],
 )

@@ -32,7 +32,7 @@ def codes():
 def test_sizes_are_read_from_the_shapes(released, tmp_path):
     config = import_official(released[0]).config
     assert (config.layers, config.width, config.heads) == (2, 128, 2)
-    assert (config.codebooks, config.entries, config.rows) == (9, 1024, 183)
+    assert (config.codebooks, config.codebook_size, config.steps) == (9, 1024, 183)
     authors.write_checkpoint(tmp_path / "small.ckpt", width=64, layers=3)
     config = import_official(tmp_path / "small.ckpt").config
     assert (config.layers, config.width, config.heads, config.structure) == (3, 64, 1, "free")
@@ -53,7 +53,7 @@ def test_logits_are_theirs_at_every_row(released, codes):
 def test_greedy_tokens_are_theirs_start_row_included(released, codes):
     path, state = released
     theirs = authors.generate(state, codes, HEADS, limit=25)
-    ours = generate(import_official(path), codes[None], max_rows=25)[0]
+    ours = generate(import_official(path), codes[None], max_steps=25)[0]
     assert torch.equal(ours, theirs)
 
 
@@ -65,7 +65,7 @@ def test_the_stop_rule_is_theirs(tmp_path, codes, seed):
     path = tmp_path / "kick.ckpt"
     state = authors.write_checkpoint(path, seed=seed, state={f"{authors.P}fc.bias": bias})
     theirs = authors.generate(state, codes, 1, limit=40)
-    ours = generate(import_official(path), codes[None], max_rows=40)[0]
+    ours = generate(import_official(path), codes[None], max_steps=40)[0]
     assert 1 < len(theirs) < 40
     assert layout.stop_step(ours) == len(theirs) - 1
     assert torch.equal(ours[: len(theirs)], theirs)
