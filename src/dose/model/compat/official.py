@@ -1,8 +1,8 @@
-"""The authors' released checkpoints (Lightning .ckpt) as models of ours.
+"""The authors' released checkpoints (Lightning .ckpt) as a `DoseModel`.
 
-The only module of this room that opens a pickle, and only as tensors (`weights_only=True`). Every name in the
-file is either used or known to be unused; anything else is an error, so that a checkpoint of another shape
-cannot be half read. Sizes come from the tensors' shapes.
+The only module of this package that opens a pickle, and only as tensors (`weights_only=True`). Every name in
+the file is either used or known to be unused; anything else is an error, so that a checkpoint of another
+shape cannot be half read. Sizes come from the tensors' shapes.
 """
 
 import pickle
@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from dose.errors import IntegrityError, MissingInputError
-from dose.model.transformer import DoseModel, ModelConfig
+from dose.model.config import ModelConfig
+from dose.model.transformer import DoseModel
 
 PREFIX = "inst_decoder."
 HEAD_SIZE = 64  # not in any shape: 1024 / 16, and the release's cuts divide both alike
-FRAMES = 173  # of the one-shot they train on, 2 s
+FRAMES = 173  # of the one-shots that the authors train on, 2 s
 UNUSED = re.compile(
     r"positional_encoder\.pe|midi_embedding_layer\.weight|dac_projection_layer\.(weight|bias)|blocks\.\d+\.attn\.mask"
 )
@@ -26,7 +27,7 @@ BLOCK = re.compile(r"blocks\.(\d+)\.")
 
 
 def import_official(path: Path | str) -> DoseModel:
-    """Reads an authors' checkpoint: a model that decodes as theirs does (structure "free").
+    """Reads an authors' checkpoint: a model that decodes as theirs does (unconstrained decoding).
 
     Raises MissingInputError when the file is absent and IntegrityError when it is not such a checkpoint.
     """
@@ -79,30 +80,28 @@ def _sizes(state: dict[str, Tensor], path: Path) -> ModelConfig:
         width=width,
         heads=width // HEAD_SIZE,
         codebooks=len(tables),
-        entries=vocabulary - 1,
+        codebook_size=vocabulary - 1,
         frames=FRAMES,
-        structure="free",
+        decoding="unconstrained",
     )
 
 
 def _renamed(state: dict[str, Tensor], config: ModelConfig, path: Path) -> dict[str, Tensor]:
-    """Our names; what is taken is removed from `state`."""
+    """Tensors under the names of `DoseModel`; those used are removed from `state`."""
 
-    def take(name: str) -> Tensor:
+    def pop(name: str) -> Tensor:
         if name not in state:
             raise IntegrityError(f"{path} lacks {PREFIX}{name}.")
         return state.pop(name)
 
     out = {
-        "embed.weight": torch.cat(
-            [take(f"audio_embedding_layer.{k}.weight") for k in range(config.codebooks)]
-        )
+        "embed.weight": torch.cat([pop(f"audio_embedding_layer.{k}.weight") for k in range(config.codebooks)])
     }
     for kind in ("weight", "bias"):
-        out |= {f"ln.{kind}": take(f"ln.{kind}"), f"head.{kind}": take(f"fc.{kind}")}
+        out |= {f"ln.{kind}": pop(f"ln.{kind}"), f"head.{kind}": pop(f"fc.{kind}")}
         for n in range(config.layers):
             block = f"blocks.{n}."
-            parts = [take(f"{block}attn.{part}.{kind}") for part in ("query", "key", "value")]
+            parts = [pop(f"{block}attn.{part}.{kind}") for part in ("query", "key", "value")]
             out[f"{block}qkv.{kind}"] = torch.cat(parts)
             for ours, theirs in (
                 ("proj", "attn.proj"),
@@ -111,5 +110,5 @@ def _renamed(state: dict[str, Tensor], config: ModelConfig, path: Path) -> dict[
                 ("ln1", "ln1"),
                 ("ln2", "ln2"),
             ):
-                out[f"{block}{ours}.{kind}"] = take(f"{block}{theirs}.{kind}")
+                out[f"{block}{ours}.{kind}"] = pop(f"{block}{theirs}.{kind}")
     return out
