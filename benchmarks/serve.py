@@ -187,7 +187,7 @@ def sound(seconds: float) -> bytes:
             if plays:
                 mix[step * RATE // 4 :][: len(time_)] += hit
     chord = sum(np.sin(2 * np.pi * hz * np.arange(total) / RATE) for hz in (110, 220, 277, 330))
-    return encoded(0.8 * mix[:total] + 0.02 * chord, "FLAC")
+    return encoded((0.8 * mix[:total] + 0.02 * chord).astype(np.float32), "FLAC")
 
 
 @contextlib.contextmanager
