@@ -50,7 +50,13 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--samples", "--draws", type=int, default=8, metavar="N",
         help="samples per drum and mix that are reranked; 1: greedy decoding (default 8; old name: --draws)",
     )  # fmt: skip
-    parser.add_argument("--generated", action="store_true", help="leave out source blending")
+    parser.add_argument(
+        "--no-source-blend",
+        "--generated",
+        dest="source_blend",
+        action="store_false",
+        help="leave out source blending (old name: --generated)",
+    )
     parser.add_argument("--baselines", action="store_true", help="also score Reconstruction and separation")
     parser.add_argument("--rmod", default="data/rmod", metavar="DIR", help="test sets (default data/rmod)")
     parser.add_argument(
@@ -129,7 +135,7 @@ def _systems(args: argparse.Namespace) -> "tuple[Codec, list[System]]":
         bundles = [default_bundle()]
     names = ["DOSE" if len(bundles) == 1 else f"DOSE ({b.name})" for b in bundles]
     systems: list[System] = [
-        DoseSystem.load(name, b, args.samples, not args.generated)
+        DoseSystem.load(name, b, args.samples, args.source_blend)
         for name, b in zip(names, bundles, strict=True)
     ]
     # Distances in the codec's latents compare only within one codec: the first bundle's, else the shipped.
