@@ -1,10 +1,10 @@
-# `make demo` and `make test` are the two doors; both make .venv from the lock first.
+# `make demo` and `make test` are the two entry points; both make .venv from the lock first.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
 export BENTOML_DO_NOT_TRACK := True
-# Two test processes with two torch threads each would fight for two cores.
+# Two test processes with two torch threads each would compete for two cores.
 ONE_THREAD := OMP_NUM_THREADS=1
 export MLFLOW_DISABLE_TELEMETRY := true
 
@@ -17,7 +17,7 @@ install: $(VENV)/.installed ## make .venv from requirements.lock
 
 # torch by pip, which honours the machine's own wheel folders (a CPU build beside the CUDA one); the rest by
 # uv, ten times faster. --no-deps: the lock is complete, and two packages' own pins are too narrow. Compiling
-# all modules now takes half a minute once; every stage and every worker would else begin with its share of it.
+# all modules here takes half a minute once; otherwise every stage and every worker would compile its imports.
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --disable-pip-version-check --quiet torch==2.13.0 uv==0.13.9
@@ -25,7 +25,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
 	touch $@
 
-demo: install ## from nothing to a drum kit: dvc repro at laptop scale, then the table
+demo: install ## data, models, evaluation and a drum kit: dvc repro at laptop scale, then the table
 	dvc repro
 	python -m pipelines.demo
 
@@ -38,10 +38,10 @@ test: install ## every check: lint, layers, types, tests, the whole DAG at tiny 
 test-fast: install ## the tests alone, without the DAG
 	$(ONE_THREAD) python -m pytest -n 2
 
-test-kill: install ## SIGKILL in each stage of the DAG, then the same again
+test-kill: install ## SIGKILL in each stage of the DAG, then run it again
 	python -m pytest tests/pipelines/test_dag.py -m slow -k sigkill -x
 
-test-retrain: install ## 20 new sounds to the running service's answer, on the real stages at tiny scale: 10 minutes
+test-retrain: install ## from 20 new sounds to the running service, on the real stages at tiny scale: 10 minutes
 	python -m pytest tests/pipelines/test_retrain_whole.py -m slow -s -x
 
 test-retrain-kill: install ## SIGKILL after and within each phase of retraining, with cheap stages
@@ -50,7 +50,7 @@ test-retrain-kill: install ## SIGKILL after and within each phase of retraining,
 test-slow: install ## the tests marked slow
 	python -m pytest -m slow
 
-test-web: install ## the page in headless Chromium; writes the pictures in docs/images
+test-web: install ## the page in headless Chromium; writes the screenshots in docs/images
 	DOSE_SCREENSHOTS=1 python -m pytest tests/serving/test_page.py -m slow
 
 test-load: install ## 200 requests from 16 clients, 1,000 for memory, against a real server
@@ -60,7 +60,7 @@ test-fuzz: install ## 2,000 containers with odd headers, and 2,000 hostile files
 	DOSE_CONTAINERS=2000 python -m pytest tests/cases/test_containers.py
 	DOSE_FUZZ=2000 python -m pytest tests/serving/test_fuzz.py -m "slow or not slow" -s
 
-test-restart: install ## crashes and polite stops in the middle of jobs
+test-restart: install ## crashes and graceful stops during jobs
 	python -m pytest tests/serving/test_restart.py -m slow
 
 lint: install ## style, layers, types

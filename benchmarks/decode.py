@@ -142,10 +142,10 @@ def kit(authors: float, say: float) -> dict[str, Any]:
     Theirs encodes and decodes with upstream's code and says each shot in `authors` seconds, ours in `say`;
     both say them one after the other, because each drum has a model of its own.
     """
-    from dose.codec.dac import dac_random, with_path
+    from dose.codec.dac import dac_random, with_backend
 
-    plain = dac_random(0, path="plain")
-    ours = with_path(plain, "fast")
+    plain = dac_random(0, backend="plain")
+    ours = with_backend(plain, "fast")
     audio = 0.1 * torch.randn(1, 1, 176400, generator=torch.Generator().manual_seed(0))
     shot = torch.randint(1024, (1, 9, 173))
     theirs = best(lambda: plain.encode(audio), 1) + 3 * (authors + best(lambda: plain.decode(shot), 1))

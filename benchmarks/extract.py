@@ -1,4 +1,4 @@
-"""Time and memory of extraction: a 4 s loop cold, warm and beside other work, a song, more candidates."""
+"""Time and memory of extraction: a 4 s loop cold, warm and on a busy machine, a song, more candidates."""
 
 import argparse
 import contextlib
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Seconds unless a name says otherwise. The song is a bundled loop, repeated."""
+    """Seconds unless the name says otherwise. The song is a bundled loop, repeated."""
     import numpy as np
 
     from dose import audio
@@ -35,10 +35,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     song = np.tile(loop, (1, 1 + int(args.song_seconds * audio.RATE / loop.shape[1])))
     song = song[:, : int(args.song_seconds * audio.RATE)]
     figures: dict[str, Any] = {}
-    _python("import torch")  # its files are in the system's cache from here on
+    _python("import torch")  # fills the system's file cache
     figures["start_import_torch"] = min(_python("import torch") for _ in range(args.repeats))
+    # Cold: a new process each time, start-up and loading included.
     cold = [_command(four, bundle) for _ in range(args.repeats)]
     figures["command"], figures["command_processor"] = min(cold)
+    # The same with one core taken by another process.
     with busy_process():
         beside, _ = min(_command(four, bundle) for _ in range(args.repeats))
     figures["command_beside_busy"] = beside
@@ -47,8 +49,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     extractor = Extractor.load(bundle)
     figures["load"] = time.perf_counter() - start
     figures["threads"] = extractor.threads
-    figures["format"] = next(iter(extractor.voices.values())).engine.choice.sentence
-    extractor.extract(four, audio.RATE)
+    figures["format"] = next(iter(extractor.models.values())).engine.choice.sentence
+    extractor.extract(four, audio.RATE)  # warm-up
     for name, sound, candidates in (
         ("loop_1_candidate", four, 1),
         ("loop_8_candidates", four, 8),
@@ -74,7 +76,16 @@ def _command(sound: Any, bundle: Path) -> tuple[float, float]:
 
     with tempfile.TemporaryDirectory() as folder:
         audio.write(Path(folder) / "mix.wav", sound)
-        command = [sys.executable, "-m", "dose.cli", "extract", "mix.wav", "--out", "kit", "--absent"]
+        command = [
+            sys.executable,
+            "-m",
+            "dose.cli",
+            "extract",
+            "mix.wav",
+            "--out",
+            "kit",
+            "--keep-undetected",
+        ]
         command += ["--bundle", str(bundle.resolve())]
         before, start = _children_seconds(), time.perf_counter()
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
@@ -94,7 +105,7 @@ def _python(code: str) -> float:
 
 @contextlib.contextmanager
 def busy_process() -> Iterator[None]:
-    """One process that takes a whole core, as a producer's audio workstation does."""
+    """A process that loads one core, as an audio workstation would."""
     process = subprocess.Popen([sys.executable, "-c", BUSY])
     try:
         yield

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     for item in tqdm(items, total=args.mixes, desc="formats", unit="mix"):
         for drum in drums:
             for name, extractor, seed in rows:
-                made = extractor.extract_consensus([item.mix], drum, draws=args.draws, seed=seed)[0]
+                made = extractor.extract_consensus([item.mix], drum, samples=args.draws, seed=seed)[0]
                 scores[name][drum].append(_mss(made, item.shots[drum]))
             for name in formats:
                 found = _agreement(extractors["fp32"], extractors[name], item.mix, drum)
@@ -97,8 +97,8 @@ def _agreement(base: Any, other: Any, mix: Any, drum: str) -> float:
     from dose.model.sampling import Sampling
 
     prompt = base.prompt(mix.mean(axis=0), drum)
-    rows = generate(base.voice(drum).engine, prompt, Sampling(temperature=1.0))
-    mine, theirs = (teacher_forced(one.voice(drum).engine, prompt, rows) for one in (base, other))
+    rows = generate(base.model(drum).engine, prompt, Sampling(temperature=1.0))
+    mine, theirs = (teacher_forced(one.model(drum).engine, prompt, rows) for one in (base, other))
     return float((mine.argmax(-1) == theirs.argmax(-1)).to(torch.float32).mean())
 
 

@@ -1,9 +1,9 @@
-"""Kits out of real recordings, where no truth is known: does the class check hear each drum as itself?
+"""Kits of real recordings, which have no reference: is each one-shot classified as its own drum?
 
-A recording passes when its kick, snare and hi-hat, the best try of each, all do. Not every recording has all
-three: "complete" are those in which the extraction itself says so (a drum in brackets is said to be missing;
-`dose extract` would not write it). The demo loops of the package are always among the recordings; sound
-files, folders and globs may be added. With `--page` all can be heard.
+A recording passes when the first candidates of its kick, snare and hi-hat all do. Not every recording has all
+three drums: "complete" are those in which all three are detected. A drum in brackets is not detected, and
+`dose extract` would not write it. The package's demo loops are always included; sound files, folders and
+globs may be added. `--page` writes a listening page.
 """
 
 import argparse
@@ -17,12 +17,17 @@ SUFFIXES = (".flac", ".wav", ".ogg", ".mp3", ".aiff")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recordings", nargs="*", metavar="SOUND", help="sound files, folders or globs")
     parser.add_argument("--bundle", type=Path, help="default: as for `dose extract`")
-    parser.add_argument("--sources", type=Path, default=Path("data/sources"), help="for the class check")
+    parser.add_argument(
+        "--sources",
+        type=Path,
+        default=Path("data/sources"),
+        help="sample library that the drum classifier is fitted to",
+    )
     parser.add_argument("--page", type=Path, metavar="HTML", help="write a listening page there")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Recordings, how many are complete, how many of all and of these pass, and the share of each drum."""
+    """Counts of recordings, complete ones, and those that pass; per drum the share of correct classes."""
     import numpy as np
 
     from dose.drums import DRUMS
@@ -32,41 +37,44 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from dose.metrics.shots import prepare
     from dose.sources.library import SampleLibrary
 
-    extractor, judge = Extractor.load(args.bundle), drum_classifier(SampleLibrary.load(args.sources))
-    page, heard, complete = KitPage(), {}, set()
+    extractor = Extractor.load(args.bundle)
+    classifier = drum_classifier(SampleLibrary.load(args.sources))
+    page, correct_of, complete = KitPage(), {}, set()
     for path in found(args.recordings):
         kit = extractor.extract_file(path)
-        right = {}
+        correct = {}
         for drum in DRUMS:
             best = kit.best(drum)
             shot = None if best is None else prepare(best.raw)[None]
-            right[drum] = shot is not None and bool(judge.metrics(shot, drum)["class_check"][0])
-        said = {drum: "heard as one" if yes else "heard as another drum" for drum, yes in right.items()}
-        page.add(path, kit, said)
-        heard[path.stem] = right
-        if all(kit.present(drum) for drum in DRUMS):
+            correct[drum] = shot is not None and bool(classifier.metrics(shot, drum)["class_check"][0])
+        notes = {
+            drum: "class correct" if yes else "classified as another drum" for drum, yes in correct.items()
+        }
+        page.add(path, kit, notes)
+        correct_of[path.stem] = correct
+        if all(kit.detected(drum) for drum in DRUMS):
             complete.add(path.stem)
-        told = "  ".join(_told(drum, right[drum], kit.present(drum)) for drum in DRUMS)
-        print(f"{path.stem:28s} {kit.seconds:6.1f} s  {told}", flush=True)
+        results = "  ".join(_cell(drum, correct[drum], kit.detected(drum)) for drum in DRUMS)
+        print(f"{path.stem:28s} {kit.seconds:6.1f} s  {results}", flush=True)
     if args.page:
         page.write(args.page)
     return {
         "version": extractor.bundle.version,
-        "recordings": len(heard),
+        "recordings": len(correct_of),
         "complete": len(complete),
-        "all_three_pass": sum(all(right.values()) for right in heard.values()),
-        "complete_pass": sum(all(heard[name].values()) for name in complete),
-        **{drum: float(np.mean([right[drum] for right in heard.values()])) for drum in DRUMS},
+        "all_three_pass": sum(all(correct.values()) for correct in correct_of.values()),
+        "complete_pass": sum(all(correct_of[name].values()) for name in complete),
+        **{drum: float(np.mean([correct[drum] for correct in correct_of.values()])) for drum in DRUMS},
     }
 
 
-def _told(drum: str, right: bool, there: bool) -> str:
-    said = f"{drum} {'yes' if right else 'no'}"
-    return f"{said if there else f'({said})':11s}"
+def _cell(drum: str, correct: bool, detected: bool) -> str:
+    text = f"{drum} {'yes' if correct else 'no'}"
+    return f"{text if detected else f'({text})':11s}"
 
 
 def found(names: list[str]) -> list[Path]:
-    """The demo loops and what `names` mean, each stem once."""
+    """The demo loops and the files that `names` stand for, each stem once."""
     from dose.sources.shipped import demo_recordings
 
     paths = list(demo_recordings())

@@ -61,7 +61,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
     choice = choose_format("auto", model.head.weight.device, args.batch * config.rows, args.width)
     authors = None if args.no_authors else fastest(authors_step(model, mix, shot), args.steps)
     if args.device == "cpu":
-        compute.keep_memory()  # as our trainer does, and theirs does not: so they come first
+        compute.retain_freed_memory()  # as our trainer does, and theirs does not: so they come first
     # The counter does not know oneDNN's product, nor one that adds to its result.
     unknown = {
         torch.ops.mkldnn._linear_pointwise: _product_flop,

@@ -1,9 +1,9 @@
-"""Takes the picture of MLflow's compare-runs view that docs/sweeps.md shows, in a real browser.
+"""Takes the screenshot of MLflow's compare-runs view in docs/sweeps.md, in a real browser.
 
     python docs/screenshots.py                  # the newest sweep over onset weights in mlflow.db
     python docs/screenshots.py --sweep          # a small sweep first, a few minutes, in a folder of its own
 
-Needs Chromium, and for `--sweep` what `dvc repro tokens` makes. Everything listens on loopback.
+Needs Chromium, and for `--sweep` the output of `dvc repro tokens`. All servers listen on loopback.
 """
 
 import argparse
@@ -36,7 +36,7 @@ PARAM = "onset_weight"
 
 
 def small_sweep(project: Path, root: Path) -> None:
-    """The kick over four onset weights, on the project's tokens; MLflow's database goes to `root`."""
+    """A sweep of the kick over four onset weights, on the project's tokens; MLflow's database: in `root`."""
     whole = config.load("sweep", SweepConfig, project / "params.yaml")
     fit = dataclasses.replace(whole.fit, steps=80, warmup=10, evaluate_every=10)
     small = dataclasses.replace(
@@ -55,8 +55,8 @@ def small_sweep(project: Path, root: Path) -> None:
 def trials_to_compare(tracker: Tracker) -> list[RunRecord]:
     """The trials of the newest finished sweep that has several onset weights, by weight."""
     for sweep in tracker.runs({"dose.kind": "sweep"}):
-        mine = {"dose.kind": "trial", "dose.sweep": sweep.tags["dose.sweep"]}
-        trials = [t for t in tracker.runs(mine) if t.status == "FINISHED" and PARAM in t.params]
+        of_sweep = {"dose.kind": "trial", "dose.sweep": sweep.tags["dose.sweep"]}
+        trials = [t for t in tracker.runs(of_sweep) if t.status == "FINISHED" and PARAM in t.params]
         if sweep.status == "FINISHED" and len({t.params[PARAM] for t in trials}) > 1:
             return sorted(trials, key=lambda t: float(t.params[PARAM]))
     raise MissingInputError(
@@ -67,7 +67,7 @@ def trials_to_compare(tracker: Tracker) -> list[RunRecord]:
 
 @contextlib.contextmanager
 def mlflow_ui(store: str, folder: Path) -> Iterator[str]:
-    """`mlflow ui` over a store; its address."""
+    """Runs `mlflow ui` over a store within the block; yields its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -109,10 +109,10 @@ def compare_url(address: str, experiment: str, trials: list[RunRecord]) -> str:
     )
 
 
-def photograph(url: str, trials: list[RunRecord], to: Path) -> None:
+def take_screenshot(url: str, trials: list[RunRecord], to: Path) -> None:
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
-        raise MissingInputError("There is no Chromium here; install the package `chromium`.")
+        raise MissingInputError("Chromium is not installed; install the package `chromium`.")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
@@ -134,8 +134,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sweep", action="store_true", help="run a small sweep first and show that")
-    parser.add_argument("--project", type=Path, default=ROOT, help="whose mlflow.db, tokens and codec")
+    parser.add_argument("--sweep", action="store_true", help="run a small sweep first and show its trials")
+    parser.add_argument("--project", type=Path, default=ROOT, help="folder with mlflow.db, tokens and codec")
     parser.add_argument("--to", type=Path, default=IMAGES / "mlflow-compare.png")
     args = parser.parse_args()
     os.environ.pop("MLFLOW_TRACKING_URI", None)
@@ -147,7 +147,7 @@ def main() -> None:
         tracker = Tracker("dose", root=root)
         trials = trials_to_compare(tracker)
         with mlflow_ui(tracker.uri, Path(scratch)) as address:
-            photograph(compare_url(address, tracker.experiment_id, trials), trials, args.to)
+            take_screenshot(compare_url(address, tracker.experiment_id, trials), trials, args.to)
     print(f"{args.to} shows {', '.join(t.name for t in trials)}")
 
 

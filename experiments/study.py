@@ -66,7 +66,7 @@ class Variant:
 class Mix:
     """What answers are held against."""
 
-    windows: list[segments.Segment]
+    segments: list[segments.Segment]
     truth: np.ndarray
 
 
@@ -122,8 +122,8 @@ def _mixes(drum: str, count: int) -> list[Mix]:
     """The first val mixes, which the val tokens were made of."""
     out = []
     for item in rmod_items(RMOD, "val", count):
-        heard = segments.scan([np.atleast_2d(item.read_mix())], (drum,)).windows[drum]
-        out.append(Mix(windows=heard, truth=item.read_truth(drum)))
+        heard = segments.scan([np.atleast_2d(item.read_mix())], (drum,)).segments[drum]
+        out.append(Mix(segments=heard, truth=item.read_truth(drum)))
     return out
 
 
@@ -216,7 +216,7 @@ def _answers(
             picture = model.read_prompt(batch.prompt, batch.drum).picture
         greedy, *drawn = (prepare(sound) for sound in sounds)
         several, expected = np.stack(drawn), None if picture is None else picture[0].numpy()
-        written, answer = (prepare(rerank.consensus(several, expected, w)) for w in ((), mix.windows))
+        written, answer = (prepare(rerank.consensus(several, expected, w)) for w in ((), mix.segments))
         made = np.stack([greedy, several[rerank.medoid(several)], written, answer, *drawn])
         truths = np.stack([mix.truth] * len(made))
         for metric, far in zip(JUDGED, (mss(made, truths), attack_error(made, truths)), strict=True):

@@ -55,7 +55,7 @@ def train(section: CodecConfig, rmod: RmodConfig, library: SampleLibrary) -> Com
         material(rmod, library, section.material), desc="codec: sounds", unit="sound", mininterval=2
     )
     frames = collect(sounds, section.compact, section.fitting)
-    print(f"codec: {len(frames.jump)} frames; fitting")
+    print(f"codec: {len(frames.attack)} frames; fitting")
     errors: dict[str, float] = {}
 
     def report(step: str, error: float) -> None:
@@ -64,7 +64,7 @@ def train(section: CodecConfig, rmod: RmodConfig, library: SampleLibrary) -> Com
 
     # Resumable: each finished step is stored in STATE.
     codec = fit(frames, section.compact, section.fitting, STATE, report)
-    codec.made = provenance(section, library, len(frames.jump), time.monotonic() - started)
+    codec.provenance = provenance(section, library, len(frames.attack), time.monotonic() - started)
     if section.log:
         log(section, codec, library, errors)
     return codec
@@ -80,8 +80,8 @@ def provenance(section: CodecConfig, library: SampleLibrary, frames: int, second
         f"of the train split (sample library {library.id}) and from RMOD's train split, made of those and of "
         f"{len(clips) - recorded} synthetic drums: the one-shots of {material.shots} items, the mixes "
         f"of {material.mixes}, the single tracks of {material.stems}.",
-        "how": f"Weighted k-means, {fitting.rounds} rounds per codebook, then {fitting.sweeps} sweeps over "
-        f"all waveform codebooks together; {seconds:.0f} s (less where a fit was resumed) on {hardware()}. "
+        "how": f"Weighted k-means, {fitting.rounds} rounds per codebook, then {fitting.joint_refits} sweeps "
+        f"over all waveform codebooks together; {seconds:.0f} s (less where a fit was resumed) on {hardware()}. "
         "Command: `python -m pipelines.codec --ship`, then `dose bench codec --card`.",
     }
 
@@ -115,7 +115,7 @@ def build(section: CodecConfig) -> Codec:
     if section.source == "bundled":
         return bundled_codec()
     if section.source == "official":
-        from dose.codec.dac import official_codec
+        from dose.codec.official import official_codec
 
         return official_codec(section.official)
     return train(section, config.load("rmod", RmodConfig), SampleLibrary.load("data/sources"))

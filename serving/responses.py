@@ -12,7 +12,7 @@ import numpy as np
 import pydantic
 
 from dose.extract.postprocess import place, postprocess
-from dose.extract.result import Kit, OneShot
+from dose.extract.result import Kit, OneShot, with_former_names
 from dose.kits import build
 from dose.kits.drumkit import DrumKit
 from dose.kits.riff import Bits
@@ -28,14 +28,20 @@ Hits = Mapping[str, Sequence[OneShot]]
 class OneShotResponse(pydantic.BaseModel):
     file: str = pydantic.Field(description="A file name that sorts by rank.")
     confidence: float = pydantic.Field(description="0 to 1, calibrated on held-out data.")
-    present: bool = pydantic.Field(description="False: the drum is probably not in the mix.")
+    detected: bool = pydantic.Field(description="False: the drum is probably not in the mix.")
     time: float = pydantic.Field(description="Where in the upload the hit was heard, in seconds.")
     seed: int
-    match: float = pydantic.Field(description="0 to 1: how well it explains the mix at its onsets.")
-    agreement: float = pydantic.Field(description="0 to 1: how like the other candidates it is.")
-    borrowed: float = pydantic.Field(
-        description="0 to 1: share of its power that is the upload's own sound; the rest is written anew."
+    conditioning_fit: float = pydantic.Field(
+        description="0 to 1: similarity to what the mix shows of the drum at its onsets."
     )
+    self_consistency: float = pydantic.Field(description="0 to 1: similarity to the other candidates.")
+    source_energy_ratio: float = pydantic.Field(
+        description="0 to 1: share of its energy taken from the upload itself; the rest is generated."
+    )
+    present: bool = pydantic.Field(description="Former name of `detected`.", deprecated=True)
+    match: float = pydantic.Field(description="Former name of `conditioning_fit`.", deprecated=True)
+    agreement: float = pydantic.Field(description="Former name of `self_consistency`.", deprecated=True)
+    borrowed: float = pydantic.Field(description="Former name of `source_energy_ratio`.", deprecated=True)
     seconds: float
     audio: str = pydantic.Field(description="A WAV file, in base64.")
 
@@ -58,7 +64,7 @@ def chosen(kit: Kit, shape: RenderParams, pick: str = "") -> dict[str, Sequence[
     Refusal (400) for a rank that is not there.
     """
     hits: dict[str, Sequence[OneShot]] = {
-        d: found for d, found in kit.hits.items() if shape.absent == "keep" or kit.present(d)
+        d: found for d, found in kit.hits.items() if shape.absent == "keep" or kit.detected(d)
     }
     for drum, rank in per_drum(pick).items():
         if rank % 1 or not 1 <= rank <= len(hits.get(drum, ())):
@@ -142,15 +148,18 @@ def as_json(kit: Kit, hits: Hits, shape: RenderParams) -> KitResponse:
 
 
 def _hit_reply(hit: OneShot, sound: Any, rate: int) -> OneShotResponse:
+    facts = {
+        "detected": hit.detected,
+        "conditioning_fit": round(hit.conditioning_fit, 4),
+        "self_consistency": round(hit.self_consistency, 4),
+        "source_energy_ratio": round(hit.source_energy_ratio, 4),
+    }
     return OneShotResponse(
         file=f"{sound.name}.wav",
         confidence=round(hit.confidence, 4),
-        present=hit.present,
         time=round(hit.time, 4),
         seed=hit.seed,
-        match=round(hit.match, 4),
-        agreement=round(hit.agreement, 4),
-        borrowed=round(hit.borrowed, 4),
         seconds=round(sound.audio.shape[-1] / rate, 4),
         audio=base64.b64encode(sound.wav).decode(),
+        **with_former_names(facts),
     )

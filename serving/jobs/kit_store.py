@@ -7,9 +7,10 @@ from pathlib import Path
 from dose import audio, files
 from dose.drums import DRUMS
 from dose.extract.postprocess import PostprocessConfig, postprocess
-from dose.extract.result import Kit, OneShot
+from dose.extract.result import FORMER_NAMES, Kit, OneShot
 
 FACTS = [field.name for field in dataclasses.fields(OneShot) if field.name not in ("audio", "raw")]
+CURRENT_NAMES = {former: name for name, former in FORMER_NAMES.items()}
 
 
 def keep(kit: Kit, folder: Path, base: Kit | None = None) -> None:
@@ -34,8 +35,10 @@ def load(folder: Path) -> Kit:
     for row in rows:
         rank = len(hits[row["drum"]])
         raw = audio.read(folder / f"{row['drum']}-{rank}.wav")
+        # Kits that were stored before November 2026 hold the former names of some facts.
+        facts = {CURRENT_NAMES.get(name, name): value for name, value in row.items()}
         hit = OneShot(
-            **{**row, "pan": tuple(row["pan"])}, raw=raw, audio=postprocess(raw, PostprocessConfig())
+            **{**facts, "pan": tuple(row["pan"])}, raw=raw, audio=postprocess(raw, PostprocessConfig())
         )
         hits[row["drum"]] = (*hits[row["drum"]], hit)
     return Kit(hits={drum: tuple(found) for drum, found in hits.items()}, **about)

@@ -75,7 +75,7 @@ def kit_response(request: Request, kit: Kit, shape: RenderParams, pick: str = ""
             "X-Dose-Confidence": ", ".join(
                 f"{drum}={found[0].confidence if found else 0:.2f}" for drum, found in hits.items()
             ),
-            "X-Dose-Absent": ", ".join(drum for drum in kit.hits if not kit.present(drum)),
+            "X-Dose-Absent": ", ".join(drum for drum in kit.hits if not kit.detected(drum)),
             **({"X-Dose-Left-Out": " ".join(packed.left_out)} if packed.left_out else {}),
         },
     )

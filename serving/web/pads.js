@@ -96,7 +96,7 @@ export class Pad {
     });
     const hit = this.hits[i];
     if (!hit) this.trust.textContent = "Nothing was heard of this drum. Re-roll tries again.";
-    else if (!hit.present) this.trust.textContent = "Probably not in this song; left out of the kit.";
+    else if (!hit.detected) this.trust.textContent = "Probably not in this song; left out of the kit.";
     else this.trust.textContent = `${hit.confidence < 0.35 ? "Only " : ""}${Math.round(100 * hit.confidence)} % sure`;
     this.draw();
     if (aloud && hit) this.play();
@@ -112,7 +112,7 @@ export class Pad {
   }
 
   get absent() {
-    return !this.hits[0]?.present;
+    return !this.hits[0]?.detected;
   }
 
   flash() {

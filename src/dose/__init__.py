@@ -1,1 +1,1 @@
-"""DOSE: pulls drum one-shots out of finished mixes (ICASSP 2025, arXiv 2504.18157)."""
+"""DOSE: drum one-shot extraction from finished mixes (ICASSP 2025, arXiv 2504.18157)."""

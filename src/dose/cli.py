@@ -1,4 +1,4 @@
-"""The `dose` command: collects the rooms' commands and turns a user's mistake into one sentence."""
+"""The `dose` command: registers all subcommands, and prints a user's error as one sentence."""
 
 import argparse
 import importlib
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from dose.errors import DoseError
 
-# All modules of dose.commands, in the order of `dose --help`, which is the way of the data. Each has a
-# `register(subparsers)` and imports its heavy parts when run, so that help appears at once.
+# All modules of dose.commands, in the order of `dose --help`, which is the order of the stages. Each has a
+# `register(subparsers)` and imports its heavy dependencies when run, so that help appears at once.
 COMMANDS = (
     "sources",
     "rmod",
@@ -37,9 +37,9 @@ EXAMPLE = """example:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command line and returns its exit code: 0 well, 1 a mistake that is told, 130 interrupted."""
+    """Runs one command line. Exit codes: 0 success, 1 a DoseError, 130 interrupted, 141 broken pipe."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # A file name may hold what the terminal's encoding lacks; stderr does this of itself.
+    # A file name may hold characters that the terminal's encoding lacks; stderr escapes them by default.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -53,16 +53,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader (`| head`) has gone; without this, Python complains once more while closing stdout.
+        # The reader (`| head`) has exited; without this, Python prints a second error while closing stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The whole command line except the arguments of single benchmarks, which `bench` parses itself."""
+    """The parser of everything except the arguments of single benchmarks, which `bench` parses."""
     parser = argparse.ArgumentParser(
         prog="dose",
-        description="Drum one-shot extraction: a kick, a snare and a hi-hat out of a finished mix.",
+        description="Drum one-shot extraction: extracts a kick, a snare and a hi-hat from a finished mix.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -74,9 +74,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def bench(argv: Sequence[str]) -> int:
-    """Runs `benchmarks.NAME`, which prints its table; the figures follow as one line of JSON.
+    """Runs `benchmarks.NAME`, which prints a table; the same figures follow as one line of JSON.
 
-    Both begin with the machine: CPU, instruction set, cores, torch, threads.
+    A line before the table, and the JSON's first key, describe the machine: CPU, instruction set, cores,
+    torch, threads.
     """
     names = benchmark_names()
     if not names:
@@ -102,7 +103,7 @@ def bench(argv: Sequence[str]) -> int:
 
     from dose import compute
 
-    # A figure means nothing without the machine that it was measured on.
+    # Timings are comparable only with the machine they were measured on.
     on = f"{compute.machine()}, {getattr(arguments, 'threads', None) or torch.get_num_threads()} threads"
     print(f"on {on}", flush=True)
     print(json.dumps({"on": on, **module.run(arguments)}), flush=True)

@@ -40,11 +40,21 @@ class RemoteOneShot:
     drum: str
     file: str
     confidence: float
-    present: bool
-    time: float  # seconds into the source
+    detected: bool  # whether the drum is in the mix
+    time: float  # seconds: onset in the source
     seed: int
-    borrowed: float  # 0..1: share of its power that is the recording's own sound
+    source_energy_ratio: float  # 0..1: share of its energy taken from the source; the rest is generated
     wav: bytes = dataclasses.field(repr=False)
+
+    @property
+    def present(self) -> bool:
+        """Deprecated: the former name of `detected`."""
+        return self.detected
+
+    @property
+    def borrowed(self) -> float:
+        """Deprecated: the former name of `source_energy_ratio`."""
+        return self.source_energy_ratio
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)

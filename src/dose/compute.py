@@ -1,10 +1,10 @@
-"""Device, threads and number format: chosen once, by measuring, and asked by training, decoding and codecs.
+"""Device, threads and number format for training, decoding and codecs, chosen by measuring.
 
-Which format is fastest cannot be read off flags: a CPU without bf16 instructions reports bf16 as supported
-and emulates it, 6 to 13 times slower than fp32. So whoever computes gives its own operations in each format
-as candidates, and these run for some milliseconds on the shapes at hand. The rates are kept per machine in a
-cache file: they are measured once, and runs on one machine agree. An explicit format is taken as it is, or
-refused with a list of what the device has.
+The fastest format does not follow from CPU flags: a CPU without bf16 instructions reports bf16 as supported
+and emulates it, 6 to 13 times slower than fp32. So each caller passes its own operations in each format as
+candidates, and these run for some milliseconds on its shapes. The rates are cached per machine in a file, so
+that they are measured once and all runs on one machine agree. An explicit format is used as it is, or refused
+with a list of what the device has.
 """
 
 import contextlib
@@ -35,28 +35,28 @@ Precision = Literal["auto", "fp32", "bf16"]  # of training and of convolutions
 DecodingPrecision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 Work = Callable[[], object]
-Prepare = Callable[[], Work]  # makes operands ready; raises RuntimeError where the device lacks the format
+Prepare = Callable[[], Work]  # allocates the operands; raises RuntimeError where the device lacks the format
 
-# From fp32's own numbers to those farthest from them: first choices of tokens are fp32's in 99.8 % with
-# fp16, 98.8 % with bf16 and 98.2 to 98.7 % with int8 (`dose bench decode`).
-CLOSENESS: tuple[Format, ...] = ("fp32", "fp16", "bf16", "int8")
-# A format must be faster by this factor than those before it there. Rates measured again on one busy machine
-# differ by up to a fifth (`dose info --measure`).
-PAYS = 1.25
-# Beside a busy process a second thread makes every operation wait for the slower core, so it must bring this
-# factor on an idle machine. It brings 0.9 to 1.1 to decoding at width 128, 1.9 at width 1024 in int8.
-THREADS_PAY = 1.4
-PROBE_SECONDS = 0.02  # of each candidate; its fastest run counts
+# By agreement with fp32, the best first: the most likely token is fp32's in 99.8 % of steps with fp16, 98.8
+# with bf16 and 98.2 to 98.7 with int8 (`dose bench decode`).
+BY_ACCURACY: tuple[Format, ...] = ("fp32", "fp16", "bf16", "int8")
+# A format must be faster by this factor than the more accurate ones. Repeated measurements on one busy
+# machine differ by up to a fifth (`dose info --measure`).
+MIN_SPEEDUP = 1.25
+# Beside a busy process a second thread makes every operation wait for the slower core, so all cores together
+# must be faster than one by this factor. Decoding gains 0.9 to 1.1 at width 128, 1.9 at width 1024 in int8.
+MIN_THREAD_SPEEDUP = 1.4
+PROBE_SECONDS = 0.02  # measuring time per candidate; its fastest run counts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Choice:
-    """A number format, and what it was chosen by."""
+    """A number format, and how it was chosen."""
 
     format: Format
     why: Literal["measured", "set", "gpu"]
     rates: Mapping[str, float] = dataclasses.field(default_factory=dict)  # GFLOP/s of what was measured
-    threads: int = 0  # 0: not chosen, torch's own number
+    threads: int = 0  # 0: not chosen, torch's default
 
     @property
     def sentence(self) -> str:
@@ -69,7 +69,7 @@ class Choice:
 
 
 def device(name: str = "auto") -> "torch.device":
-    """auto (a GPU where torch can use one), cpu, cuda or cuda:N. ConfigError for one that is not there."""
+    """auto (a GPU where torch can use one), cpu, cuda or cuda:N. ConfigError for an absent one."""
     import torch
 
     if name == "auto":
@@ -78,19 +78,19 @@ def device(name: str = "auto") -> "torch.device":
         found = torch.device(name)
     except RuntimeError as e:
         raise ConfigError(f"There is no device {name!r}; use auto, cpu or cuda.") from e
-    seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if found.type not in ("cpu", "cuda") or (found.type == "cuda" and (found.index or 0) >= seen):
-        raise ConfigError(f"The device {name} is not here: torch sees a CPU and {seen} GPUs; use auto.")
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if found.type not in ("cpu", "cuda") or (found.type == "cuda" and (found.index or 0) >= gpus):
+        raise ConfigError(f"The device {name} is absent: torch finds a CPU and {gpus} GPUs; use auto.")
     return found
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_name() -> str:
-    """The model name that the system gives, else the architecture."""
+    """The CPU's model name, else the architecture."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -115,12 +115,12 @@ def machine() -> str:
     return f"{cpu_name()}, {instructions()}, {cores()} cores, torch {torch.__version__}"
 
 
-def keep_memory() -> None:
-    """Lets this process keep the memory of large tensors for the next ones, where the C library is glibc's.
+def retain_freed_memory() -> None:
+    """Makes glibc reuse the memory of freed large tensors; elsewhere does nothing.
 
-    By default each tensor above some MB is fresh memory from the system, given back when it is freed, and the
-    system clears every page of it first: a training step at width 256 spends 5 % of its time on that, the
-    authors' way a quarter.
+    By default each tensor above some MB is mapped anew from the system and unmapped when freed, and the
+    system clears every page first: a training step at width 256 spends 5 % of its time on that, a step of the
+    authors' training code a quarter.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -142,10 +142,10 @@ def choose(
 ) -> Choice:
     """The number format for some work on the device `on`.
 
-    `candidates`, fp32 first, make the work ready in each format that might do it; one run of it is `flop`
-    floating-point operations. `what` names work and shapes, for the cache. On a GPU nothing is measured: bf16
-    where it has it. With `threads` their number for a CPU is chosen too. ConfigError for a format that the
-    device lacks.
+    `candidates`, fp32 first, prepare the work in each possible format; one run of it is `flop` floating-point
+    operations. `what` names work and shapes and is the cache key. On a GPU nothing is measured: bf16 if the
+    GPU has it, else fp32. With `threads` the number of CPU threads is chosen too. ConfigError for a format
+    that the device lacks.
     """
     if on.type == "cuda":
         return _on_gpu(wanted, tuple(candidates))
@@ -153,9 +153,9 @@ def choose(
         return _as_set(wanted, candidates)
     rates = _cached(what, lambda: _measure(candidates, flop, threads))
     best = _fastest({k: v for k, v in rates.items() if k in get_args(Format)})
-    many = max((v for k, v in rates.items() if k.startswith(f"{best} ")), default=0.0)
-    number = 0 if not threads else cores() if many >= THREADS_PAY * rates[best] else 1
-    return Choice(format=best, why="measured", rates=rates, threads=number)
+    all_cores = max((v for k, v in rates.items() if k.startswith(f"{best} ")), default=0.0)
+    count = 0 if not threads else cores() if all_cores >= MIN_THREAD_SPEEDUP * rates[best] else 1
+    return Choice(format=best, why="measured", rates=rates, threads=count)
 
 
 def _as_set(wanted: str, candidates: Mapping[Format, Prepare]) -> Choice:
@@ -166,8 +166,10 @@ def _as_set(wanted: str, candidates: Mapping[Format, Prepare]) -> Choice:
         return False
 
     if not works(wanted):
-        has = [name for name in candidates if works(name)]
-        raise ConfigError(f"There is no precision '{wanted}' for this on this CPU; it has {', '.join(has)}.")
+        available = [name for name in candidates if works(name)]
+        raise ConfigError(
+            f"There is no precision '{wanted}' for this on this CPU; it has {', '.join(available)}."
+        )
     return Choice(format=wanted, why="set")  # type: ignore[arg-type]
 
 
@@ -187,10 +189,10 @@ def _on_gpu(wanted: str, has: tuple[Format, ...]) -> Choice:
 
 
 def _fastest(rates: Mapping[str, float]) -> Format:
-    """The fastest format, but none that keeps less of fp32's numbers without being clearly faster."""
+    """The most accurate format that no less accurate one beats by MIN_SPEEDUP."""
     best: Format = "fp32"
-    for name in CLOSENESS:
-        if rates.get(name, 0.0) >= PAYS * rates[best]:
+    for name in BY_ACCURACY:
+        if rates.get(name, 0.0) >= MIN_SPEEDUP * rates[best]:
             best = name
     return best
 
@@ -199,7 +201,7 @@ def _fastest(rates: Mapping[str, float]) -> Format:
 
 
 def _measure(candidates: Mapping[Format, Prepare], flop: float, threads: bool) -> dict[str, float]:
-    """GFLOP/s by format; with `threads`, of one thread, and of the best format with all cores besides."""
+    """GFLOP/s by format; with `threads` on one thread, and the best format on all cores besides."""
     rates: dict[str, float] = {}
     with _torch_threads(1 if threads else 0):
         for name, prepare in candidates.items():
@@ -213,8 +215,7 @@ def _measure(candidates: Mapping[Format, Prepare], flop: float, threads: bool) -
 
 
 def _seconds(work: Work) -> float:
-    """The fastest of the runs that fit into PROBE_SECONDS after one to warm up; that one, if it is far too
-    slow."""
+    """The fastest run within PROBE_SECONDS after a warm-up run; the warm-up itself if it is far too slow."""
     began = since = time.perf_counter()
     work()
     best = time.perf_counter() - began
@@ -229,20 +230,20 @@ def _seconds(work: Work) -> float:
 
 
 def cache_file() -> Path:
-    """Where rates are kept: $XDG_CACHE_HOME/dose/compute.json, by default below ~/.cache."""
+    """The cache of measured rates: $XDG_CACHE_HOME/dose/compute.json, by default below ~/.cache."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "dose" / "compute.json"
 
 
 def _cached(what: str, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """The rates kept for this machine and this work, else measured now and kept.
+    """The cached rates of this machine and this work; measured and cached if there are none.
 
     A cache that cannot be read or written costs some milliseconds at the next start and nothing else.
     """
     key = f"{machine()}; {what}"
-    kept = _read_cache().get(key)
-    if isinstance(kept, dict) and "fp32" in kept:
-        return {str(name): float(rate) for name, rate in kept.items()}
+    cached = _read_cache().get(key)
+    if isinstance(cached, dict) and "fp32" in cached:
+        return {str(name): float(rate) for name, rate in cached.items()}
     rates = measure()
     with contextlib.suppress(OSError):
         files.write_json(cache_file(), {**_read_cache(), key: rates})
@@ -260,9 +261,12 @@ def _read_cache() -> dict[str, Any]:
 
 
 class _BlasLimit:
-    """numpy's BLAS has one number of threads for the whole process: who asked first sets it, who leaves last
-    gives back what was there before. (OpenBLAS obeys reliably in the main thread only. The service, which
-    extracts in others, sets OPENBLAS_NUM_THREADS before numpy is loaded.)"""
+    """The thread count of numpy's BLAS, which is one number for the whole process.
+
+    The first of several concurrent users sets it, and the last to leave restores the previous one. OpenBLAS
+    obeys reliably in the main thread only; the service, which extracts in other threads, sets
+    OPENBLAS_NUM_THREADS before numpy is loaded.
+    """
 
     def __init__(self) -> None:
         self.lock, self.users = threading.Lock(), 0
@@ -288,9 +292,9 @@ _blas = _BlasLimit()
 
 @contextlib.contextmanager
 def limited_threads(count: int) -> Iterator[None]:
-    """Threads that torch (for the calling thread) and numpy's BLAS use within the block.
+    """Limits the threads of torch (for the calling thread) and numpy's BLAS within the block.
 
-    0 leaves them as they are, and so does a number that OMP_NUM_THREADS sets from outside.
+    0 changes nothing, and neither does any count where the variable OMP_NUM_THREADS is set.
     """
     if count < 1 or "OMP_NUM_THREADS" in os.environ:
         yield

@@ -1,7 +1,7 @@
-"""The words of this field that every room shares."""
+"""Drum classes, instruments, splits and lengths that every package shares."""
 
 DRUMS = ("kick", "snare", "hihat")
 INSTRUMENTS = ("bass", "piano", "guitar", "vocal")
 SPLITS = ("train", "val", "test")
-MIX_SECONDS = 4.0
-SHOT_SECONDS = 1.0
+MIX_SECONDS = 4.0  # length of a model's input mix
+SHOT_SECONDS = 1.0  # length of a one-shot

@@ -1,13 +1,13 @@
-"""The one error that is meant for a person.
+"""Errors that a user can correct.
 
 Everything a user can get wrong (a bad file, a typo in params.yaml, a missing stage output) raises
-`DoseError` or a subclass. Its text is one sentence that names the thing and says what to do. The command
-line prints it and exits with 1; the service answers 4xx with it. Any other exception is a bug.
+`DoseError` or a subclass. Its message is one sentence that names the cause and the remedy. The command line
+prints it and exits with 1; the service returns it with a 4xx status. Any other exception is a bug.
 """
 
 
 class DoseError(Exception):
-    """A mistake that the user can mend; the message is one full sentence for them."""
+    """An error that the user can correct; the message is one full sentence for them."""
 
 
 class AudioError(DoseError):
@@ -19,8 +19,8 @@ class ConfigError(DoseError):
 
 
 class IntegrityError(DoseError):
-    """A file that is not the one its manifest or hash promises."""
+    """A file that differs from its manifest or hash."""
 
 
 class MissingInputError(DoseError):
-    """An input that some earlier step, download or user should have put in place."""
+    """An input that an earlier stage, a download or the user should have provided."""

@@ -85,7 +85,7 @@ def encoded(
 def chunk(
     name: bytes, body: bytes, *, claimed: int | None = None, pad: bool = True, order: str = "<"
 ) -> bytes:
-    """A RIFF or, with order ">", an AIFF chunk whose header says what it is told to say."""
+    """A RIFF or, with order ">", an AIFF chunk with an arbitrary size in its header."""
     size = len(body) if claimed is None else claimed
     return name + struct.pack(order + "I", size) + body + (b"\0" * (len(body) % 2) if pad else b"")
 

@@ -1,4 +1,4 @@
-"""Issue 17, 6 to 8: a table of inputs made by code, and by numbers what must be heard of each.
+"""Issue 17, 6 to 8: a table of inputs made by code, and by numbers what must be decoded of each.
 
 `g` is a bundled demo loop of 8 s. Where a container keeps its samples, they must come out to the bit.
 """
@@ -100,11 +100,11 @@ EXACT = {
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_what_keeps_its_samples_gives_them_back(name, caplog):
+def test_lossless_files_give_back_their_samples(name, caplog):
     body = EXACT[name]()
-    heard = audio.read(io.BytesIO(body), mono=False)
-    assert heard.shape == G.shape
-    assert np.array_equal(heard, G)
+    decoded = audio.read(io.BytesIO(body), mono=False)
+    assert decoded.shape == G.shape
+    assert np.array_equal(decoded, G)
     blocks = np.concatenate(list(audio.stream(io.BytesIO(body), seconds=1.3)), axis=1)
     assert np.array_equal(blocks, G)
     assert [r.getMessage() for r in caplog.records] == []
@@ -161,18 +161,18 @@ LOSSY = {
 
 
 @pytest.mark.parametrize("name", LOSSY)
-def test_all_of_it_is_heard_and_no_false_warning_given(name, caplog):
+def test_all_frames_are_decoded_without_a_false_warning(name, caplog):
     make, seconds = LOSSY[name]
-    heard = np.concatenate(list(audio.stream(io.BytesIO(make()))), axis=1)
-    assert heard.shape[1] / RATE == pytest.approx(
+    decoded = np.concatenate(list(audio.stream(io.BytesIO(make()))), axis=1)
+    assert decoded.shape[1] / RATE == pytest.approx(
         seconds, abs=0.06 * (1 + seconds / SECONDS)
     )  # encoders pad both ends
-    tail = heard[0, -int(0.5 * seconds * RATE) :]
+    tail = decoded[0, -int(0.5 * seconds * RATE) :]
     assert np.sqrt(np.mean(tail**2)) == pytest.approx(np.sqrt(np.mean(G**2)), rel=0.25)
     assert caplog.records == []
 
 
-# What really is cut is used as far as it goes, and that is said: (bytes, seconds that are there).
+# Truncated files are used with a warning: (bytes, seconds present).
 CUT = {
     "WAV": (lambda: _riff()[: len(BODY) // 2 + 44], SECONDS / 2),
     "AIFF": (lambda: made.aiff(G)[: len(BODY) // 2 + 54], SECONDS / 2),
@@ -186,32 +186,32 @@ CUT = {
 
 
 @pytest.mark.parametrize("name", CUT)
-def test_a_file_that_is_cut_is_used_so_far_and_that_is_said(name, caplog):
+def test_a_truncated_file_is_used_with_a_warning(name, caplog):
     make, seconds = CUT[name]
-    heard = sum(block.shape[1] for block in audio.stream(io.BytesIO(make()), name="x"))
-    assert heard / RATE == pytest.approx(seconds, rel=0.2)
+    decoded = sum(block.shape[1] for block in audio.stream(io.BytesIO(make()), name="x"))
+    assert decoded / RATE == pytest.approx(seconds, rel=0.2)
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert record.getMessage().startswith(f"x breaks off after {heard / RATE:.1f} s of 8.")
+    assert record.getMessage().startswith(f"x breaks off after {decoded / RATE:.1f} s of 8.")
 
 
-def test_a_cut_ogg_is_said_to_break_off(caplog):
-    """It does not say how long it was."""
-    heard = sum(block.shape[1] for block in audio.stream(io.BytesIO(OGG[: len(OGG) // 2]), name="x"))
+def test_a_truncated_ogg_logs_a_warning(caplog):
+    """Its header does not declare a length."""
+    decoded = sum(block.shape[1] for block in audio.stream(io.BytesIO(OGG[: len(OGG) // 2]), name="x"))
     (record,) = caplog.records
-    assert record.getMessage() == f"x breaks off after {heard / RATE:.1f} s; the part before is used."
+    assert record.getMessage() == f"x breaks off after {decoded / RATE:.1f} s; the part before is used."
 
 
-def test_an_ogg_cut_in_the_head_of_a_page_is_read_to_there(caplog):
-    heard = sum(block.shape[1] for block in audio.stream(io.BytesIO(OGG[: OGG.rfind(b"OggS") + 20])))
-    assert heard / RATE == pytest.approx(SECONDS, rel=0.2)
+def test_an_ogg_cut_in_a_page_header_is_read_to_there(caplog):
+    decoded = sum(block.shape[1] for block in audio.stream(io.BytesIO(OGG[: OGG.rfind(b"OggS") + 20])))
+    assert decoded / RATE == pytest.approx(SECONDS, rel=0.2)
     assert "breaks off" in caplog.text
 
 
-def test_joined_files_of_which_the_first_is_broken(caplog):
+def test_concatenated_files_of_which_the_first_is_broken(caplog):
     broken = made.aiff(G).replace(made.extended(RATE), bytes(10), 1)
-    heard = sum(block.shape[1] for block in audio.stream(io.BytesIO(broken + made.aiff(G)), name="x"))
-    assert heard == G.shape[1]
+    decoded = sum(block.shape[1] for block in audio.stream(io.BytesIO(broken + made.aiff(G)), name="x"))
+    assert decoded == G.shape[1]
     (record,) = caplog.records
     assert record.getMessage().startswith("x (part 1 of 2) ")
 
@@ -231,7 +231,7 @@ def test_samples_far_beyond_full_scale_are_refused():
 
 
 @pytest.mark.parametrize("name", ["a.m4a", "a.wma", "a.webm"])
-def test_what_is_no_sound_is_refused_whatever_its_name(tmp_path, name):
+def test_files_without_sound_are_refused_whatever_their_name(tmp_path, name):
     path = tmp_path / name
     for body in (
         b"Dear Sir or Madam,\n" * 500,
@@ -244,7 +244,7 @@ def test_what_is_no_sound_is_refused_whatever_its_name(tmp_path, name):
             audio.read(path)
 
 
-def test_a_film_without_sound_is_told(tmp_path):
+def test_a_video_without_sound_is_refused(tmp_path):
     import av
 
     with av.open(tmp_path / "film.mp4", "w") as film:
@@ -257,7 +257,7 @@ def test_a_film_without_sound_is_told(tmp_path):
         audio.read(tmp_path / "film.mp4")
 
 
-def test_a_playlist_names_no_other_file(tmp_path):
+def test_a_playlist_opens_no_other_file(tmp_path):
     """FFmpeg would open what a playlist or a script names: another's file, or an address."""
     audio.write(tmp_path / "secret.wav", G)
     for name, body in {
@@ -274,7 +274,7 @@ NAMES = [b"caf\xe9.wav", "café.wav".encode(), "日本語.flac".encode(), b"\xff
 
 
 @pytest.mark.parametrize("locale", ["utf-8", "ascii"])
-def test_names_need_not_be_of_the_locales_encoding(tmp_path, locale):
+def test_file_names_need_not_be_of_the_locales_encoding(tmp_path, locale):
     """Issue 17, 9: under an ASCII locale, and for names of no encoding, every file was "not a sound file"."""
     for name in NAMES:
         with open(os.path.join(os.fsencode(tmp_path), name), "wb") as file:
@@ -294,7 +294,7 @@ def test_names_need_not_be_of_the_locales_encoding(tmp_path, locale):
     assert (done.stdout.split(), done.stderr) == ([str(G.shape[1])] * 4, "")
 
 
-def test_no_permission_is_said_as_such(tmp_path, monkeypatch):
+def test_a_missing_permission_is_named(tmp_path, monkeypatch):
     """Issue 17, 9: what may not be read was "not a sound file". (root may read all, hence the stand-in.)"""
     path = tmp_path / "x.wav"
     path.write_bytes(_riff())
@@ -311,7 +311,7 @@ def test_no_permission_is_said_as_such(tmp_path, monkeypatch):
 
 
 def test_decoders_do_not_write_to_standard_error(tmp_path):
-    """libmpg123's own lines reached the terminal; what there is to say is said in one sentence of ours."""
+    """libmpg123's messages reached the terminal; the warning is one sentence of this project."""
     noise = np.random.default_rng(0).integers(0, 256, 90_000, dtype=np.uint8).tobytes()
     bodies = [
         MP3[: len(MP3) // 2] + noise + MP3[len(MP3) // 2 :], MP3[1000:], MP3 + noise, 

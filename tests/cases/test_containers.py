@@ -1,4 +1,4 @@
-"""Issue 17: of any container, codec and header the whole is heard, or one true sentence said.
+"""Any container, codec and header is decoded whole, or with one true warning.
 
 A case is drawn from a seed: a sound of some channels and length, a container with its codec, and what
 writers, taggers, pipes and cut lines do to headers. 100 run here, 2,000 by `make test-fuzz`.
@@ -31,7 +31,7 @@ class Case:
     name: str
     body: bytes
     sound: np.ndarray  # [C, N]
-    exact: bool  # the samples are kept
+    exact: bool  # lossless
     slack: int = 0  # samples by which a codec may pad
     cut: bool = False  # part of the sound is not in the file
     lies: bool = False  # its header promises another length
@@ -74,7 +74,7 @@ def _wav(rng: np.random.Generator) -> Case:
     claimed = int(rng.choice(UNKNOWN)) if unknown else len(body)
     data = made.chunk(b"data", body, claimed=claimed)
     form, before, after = made.fmt(channels, bits), _chunks(rng), _chunks(rng)
-    if unknown:  # what follows a sound of unknown length must end with the file, to be told from it
+    if unknown:  # what follows a sound of unknown length must end with the file, to be distinguishable
         after = after[:1] if after and len(after[0]) % 2 == 0 else []
         parts = [*before, form, data, *after]
     else:
@@ -150,7 +150,7 @@ def _case(seed: int) -> Case:
     return case
 
 
-def _heard(body: bytes) -> tuple[int, list[np.ndarray], str | None]:
+def _decoded(body: bytes) -> tuple[int, list[np.ndarray], str | None]:
     """Rate and blocks at the file's own rate, or why there are none."""
     try:
         rate = audio.probe(io.BytesIO(body), "x").rate
@@ -159,43 +159,46 @@ def _heard(body: bytes) -> tuple[int, list[np.ndarray], str | None]:
         return 0, [], str(e)
 
 
-def _is_true(sentence: str, heard: int, case: Case) -> bool:
-    """Whether a warning says what happened: so much is there of a file that is cut."""
-    told = re.fullmatch(r"x breaks off after ([\d.]+) s of ([\d.]+) s; the part before is used\.", sentence)
+def _is_true(sentence: str, decoded: int, case: Case) -> bool:
+    """Whether a warning gives the present and the declared length of a truncated file."""
+    match = re.fullmatch(r"x breaks off after ([\d.]+) s of ([\d.]+) s; the part before is used\.", sentence)
     whole = case.sound.shape[1] / RATE
     return (
-        told is not None
+        match is not None
         and case.cut
-        and abs(float(told[1]) - heard / RATE) < 0.06
-        and (case.lies or abs(float(told[2]) - whole) < 0.06 + case.slack / RATE)
+        and abs(float(match[1]) - decoded / RATE) < 0.06
+        and (case.lies or abs(float(match[2]) - whole) < 0.06 + case.slack / RATE)
     )
 
 
 @pytest.mark.parametrize("first", range(0, COUNT, 50))
-def test_the_whole_sound_or_one_true_sentence(first, caplog):
+def test_every_file_is_decoded_whole_or_with_one_true_warning(first, caplog):
     for seed in range(first, min(first + 50, COUNT)):
         case = _case(seed)
         where = (seed, case.name, "cut" if case.cut else "")
         caplog.clear()
         with caplog.at_level(logging.INFO):
-            rate, blocks, refusal = _heard(case.body)
-        if refusal is not None:  # of a file that is whole, something is heard
+            rate, blocks, refusal = _decoded(case.body)
+        if refusal is not None:  # of a file that is whole, something is decoded
             assert case.cut, (where, refusal)
             known = r"x (is not a sound file that can be read \(.*\)|holds no samples)\."
             assert re.fullmatch(known, refusal), where
             continue
-        heard = np.concatenate(blocks, axis=1)
-        heard = audio.resample(heard, rate, RATE)
-        said = [record.getMessage() for record in caplog.records]
+        decoded = np.concatenate(blocks, axis=1)
+        decoded = audio.resample(decoded, rate, RATE)
+        warnings = [record.getMessage() for record in caplog.records]
         if not case.cut:
-            assert said == [], where
-            assert -case.slack / 4 <= heard.shape[1] - case.sound.shape[1] <= case.slack, (where, heard.shape)
-        assert all(_is_true(sentence, heard.shape[1], case) for sentence in said), (where, said)
-        assert len(said) <= 1, where
-        length = min(heard.shape[1], case.sound.shape[1])
-        assert heard.shape[0] == case.sound.shape[0], where
+            assert warnings == [], where
+            assert -case.slack / 4 <= decoded.shape[1] - case.sound.shape[1] <= case.slack, (
+                where,
+                decoded.shape,
+            )
+        assert all(_is_true(sentence, decoded.shape[1], case) for sentence in warnings), (where, warnings)
+        assert len(warnings) <= 1, where
+        length = min(decoded.shape[1], case.sound.shape[1])
+        assert decoded.shape[0] == case.sound.shape[0], where
         if case.exact:
-            assert np.array_equal(heard[:, :length], case.sound[:, :length]), where
+            assert np.array_equal(decoded[:, :length], case.sound[:, :length]), where
         elif length > 8000:
-            level = [np.sqrt(np.mean(x[:, length // 2 : length] ** 2)) for x in (heard, case.sound)]
+            level = [np.sqrt(np.mean(x[:, length // 2 : length] ** 2)) for x in (decoded, case.sound)]
             assert level[0] == pytest.approx(level[1], rel=0.35), where

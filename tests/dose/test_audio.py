@@ -50,7 +50,7 @@ def _truncated_flac() -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (None, "does not exist"),
         (b"", "is empty"),
@@ -61,11 +61,11 @@ def _truncated_flac() -> bytes:
         (audio.wav_bytes(np.zeros(0, np.float32)), "holds no samples"),
     ],
 )
-def test_bad_files_are_one_sentence_with_their_name(tmp_path, content, says):
+def test_errors_are_one_sentence_with_the_files_name(tmp_path, content, message):
     path = tmp_path / "bad.wav"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(AudioError, match=says) as e:
+    with pytest.raises(AudioError, match=message) as e:
         audio.read(path)
     assert "bad.wav" in str(e.value)
     assert str(e.value).endswith(".")
@@ -76,18 +76,18 @@ def test_a_folder_is_not_a_file(tmp_path):
         audio.read(tmp_path)
 
 
-def test_a_stream_that_breaks_off_says_so(tmp_path, caplog):
+def test_a_truncated_stream_logs_a_warning(tmp_path, caplog):
     whole, cut = tmp_path / "whole.flac", tmp_path / "cut.flac"
     audio.write(whole, np.random.default_rng(0).normal(0, 0.1, 4 * 44100).astype(np.float32))
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    heard = [sum(b.shape[1] for b in audio.stream(path)) for path in (whole, cut)]
-    assert heard[0] == 4 * 44100 > heard[1] > 44100
+    lengths = [sum(b.shape[1] for b in audio.stream(path)) for path in (whole, cut)]
+    assert lengths[0] == 4 * 44100 > lengths[1] > 44100
     assert [r.getMessage() for r in caplog.records] == [
-        f"{cut} breaks off after {heard[1] / 44100:.1f} s of 4.0 s; the part before is used."
+        f"{cut} breaks off after {lengths[1] / 44100:.1f} s of 4.0 s; the part before is used."
     ]
 
 
-def test_a_wav_cut_short_gives_what_is_there(tmp_path):
+def test_a_truncated_wav_gives_the_frames_that_are_present(tmp_path):
     raw = audio.wav_bytes(SINE)
     (tmp_path / "cut.wav").write_bytes(raw[: len(raw) // 2])
     assert 20000 < len(audio.read(tmp_path / "cut.wav")) < 24000

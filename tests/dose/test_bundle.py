@@ -52,7 +52,7 @@ def test_the_version_follows_the_weights(parts):
 
 
 def test_the_version_covers_the_calibration(parts):
-    """Issue 17, 15: two bundles that differed in it, and so in what they say is there, had one version."""
+    """Issue 17, 15: two bundles that differed in it, and so in what they detect, had one version."""
     plain = _assemble(parts).version
     one = _assemble(parts, calibration={"kick": {"slope": 2.0}}).version
     assert len({plain, one, _assemble(parts, calibration={"kick": {"slope": 3.0}}).version}) == 3

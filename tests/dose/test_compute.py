@@ -48,7 +48,7 @@ def chosen(threads: bool = False, wanted: str = "auto", what: str = "work") -> c
 
 
 @pytest.mark.parametrize("name", ["fp32", "bf16", "fp16", "int8"])
-def test_auto_takes_the_fastest(rates, name):
+def test_auto_chooses_the_fastest_format(rates, name):
     rates.found = {"fp32": 10.0, "bf16": 11.0, "fp16": 9.0, "int8": 8.0} | {name: 40.0}
     assert chosen().format == name
     assert chosen().why == "measured"
@@ -61,7 +61,7 @@ def test_a_lower_format_must_be_clearly_faster_than_fp32(rates, bf16, format_):
     assert chosen().format == format_
 
 
-def test_of_two_that_are_as_fast_the_one_closer_to_fp32_is_taken(rates):
+def test_of_two_equally_fast_formats_the_more_accurate_is_chosen(rates):
     rates.found = {"fp32": 10.0, "fp16": 38.0, "int8": 41.0}
     assert chosen().format == "fp16"
     rates.found = {"fp32": 10.0, "fp16": 38.0, "int8": 53.0}
@@ -69,7 +69,7 @@ def test_of_two_that_are_as_fast_the_one_closer_to_fp32_is_taken(rates):
 
 
 @pytest.mark.parametrize(("two", "threads"), [(9.0, 1), (13.0, 1), (15.0, 2), (20.0, 2)])
-def test_a_second_thread_must_pay(rates, two, threads):
+def test_a_second_thread_needs_a_minimum_speedup(rates, two, threads):
     rates.found = {"fp32": 10.0, "bf16": 1.0, "fp32 with 2 threads": two}
     assert chosen(threads=True).threads == threads
 
@@ -87,7 +87,7 @@ def test_rates_are_measured_once_per_machine_and_kind_of_work(rates, monkeypatch
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"key": 3}', "\x00\xff"])
-def test_a_broken_cache_is_measured_over(rates, content):
+def test_a_broken_cache_is_replaced(rates, content):
     compute.cache_file().parent.mkdir(parents=True)
     compute.cache_file().write_text(content)
     rates.found = {"fp32": 10.0, "bf16": 30.0}
@@ -103,14 +103,14 @@ def test_a_cache_that_cannot_be_written_costs_a_measurement_each_time(rates, tmp
     assert rates.taken == 2
 
 
-def test_an_explicit_format_wins_over_any_rate(rates):
+def test_an_explicit_format_is_used_whatever_the_rates(rates):
     rates.found = {"fp32": 1.0, "bf16": 100.0}
     assert chosen(wanted="fp32").format == "fp32"
     assert chosen(wanted="fp32").why == "set"
     assert rates.taken == 0
 
 
-def test_a_format_that_the_cpu_lacks_is_refused_with_what_it_has():
+def test_a_format_that_the_cpu_lacks_is_refused_with_the_available_ones():
     def lacking() -> compute.Work:
         raise RuntimeError("no such kernel")
 
@@ -121,7 +121,7 @@ def test_a_format_that_the_cpu_lacks_is_refused_with_what_it_has():
         compute.choose("fp64", CPU, "work", candidates, flop=1.0)
 
 
-def test_what_the_cpu_lacks_is_left_out_of_the_measurement():
+def test_formats_that_the_cpu_lacks_are_not_measured():
     def lacking() -> compute.Work:
         raise RuntimeError("no such kernel")
 
@@ -131,7 +131,7 @@ def test_what_the_cpu_lacks_is_left_out_of_the_measurement():
 
 
 @pytest.mark.parametrize(("has_bf16", "format_"), [(True, "bf16"), (False, "fp32")])
-def test_a_gpu_takes_bf16_where_it_has_it_and_nothing_is_measured(rates, monkeypatch, has_bf16, format_):
+def test_a_gpu_with_bf16_uses_it_without_measuring(rates, monkeypatch, has_bf16, format_):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
     on = torch.device("cuda")
@@ -147,7 +147,7 @@ def test_a_measured_rate_is_the_work_over_its_fastest_run(monkeypatch):
     assert compute._seconds(nothing) == 1.0
 
 
-def test_devices_that_are_not_here_are_named(monkeypatch):
+def test_absent_devices_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert compute.device().type == "cpu"
     for name in ("cuda", "cuda:1", "warp", "mps"):
@@ -159,7 +159,7 @@ def blas_threads() -> set[int]:
     return {one["num_threads"] for one in threadpoolctl.threadpool_info() if one["user_api"] == "blas"}
 
 
-def test_threads_are_limited_within_the_block_and_given_back_after_it():
+def test_threads_are_limited_within_the_block_and_restored_after_it():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     inside, leave, seen = threading.Event(), threading.Event(), []
@@ -188,13 +188,13 @@ def test_threads_are_limited_within_the_block_and_given_back_after_it():
         torch.set_num_threads(before)
 
 
-def test_no_number_leaves_the_threads_alone():
+def test_a_count_of_0_leaves_the_threads_unchanged():
     before = torch.get_num_threads()
     with compute.limited_threads(0):
         assert torch.get_num_threads() == before
 
 
-def test_threads_set_from_outside_are_left_alone(monkeypatch):
+def test_omp_num_threads_takes_precedence(monkeypatch):
     before = torch.get_num_threads()
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     with compute.limited_threads(before + 1):

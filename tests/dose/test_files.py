@@ -13,7 +13,7 @@ from dose import files
 from dose.errors import IntegrityError, MissingInputError
 
 
-def test_atomic_replaces_a_file_only_when_the_block_ends_well(tmp_path):
+def test_atomic_replaces_a_file_only_if_the_block_succeeds(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
     with pytest.raises(RuntimeError), files.atomic(path) as beside:
@@ -62,7 +62,7 @@ def test_hash_json_depends_on_values_and_not_on_order():
 
 
 @pytest.mark.parametrize(
-    ("damage", "says"),
+    ("damage", "message"),
     [
         (lambda d: (d / "sub" / "w.bin").write_bytes(b"tampered"), "w.bin was changed"),
         (lambda d: (d / "sub" / "w.bin").unlink(), "w.bin is missing"),
@@ -70,38 +70,38 @@ def test_hash_json_depends_on_values_and_not_on_order():
         (lambda d: (d / "manifest.json").unlink(), "manifest.json is missing"),
     ],
 )
-def test_a_tampered_folder_is_found_and_the_file_named(tmp_path, damage, says):
+def test_a_tampered_folder_is_found_and_the_file_named(tmp_path, damage, message):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "w.bin").write_bytes(b"weights")
     files.write_manifest(tmp_path)
     files.check_manifest(tmp_path)
     damage(tmp_path)
-    with pytest.raises((IntegrityError, MissingInputError), match=says):
+    with pytest.raises((IntegrityError, MissingInputError), match=message):
         files.check_manifest(tmp_path)
 
 
-def test_an_archive_holds_its_files_and_is_the_same_every_time(tmp_path):
+def test_an_archive_holds_its_files_and_its_bytes_are_reproducible(tmp_path):
     members = [("0/a.wav", bytes(range(256)) * 40), ("0/b.json", b"{}"), ("1/a.wav", b"")]
     for name in ("one.zip", "two.zip"):
-        files.pack(tmp_path / name, iter(members))
+        files.write_archive(tmp_path / name, iter(members))
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
-    found = files.unpacked(tmp_path / "one.zip")
-    assert [(name, packed.read_bytes()) for name, packed in found.items()] == members
+    found = files.archive_members(tmp_path / "one.zip")
+    assert [(name, member.read_bytes()) for name, member in found.items()] == members
     assert str(found["0/b.json"]) == f"{tmp_path}/one.zip/0/b.json"
     (tmp_path / "b.json").write_bytes(b"{}")
     assert files.sha256(found["0/b.json"]) == files.sha256(tmp_path / "b.json")
 
 
-def test_a_broken_or_compressed_archive_is_named(tmp_path):
+def test_a_broken_or_compressed_archive_is_refused(tmp_path):
     path = tmp_path / "part.zip"
-    files.pack(path, [("a", b"x" * 1000)])
+    files.write_archive(path, [("a", b"x" * 1000)])
     path.write_bytes(path.read_bytes()[:600])
     with pytest.raises(IntegrityError, match=r"part\.zip is not a whole archive"):
-        files.unpacked(path)
+        files.archive_members(path)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a", b"x" * 1000)
     with pytest.raises(IntegrityError, match="compressed"):
-        files.unpacked(path)
+        files.archive_members(path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel call is Linux's")

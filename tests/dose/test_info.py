@@ -1,4 +1,4 @@
-"""`dose info`: what stands in a bug report."""
+"""`dose info`: versions, processor, number formats and models."""
 
 import json
 
@@ -36,10 +36,10 @@ def test_the_text_names_models_and_formats(bundle, capsys):
         assert word in out
 
 
-def test_measure_forgets_what_was_measured(bundle, capsys):
+def test_measure_discards_cached_rates(bundle, capsys):
     compute.cache_file().parent.mkdir(parents=True)
     compute.cache_file().write_text('{"stale": {"fp32": 1.0}}')
     cli.main(["info", "--bundle", str(bundle), "--measure"])
-    kept = json.loads(compute.cache_file().read_text())
-    assert "stale" not in kept
-    assert kept
+    rates = json.loads(compute.cache_file().read_text())
+    assert "stale" not in rates
+    assert rates

@@ -78,9 +78,9 @@ def _hit(drum: str, pitch: float, rank: int, seed: int) -> OneShot:
         raw=wave.astype(np.float32),
         pan=(1.0, 1.0),
         confidence=0.9 - 0.1 * rank,
-        present=True,
+        detected=True,
         time=0.25 * rank,
         seed=seed + rank,
-        match=0.8,
-        agreement=0.7,
+        conditioning_fit=0.8,
+        self_consistency=0.7,
     )

@@ -40,7 +40,8 @@ def test_a_loop_becomes_a_folder_of_wavs(connect, loop, tmp_path):
     kit = connect().extract(tmp_path / "loop.wav", drums=["kick", "snare"], candidates=2, tail=0.2)
     assert list(kit.hits) == ["kick", "snare"]
     best = kit.hits["kick"][0]
-    assert (best.seed, best.present, best.file) == (0, True, "kick_01_0.90.wav")
+    assert (best.seed, best.detected, best.file) == (0, True, "kick_01_0.90.wav")
+    assert (best.present, best.borrowed) == (best.detected, best.source_energy_ratio)  # the former names
     assert len(audio.read(io.BytesIO(best.wav))) == pytest.approx(0.2 * audio.RATE, abs=2)
     files = kit.save(tmp_path / "kit")
     assert [f.name for f in files][:2] == ["kick_01_0.90.wav", "kick_02_0.80.wav"]

@@ -91,7 +91,7 @@ class _Nothing(FakeExtractor):
 
         kit = super().extract_blocks(blocks, **options)
         absent = {
-            drum: tuple(dataclasses.replace(hit, present=False) for hit in hits) if self.hits else ()
+            drum: tuple(dataclasses.replace(hit, detected=False) for hit in hits) if self.hits else ()
             for drum, hits in kit.hits.items()
         }
         return Kit(hits=absent, seconds=kit.seconds, version="fake-1", data_id="fake", seed=0)

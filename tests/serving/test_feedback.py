@@ -8,7 +8,7 @@ from server import ROOT
 
 import serving.feedback
 from dose import files
-from dose.dsp.mel import BANDS, bands
+from dose.dsp.mel import BANDS, mel_magnitudes
 from dose.extract.drift import features, reference
 from dose.retrain.orchestrator import FEEDBACK_LOG, HOME
 from dose.retrain.triggers import DriftReference, drift_distance, read_feedback
@@ -61,13 +61,13 @@ def test_features_know_no_gain_and_tell_sounds_apart(tmp_path):
     rng = np.random.default_rng(0)
     noises = [rng.normal(0, 0.1, 44100).astype(np.float32) for _ in range(12)]
     dull = [np.convolve(n, np.ones(40) / 40)[:44100].astype(np.float32) for n in noises]
-    mine = [features(bands(n)) for n in noises]
-    assert np.allclose(features(bands(noises[0] * 0.1)), mine[0], atol=0.01)
+    mine = [features(mel_magnitudes(n)) for n in noises]
+    assert np.allclose(features(mel_magnitudes(noises[0] * 0.1)), mine[0], atol=0.01)
     files.write_json(tmp_path / "reference.json", reference(mine))
     told = files.read_json(tmp_path / "reference.json")
     known = DriftReference(mean=tuple(told["mean"]), spread=tuple(told["spread"]))
     near = drift_distance(np.stack(mine[:6]), known)
-    far = drift_distance(np.stack([features(bands(d)) for d in dull]), known)
+    far = drift_distance(np.stack([features(mel_magnitudes(d)) for d in dull]), known)
     assert near < 1 < 10 < far
 
 

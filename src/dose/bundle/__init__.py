@@ -1,9 +1,12 @@
 """A kit bundle: one folder with everything that extraction needs, checked before it is used.
 
-bundle.json     version, drums, codec and data ids, when it was made, scores, calibration
+bundle.json     version, drums, codec and data ids, time of creation, scores, calibration
 codec/          as data/codec: weights and codec.json
 kick/ ...       one checkpoint per drum: safetensors and model.json
 manifest.json   the SHA-256 of every file
+
+Format 2 of bundle.json differs from format 1 only in names inside `calibration`. Both are read: the reader of
+a calibration, `dose.extract.confidence.from_json`, knows both sets of names.
 """
 
 import dataclasses
@@ -17,10 +20,11 @@ from dose import files
 from dose.drums import DRUMS
 from dose.errors import IntegrityError, MissingInputError
 
-FORMAT = 1
-PACKAGED = Path("data/package/bundle")  # where the package stage leaves its bundle
+FORMAT = 2  # of bundle.json, as written
+READABLE_FORMATS = (1, 2)
+PACKAGED = Path("data/package/bundle")  # output of the package stage
 LIVE = Path("data/registry/live")  # the registry's link to a bundle of the champions
-SHIPPED = Path(__file__).parent / "models"  # the models that come with the installed package
+SHIPPED = Path(__file__).parent / "models"  # the models of the installed package
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,8 +37,8 @@ class Bundle:
     codec_id: str
     data_id: str
     created: str  # ISO 8601, UTC
-    metrics: Mapping[str, Any]  # as the caller of `assemble` had them, for people to read
-    calibration: Mapping[str, Any]  # drum -> what dose.extract.calibrate fitted; empty: none
+    metrics: Mapping[str, Any]  # scores, as given to `assemble`; for information only
+    calibration: Mapping[str, Any]  # drum -> result of dose.extract.calibrate; empty for none
 
     @property
     def codec(self) -> Path:
@@ -59,7 +63,7 @@ def assemble(
     calibration: Mapping[str, Any] | None = None,
     created: str | None = None,
 ) -> Bundle:
-    """Copies a codec folder and checkpoints (drum -> folder) into the bundle `out`; whole or not at all.
+    """Copies a codec folder and checkpoints (drum -> folder) into the bundle `out`, atomically.
 
     `version` defaults to a digest of weights and calibration, so that equal bundles have equal versions.
     Raises MissingInputError for an absent folder, IntegrityError when a model was trained on another codec.
@@ -70,11 +74,13 @@ def assemble(
             f"A bundle needs checkpoints for some of {', '.join(DRUMS)}, not {unknown or 'none'}."
         )
     drums = [drum for drum in DRUMS if drum in checkpoints]
+    # Written beside and renamed, so that a service never opens half a bundle.
     with files.atomic(out) as beside:
         beside.mkdir()
         _copy(Path(codec), beside / "codec")
         for drum in drums:
             _copy(Path(checkpoints[drum]), beside / drum)
+        # Checked before the version is computed: a bundle of two codecs gets none.
         models = {drum: _check_model(beside, drum) for drum in drums}
         description = {
             "format": FORMAT,
@@ -94,17 +100,18 @@ def assemble(
 def open_bundle(folder: Path | str) -> Bundle:
     """Reads and checks a bundle: every file against the manifest, every model against the codec.
 
-    Raises MissingInputError when there is none, IntegrityError naming the file that is not what was promised.
+    Raises MissingInputError when there is none, IntegrityError naming the file that does not fit.
     """
     folder = Path(folder)
     if not (folder / "bundle.json").is_file():
         raise MissingInputError(
             f"{folder} is not a kit bundle (it has no bundle.json); make one with `dvc repro package`."
         )
+    # First the bytes, then what they say: a damaged file is named as such.
     files.check_manifest(folder)
     description = files.read_json(folder / "bundle.json")
     names = {f.name for f in dataclasses.fields(Bundle)} - {"folder"}
-    if description.pop("format", None) != FORMAT or set(description) != names:
+    if description.pop("format", None) not in READABLE_FORMATS or set(description) != names:
         raise IntegrityError(
             f"{folder / 'bundle.json'} is of another version of DOSE; make the bundle again with this one."
         )
@@ -117,13 +124,16 @@ def open_bundle(folder: Path | str) -> Bundle:
 
 
 def recalibrate(folder: Path | str, calibration: Mapping[str, Any]) -> Bundle:
-    """Replaces a bundle's calibration in place, manifest included; the weights are left alone.
+    """Replaces a bundle's calibration in place, manifest included; the weights stay.
 
-    Its version changes with it, since the same models now say other things; one that was given by hand stays.
+    A version that is a digest changes too, since the same models now give other confidences. A version that
+    was set by hand stays.
     """
     folder = Path(folder)
     before = open_bundle(folder)
-    description = files.read_json(folder / "bundle.json") | {"calibration": dict(calibration)}
+    description = files.read_json(folder / "bundle.json")
+    description |= {"format": FORMAT, "calibration": dict(calibration)}
+    # A digest, with or without the calibration, marks a version that was not set by hand.
     if before.version in (_version(folder, before.calibration), _version(folder, {})):
         description["version"] = _version(folder, calibration)
     files.write_json(folder / "bundle.json", description)
@@ -133,6 +143,7 @@ def recalibrate(folder: Path | str, calibration: Mapping[str, Any]) -> Bundle:
 
 def in_use(root: Path = Path()) -> Path:
     """The folder of the models in use: the registry's champions, else the project's own, else the shipped."""
+    # A project's own models win over the shipped ones; champions win over the last package.
     own = (root / LIVE, root / PACKAGED)
     return next((folder for folder in own if (folder / "bundle.json").is_file()), SHIPPED)
 
@@ -149,7 +160,7 @@ def default_bundle() -> Path:
 
 
 def named(name: str) -> Path:
-    """The folder that a user means: the word `shipped`, or a path."""
+    """A bundle argument of the command line: the word `shipped`, or a path."""
     return SHIPPED if name == "shipped" else Path(name)
 
 
@@ -158,7 +169,7 @@ def model_facts(folder: Path | str) -> dict[str, Any]:
     path = Path(folder) / "model.json"
     meta = files.read_json(path).get("meta")
     if not isinstance(meta, dict):
-        raise IntegrityError(f"{path} does not say what the model is (no 'meta'); make the model again.")
+        raise IntegrityError(f"{path} has no 'meta' section that describes the model; make the model again.")
     return meta
 
 
@@ -173,7 +184,8 @@ def _weights(folder: Path) -> list[Path]:
 
 
 def _version(folder: Path, calibration: Mapping[str, Any]) -> str:
-    """A digest of what a bundle answers by; without a calibration, of the weights alone."""
+    """A digest of all that results depend on: weights, and calibration if there is one."""
+    # Weights only: metadata such as dates does not change any result.
     contents: dict[str, Any] = {p.relative_to(folder).as_posix(): files.sha256(p) for p in _weights(folder)}
     if calibration:
         contents["calibration"] = dict(calibration)
@@ -185,7 +197,7 @@ def _codec_id(folder: Path) -> str:
 
 
 def _check_model(folder: Path, drum: str) -> dict[str, Any]:
-    """What model.json says of one drum; IntegrityError when the model is another drum's or codec's."""
+    """The `meta` part of one drum's model.json; IntegrityError for a model of another drum or codec."""
     model = model_facts(folder / drum)
     if model.get("codec_id") != _codec_id(folder):
         raise IntegrityError(

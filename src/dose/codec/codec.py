@@ -1,4 +1,4 @@
-"""What a codec is: sound to a grid of whole numbers and back, with a name that travels with the numbers."""
+"""The interface of every codec: sound to codes and back, with an id that is stored beside the codes."""
 
 import abc
 from pathlib import Path
@@ -9,22 +9,24 @@ from torch import Tensor
 
 from dose.errors import AudioError, IntegrityError
 
-RATE, CODEBOOKS, ENTRIES, HOP = 44100, 9, 1024, 512
-SILENCE_PEAK = 1e-4  # -80 dBFS: what lies below in a whole input counts as silence
+# As descript-audio-codec at 44.1 kHz (Kumar et al., 2023): 9 codebooks of size 1024, 86.1 frames a second.
+RATE, CODEBOOKS, CODEBOOK_SIZE, HOP = 44100, 9, 1024, 512
+SILENCE_PEAK = 1e-4  # -80 dBFS: a frame whose samples all lie below counts as silence
 
 
 class Codec(abc.ABC):
-    """Audio [B, 1, N] at `rate` Hz to codes int64 [B, K, T], T = ceil(N / hop), and back to [B, 1, T * hop].
+    """Audio [B, 1, samples] at `rate` Hz to codes int64 [B, K, T] and back to [B, 1, T * hop].
 
-    The codes of a sound are the same alone, in any batch, and (for long sounds) in chunks. `id` is a hash of
-    weights and configuration: codes may only meet codes and models of the same id, see `check_same`.
+    K codebooks of size N; T = ceil(samples / hop) frames. The codes of a sound are the same alone, in any
+    batch, and (for long sounds) in chunks. `id` is a hash of weights and configuration: codes can only be
+    used with codes and models of the same id, see `check_same`.
     """
 
     kind: str
     id: str
     rate: int = RATE
     K: int = CODEBOOKS
-    N: int = ENTRIES
+    N: int = CODEBOOK_SIZE
     hop: int = HOP
 
     @property
@@ -34,17 +36,17 @@ class Codec(abc.ABC):
 
     @property
     def bitrate(self) -> float:
-        """Bits per second when every code is written plainly."""
+        """Bits per second without entropy coding."""
         return self.frame_rate * self.K * (self.N - 1).bit_length()
 
     def frames(self, samples: int) -> int:
-        """T for N samples."""
+        """T, the frames of `samples` samples."""
         return -(-samples // self.hop)
 
     def encode(self, audio: Tensor, rate: int | None = None) -> Tensor:
-        """[B, 1, N] float32 to int64 [B, K, T]. `rate`, where the caller knows it, is checked.
+        """[B, 1, samples] float32 to int64 [B, K, T]. `rate`, if given, is checked.
 
-        Raises AudioError for another rate, another shape, nothing at all, or samples that are not finite.
+        Raises AudioError for another rate, another shape, no samples, or samples that are not finite.
         """
         self._check_audio(audio, rate)
         with torch.inference_mode():
@@ -57,7 +59,7 @@ class Codec(abc.ABC):
             return self._decode(codes).clone()
 
     def embed(self, audio: Tensor, rate: int | None = None) -> Tensor:
-        """[B, 1, N] to float32 [B, D, T]: what the codec sees of a sound before it quantises."""
+        """[B, 1, samples] to float32 [B, D, T]: the continuous representation before quantisation."""
         self._check_audio(audio, rate)
         with torch.inference_mode():
             return self._embed(audio.float()).clone()
@@ -73,11 +75,11 @@ class Codec(abc.ABC):
         low, high = int(codes.min()), int(codes.max())
         if low < 0 or high >= self.N:
             raise IntegrityError(
-                f"Codes run from {low} to {high}; this codec knows 0 to {self.N - 1}, so these are another's."
+                f"Codes run from {low} to {high}; this codec has 0 to {self.N - 1}, so they are another's."
             )
 
     def describe(self) -> dict[str, Any]:
-        """What codec.json says of every codec."""
+        """The fields of codec.json that every codec has."""
         return {
             "id": self.id, "kind": self.kind, "rate": self.rate, "K": self.K, "N": self.N, "hop": self.hop,
         }  # fmt: skip

@@ -1,4 +1,4 @@
-"""params.yaml: codec. Which codec the tokens are made with, and how the compact one is fitted."""
+"""Section `codec` of params.yaml: which codec makes the tokens, and how the compact one is fitted."""
 
 import dataclasses
 from typing import Literal
@@ -9,10 +9,10 @@ from dose.codec.fitting import FittingConfig
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OfficialConfig:
-    """Where the weights of descript-audio-codec come from."""
+    """Source of the weights of descript-audio-codec."""
 
     weights: str  # local file; used if it exists
-    url: str  # else downloaded from here to that path
+    url: str  # else they are downloaded from here to `weights`
     sha256: str | None  # of the file; null = not known, and not compared
 
     def __post_init__(self) -> None:
@@ -22,11 +22,11 @@ class OfficialConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MaterialConfig:
-    """What the compact codec is fitted to, besides every recorded clip of the train split."""
+    """Sounds that the compact codec is fitted to, besides every recorded clip of the train split."""
 
     shots: int  # RMOD items of the train split whose one-shots are used
     mixes: int  # of these, items whose mix is used too
-    stems: int  # of these, items whose single tracks are used too
+    stems: int  # of these, items whose stems are used too
 
     def __post_init__(self) -> None:
         if not self.shots >= self.mixes >= self.stems >= 0:
@@ -35,11 +35,11 @@ class MaterialConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodecConfig:
-    """The stage's section."""
+    """The section `codec`."""
 
     source: Literal["bundled", "train", "official"]
     official: OfficialConfig
     material: MaterialConfig
     fitting: FittingConfig
     compact: CompactConfig
-    log: bool  # to MLflow, with listening examples; only when training
+    log: bool  # to MLflow, with audio examples; only when training

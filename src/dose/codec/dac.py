@@ -1,8 +1,8 @@
-"""descript-audio-codec behind the project's Codec: the only module that imports dac and audiotools.
+"""descript-audio-codec (DAC; Kumar et al., 2023) as a `Codec`; only this module imports dac and audiotools.
 
-Items are encoded one by one, and a long one in chunks on a fixed grid, each with as many frames of context
-as the network can see. So the codes of a sound depend neither on the batch nor on the machine's memory, and
-equal those of the whole sound (upstream's chunked files do not: descript-audio-codec issues 39 and 45).
+Items are encoded one by one, and a long one in chunks on a fixed grid, each with the network's receptive
+field as context. So the codes of a sound depend neither on the batch nor on the chunk size, and equal those
+of the whole sound (upstream's chunked files do not: descript-audio-codec issues 39 and 45).
 """
 
 import functools
@@ -11,11 +11,9 @@ import importlib
 import math
 import sys
 import types
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import save_file
@@ -25,40 +23,42 @@ from dose import compute, files
 from dose.codec.codec import Codec, check_same
 from dose.codec.fastconv import fast
 from dose.codec.tables import read_tables
-from dose.errors import DoseError, IntegrityError, MissingInputError
+from dose.errors import DoseError, IntegrityError
 
-if TYPE_CHECKING:
-    from dose.codec.config import OfficialConfig
-
-CHUNK = 430  # frames encoded at once, 5 s: about 1 GB at the official size
+CHUNK = 430  # frames encoded at once, 5 s: about 1 GB of memory at the official size
+MAX_BYTES = 1 << 30  # of a weights file; the official one has 0.3 GB
 SHAPE_KEYS = (
     "encoder_dim", "encoder_rates", "latent_dim", "decoder_dim", "decoder_rates", "n_codebooks",
     "codebook_size", "codebook_dim", "sample_rate",
 )  # fmt: skip
-Path_ = Literal["plain", "fast"]
-Decoder = Callable[[Tensor], Tensor]
+Backend = Literal["plain", "fast"]
+Network = Callable[[Tensor], Tensor]
 
 
 class DacCodec(Codec):
-    """A DAC model at work. `path`: "plain" is upstream's forward pass in float32; "fast" the same layers as
-    channels-last convolutions, of which the decoder's run in `precision` ("auto": bf16 where that is faster,
-    at an error 30 dB below the sound; encoding stays float32, so codes are the same everywhere)."""
+    """Encodes and decodes with a DAC model.
+
+    `backend`: "plain" is upstream's forward pass in float32; "fast" computes the same layers as channels-last
+    convolutions, the decoder's in `precision` ("auto": bf16 where that is faster, at an error 30 dB below the
+    sound). Encoding is always float32, so codes are the same on every machine.
+    """
 
     kind = "dac"
 
-    def __init__(self, model: Any, path: Path_ = "fast", precision: compute.Precision = "auto") -> None:
+    def __init__(self, model: Any, backend: Backend = "fast", precision: compute.Precision = "auto") -> None:
         self.model = model.eval().requires_grad_(False)
-        self.path, self.precision = path, precision
-        self.shape = {k: _plain(getattr(model, k)) for k in SHAPE_KEYS}
+        self.backend, self.precision = backend, precision
+        self.shape = {k: plain_value(getattr(model, k)) for k in SHAPE_KEYS}
         self.rate, self.hop = int(self.model.sample_rate), int(self.model.hop_length)
         self.K, self.N = int(self.model.n_codebooks), int(self.model.codebook_size)
         self.id = _hash(self.shape, self.model.state_dict())
-        self._encoder: Decoder = (
-            self.model.encoder if path == "plain" else fast(self.model.encoder, torch.float32)
+        self._encoder: Network = (
+            self.model.encoder if backend == "plain" else fast(self.model.encoder, torch.float32)
         )
         rates = self.shape["encoder_rates"]
         self._context = _context(rates)
-        self._decode_context = _context(rates) + 4  # the decoder's first convolution sees 3 frames, not 1
+        # The decoder's first convolution reaches 3 frames to either side, the encoder's less than 1.
+        self._decode_context = _context(rates) + 4
 
     @functools.cached_property
     def choice(self) -> compute.Choice:
@@ -66,9 +66,10 @@ class DacCodec(Codec):
         return choose_format(self.precision)
 
     @functools.cached_property
-    def _decoder(self) -> Decoder:
-        if self.path == "plain":
-            return self.model.decoder  # type: ignore[no-any-return]
+    def _decoder(self) -> Network:
+        if self.backend == "plain":
+            plain: Network = self.model.decoder
+            return plain
         return fast(self.model.decoder, torch.bfloat16 if self.choice.format == "bf16" else torch.float32)
 
     def save(self, folder: Path | str) -> None:
@@ -82,7 +83,7 @@ class DacCodec(Codec):
         )
 
     def latents(self, audio: Tensor) -> Tensor:
-        """[B, 1, N] to the encoder's output [B, D, T], item by item, chunk by chunk."""
+        """[B, 1, samples] to the encoder's output [B, D, T], item by item, chunk by chunk."""
         total = self.frames(audio.shape[-1])
         audio = nn.functional.pad(audio, (0, total * self.hop - audio.shape[-1]))
 
@@ -94,7 +95,8 @@ class DacCodec(Codec):
         )
 
     def _encode(self, audio: Tensor) -> Tensor:
-        # One item at a time here too: the look-up is a matrix product over all frames.
+        # One item at a time here too: the codebook look-up is a matrix product over all frames, and its
+        # rounding depends on their number.
         return torch.cat([self.model.quantizer(self.latents(a[None]))[1] for a in audio])
 
     def _decode(self, codes: Tensor) -> Tensor:
@@ -114,7 +116,7 @@ class DacCodec(Codec):
 
 
 def choose_format(wanted: compute.Precision) -> compute.Choice:
-    """fp32 or bf16 for a decoder of DAC's size, by one of its convolutions: 384 channels, 7 taps."""
+    """fp32 or bf16 for a decoder of the official size, measured on one of its convolutions."""
     channels, taps, frames = 384, 7, 1024
 
     def prepare(dtype: torch.dtype) -> compute.Work:
@@ -133,9 +135,9 @@ def choose_format(wanted: compute.Precision) -> compute.Choice:
 
 
 def _in_chunks(part: Callable[[int, int], Tensor], total: int, context: int, width: int) -> Tensor:
-    """Joins `part(first, last)` over frames 0..total, each computed with `context` more on either side.
+    """Concatenates `part(first, last)` over frames 0..total, each with `context` more frames on either side.
 
-    `part` gives `width` columns per frame.
+    `part` returns [..., (last - first) * width].
     """
     out = []
     for start in range(0, total, CHUNK):
@@ -147,77 +149,30 @@ def _in_chunks(part: Callable[[int, int], Tensor], total: int, context: int, wid
 
 
 def _context(rates: list[int]) -> int:
-    """Frames on either side that one frame of the encoder can see, rounded up."""
-    seen, step = 3, 1  # the first convolution has 7 taps
+    """Receptive field of one encoder frame on either side, in frames, rounded up."""
+    # In samples. The first convolution has 7 taps: 3 on either side.
+    reach, step = 3, 1
     for rate in rates:
-        seen += 39 * step + rate * step  # residual units of 7 taps dilated 1, 3, 9; then 2 x rate taps
+        # Three residual units of 7 taps, dilated by 1, 3 and 9: 3 * (1 + 3 + 9) = 39; then a strided
+        # convolution of 2 * rate taps.
+        reach += 39 * step + rate * step
         step *= rate
-    return math.ceil((seen + step) / step) + 1
+    return math.ceil((reach + step) / step) + 1
 
 
 def load_dac(folder: Path, meta: dict[str, Any]) -> DacCodec:
-    """What `DacCodec.save` wrote. Raises as `load_codec` does."""
+    """Reads what `DacCodec.save` wrote. Raises as `load_codec` does."""
     path = folder / str(meta.get("weights", "weights.safetensors"))
     shape = meta.get("model")
     if not isinstance(shape, dict) or set(shape) != set(SHAPE_KEYS):
         raise IntegrityError(f"{folder / 'codec.json'} does not give the shape of its DAC model.")
-    codec = DacCodec(_built(shape, read_tables(path, limit=1 << 30), path))
+    codec = DacCodec(build(shape, read_tables(path, limit=MAX_BYTES), path))
     check_same(meta["id"], codec.id, f"The weights in {path}")
     return codec
 
 
-def official_codec(config: "OfficialConfig") -> DacCodec:
-    """The codec with the authors' weights: the local file, else downloaded to there.
-
-    Raises MissingInputError when there is neither file nor network, IntegrityError for another file than
-    `sha256` promises, a truncated one, or one that would run code.
-    """
-    path = Path(config.weights)
-    if not path.is_file():
-        download(config.url, path)
-    if config.sha256 is not None and files.sha256(path) != config.sha256:
-        raise IntegrityError(
-            f"{path} is not the file that codec.official.sha256 promises; "
-            "fetch it again or correct params.yaml."
-        )
-    return read_official(path)
-
-
-def read_official(path: Path) -> DacCodec:
-    """A .pth file as upstream writes it; opened with weights_only, so that nothing in it can run."""
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        shape = dict(found["metadata"]["kwargs"])
-        state = dict(found["state_dict"])
-    except Exception as e:  # torch raises many kinds for a bad file
-        raise IntegrityError(
-            f"{path} is not a weights file of descript-audio-codec: truncated, or a pickle that holds code "
-            f"({type(e).__name__}); fetch it again."
-        ) from e
-    known = {k: _plain(shape[k]) for k in SHAPE_KEYS if k in shape}
-    return DacCodec(_built(known, state, path))
-
-
-def download(url: str, path: Path) -> None:
-    """Fetches `url` to `path`, whole or not at all, with progress on stderr."""
-    from tqdm import tqdm
-
-    try:
-        with urllib.request.urlopen(url, timeout=30) as answer, files.atomic(path) as beside:
-            size = int(answer.headers.get("Content-Length", 0)) or None
-            with tqdm(total=size, unit="B", unit_scale=True, desc=path.name) as bar, open(beside, "wb") as f:
-                while block := answer.read(1 << 20):
-                    f.write(block)
-                    bar.update(len(block))
-    except (urllib.error.URLError, OSError, ValueError) as e:
-        raise MissingInputError(
-            f"{path} is missing and {url} cannot be fetched ({e}); download it elsewhere and put it at "
-            f"{path}, or set codec.source to bundled."
-        ) from e
-
-
 def dac_random(
-    seed: int, *, path: Path_ = "fast", precision: compute.Precision = "auto", **shape: Any
+    seed: int, *, backend: Backend = "fast", precision: compute.Precision = "auto", **shape: Any
 ) -> DacCodec:
     """A codec with untrained weights, for tests and timings; by default of the official size.
 
@@ -225,17 +180,21 @@ def dac_random(
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return DacCodec(_library().DAC(**shape), path, precision)
+        return DacCodec(_library().DAC(**shape), backend, precision)
 
 
-def with_path(codec: DacCodec, path: Path_, precision: compute.Precision = "auto") -> DacCodec:
-    """The same weights computed another way."""
-    return DacCodec(codec.model, path, precision)
+def with_backend(codec: DacCodec, backend: Backend, precision: compute.Precision = "auto") -> DacCodec:
+    """The same weights with another backend or precision."""
+    return DacCodec(codec.model, backend, precision)
 
 
-def _built(shape: dict[str, Any], state: dict[str, Tensor], path: Path) -> nn.Module:
+def build(shape: dict[str, Any], state: dict[str, Tensor], path: Path) -> nn.Module:
+    """A DAC model of this shape with these weights, all of them used; `path` is for messages.
+
+    Raises IntegrityError where shape and weights do not fit or weights are not finite.
+    """
     try:
-        model = _library().DAC(**shape)
+        model: nn.Module = _library().DAC(**shape)
         model.load_state_dict(state, strict=True)
     except (RuntimeError, TypeError, ValueError) as e:
         raise IntegrityError(
@@ -250,9 +209,9 @@ def _built(shape: dict[str, Any], state: dict[str, Tensor], path: Path) -> nn.Mo
 def _library() -> Any:
     """The module `dac`.
 
-    It imports audiotools, which imports by name torchaudio and tensorboard, for effects and training logs
-    that are not used here; the one is not installed, the other does not bear the protobuf that everything
-    else needs. Empty modules stand in for them while the import runs, and only then.
+    It imports audiotools, which imports torchaudio and tensorboard for effects and training logs that are not
+    used here. torchaudio is not installed, and tensorboard does not work with the protobuf version that the
+    other packages need. Empty modules replace both while the import runs, and only then.
     """
     board = types.ModuleType("torch.utils.tensorboard")
     board.SummaryWriter = object  # type: ignore[attr-defined]
@@ -270,7 +229,8 @@ def _library() -> Any:
             del sys.modules[name]
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """A number, or a list of numbers, as JSON has them."""
     return [int(v) for v in value] if isinstance(value, list | tuple) else int(value)
 
 

@@ -1,8 +1,9 @@
 """DAC's encoder and decoder for a CPU: the same layers as channels-last 2-d convolutions.
 
-Three changes, none to the mathematics: weight normalisation is multiplied out once instead of at each call;
-a one-dimensional convolution becomes a two-dimensional one of height 1 in channels-last layout, for which
-the CPU library has its best kernels; the snake activation writes into one scratch tensor instead of five.
+Three changes that leave the mathematics as it is: weight normalisation is folded into the weights once
+instead of at each call; a one-dimensional convolution becomes a two-dimensional one of height 1 in
+channels-last layout, for which oneDNN has its fastest kernels; the snake activation writes into one temporary
+tensor instead of five.
 """
 
 from collections.abc import Callable
@@ -19,13 +20,14 @@ def fast(network: nn.Module, dtype: torch.dtype) -> Layer:
     layer = _layer(network, dtype)
 
     def run(x: Tensor) -> Tensor:
-        x = x.to(dtype)[:, :, None].contiguous(memory_format=torch.channels_last)
+        x = x.to(dtype)[:, :, None].contiguous(memory_format=torch.channels_last)  # [B, C, 1, N]
         return layer(x)[:, :, 0].contiguous()
 
     return run
 
 
 def _layer(module: nn.Module, dtype: torch.dtype) -> Layer:
+    # By the names of upstream's classes, so that this module need not import dac.
     name = type(module).__name__
     if name in ("Sequential", "Encoder", "EncoderBlock", "DecoderBlock", "Decoder"):
         inner = module if name == "Sequential" else getattr(module, "block", None) or module.model
@@ -51,6 +53,7 @@ def _chain(layers: list[Layer], x: Tensor) -> Tensor:
 
 def _snake(alpha: Tensor, dtype: torch.dtype) -> Layer:
     """x + sin(alpha x)^2 / alpha (Ziyin et al., 2020)."""
+    # alpha is [1, C, 1]; the extra axis is the height. 1e-9 as upstream has it.
     rate = alpha.detach()[..., None].to(dtype)
     inverse = (alpha.detach() + 1e-9).reciprocal()[..., None].to(dtype)
 
@@ -61,6 +64,7 @@ def _snake(alpha: Tensor, dtype: torch.dtype) -> Layer:
 
 
 def _convolution(module: Any, dtype: torch.dtype) -> Layer:
+    # weight_norm keeps direction (weight_v) and length (weight_g) apart: w = g v / |v|.
     if hasattr(module, "weight_g"):
         weight = torch._weight_norm(module.weight_v, module.weight_g, 0)
     else:

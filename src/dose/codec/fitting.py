@@ -13,93 +13,95 @@ from torch import Tensor
 
 from dose import files
 from dose.codec import frames, quantise
-from dose.codec.codec import CODEBOOKS, ENTRIES, HOP, SILENCE_PEAK
-from dose.codec.compact import (
-    BLOCKS,
-    GATE_DB,
-    HEAD,
-    CompactCodec,
-    CompactConfig,
-    Seen,
-    View,
-    analyse,
-    compand,
-    search_envelope,
-)
+from dose.codec.codec import CODEBOOK_SIZE, CODEBOOKS, HOP, SILENCE_PEAK
+from dose.codec.compact import CompactCodec, CompactConfig, envelope, fine_structure
+from dose.codec.compact.attack import GATE_DB, analyse, attack_curve
+from dose.codec.compact.bands import BandLayout
+from dose.codec.compact.codec import compress_loudness
+from dose.codec.compact.config import ENVELOPE_BOOKS, STEPS
+from dose.codec.compact.envelope import FrameFeatures
+from dose.config import was
 
-NOISE_ROWS, EMBED_DIMS = 64, 64
-Report = Callable[[str, float], None]
+NOISE_ROWS, EMBED_DIMS = 64, 64  # noise frames before the decoder repeats them; size of the embedding
+EMBED_FRAMES = 40_000  # frames that the embedding's principal components are computed from
+MEASURED_AT_ONCE = 8192  # frames; bounds the memory
+Report = Callable[[str, float], None]  # called with the name and the mean error of each finished step
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FittingConfig:
-    """How hard the tables are fitted."""
+    """How long the tables are fitted, and to how many frames."""
 
     rounds: int = 12  # k-means rounds per codebook
-    sweeps: int = 2  # times all waveform codebooks are improved together afterwards
-    frames: int = 80_000  # frames at most, drawn evenly from all sounds
+    # Times all fine-structure codebooks are refitted together afterwards.
+    joint_refits: int = dataclasses.field(default=2, metadata=was("sweeps"))
+    frames: int = 80_000  # frames at most, sampled evenly from all sounds
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.rounds < 1 or self.sweeps < 0 or self.frames < ENTRIES:
-            raise ValueError(f"rounds must be at least 1, sweeps 0, frames {ENTRIES}")
+        if self.rounds < 1 or self.joint_refits < 0 or self.frames < CODEBOOK_SIZE:
+            raise ValueError(f"rounds must be at least 1, joint_refits 0, frames {CODEBOOK_SIZE}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Material:
-    """Frames to fit to, silence left out, F of them in random order."""
+class TrainingFrames:
+    """Frames to fit to, silent ones left out, F of them in random order."""
 
     folded: Tensor  # float32 [F, HOP]
-    jump: Tensor  # int64 [F]
-    jumps: Tensor  # float32 [J, BLOCKS], the rises that `jump` counts
+    attack: Tensor  # int64 [F], index of each frame's attack curve
+    attack_curves: Tensor  # float32 [J, STEPS]
 
 
-def collect(sounds: Iterable[np.ndarray], config: CompactConfig, how: FittingConfig) -> Material:
-    """Frames of the sounds [N] at 44.1 kHz, at most `how.frames`."""
+def collect(sounds: Iterable[np.ndarray], config: CompactConfig, fitting: FittingConfig) -> TrainingFrames:
+    """Frames of the sounds, each [N] at 44.1 kHz; at most `fitting.frames`."""
     tracks = [torch.from_numpy(np.ascontiguousarray(s, dtype=np.float32))[None] for s in sounds]
-    view = View(config)
-    jumps = _jumps(tracks, view, how)
-    folded, jump = [], []
+    curves = _attack_curves(tracks, config, fitting)
+    folded, attacks = [], []
     for audio in tracks:
-        frame, rise = analyse(audio, 0, -(-audio.shape[-1] // HOP), jumps, view)
-        loud = frame[0].abs().amax(-1) >= SILENCE_PEAK
-        folded.append(frame[0, loud].float())
-        jump.append(rise[0, loud])
-    order = torch.randperm(sum(map(len, jump)), generator=torch.Generator().manual_seed(how.seed))
-    order = order[: how.frames]
-    return Material(folded=torch.cat(folded)[order], jump=torch.cat(jump)[order], jumps=jumps)
+        frame, attack = analyse(audio, 0, -(-audio.shape[-1] // HOP), curves, config)
+        sounding = frame[0].abs().amax(-1) >= SILENCE_PEAK
+        folded.append(frame[0, sounding].float())
+        attacks.append(attack[0, sounding])
+    order = torch.randperm(sum(map(len, attacks)), generator=torch.Generator().manual_seed(fitting.seed))
+    order = order[: fitting.frames]
+    return TrainingFrames(
+        folded=torch.cat(folded)[order], attack=torch.cat(attacks)[order], attack_curves=curves
+    )
 
 
 def fit(
-    material: Material,
+    data: TrainingFrames,
     config: CompactConfig,
-    how: FittingConfig,
+    fitting: FittingConfig,
     state: Path,
     report: Report = lambda *_: None,
 ) -> CompactCodec:
     """The codec fitted to the frames of `collect`.
 
-    `state` is a folder for finished steps: a fit that was killed goes on after the last one and ends with the
-    same bytes; a state left by other frames or another configuration is not used. `report` is told the name
-    and the mean error of each step.
+    `state` is a folder for finished steps: a fit that was killed resumes after the last one and ends with the
+    same bytes; the state of other frames or another configuration is not used.
     """
-    folded = material.folded
-    key = files.hash_json([config, how, hashlib.sha256(folded.numpy().tobytes()).hexdigest()])
+    folded = data.folded
+    key = files.hash_json([config, fitting, hashlib.sha256(folded.numpy().tobytes()).hexdigest()])
     steps = _Steps(state, key)
-    cosines, view = frames.cosines(), View(config)
-    tables = {"noise": _noise(how.seed), **steps.run("embed", lambda: _embedding(folded, cosines))}
-    tables["jumps"] = material.jumps
-    seen = [
-        view.see(part.double(), jump, material.jumps, cosines)
-        for part, jump in zip(folded.split(8192), material.jump.split(8192), strict=True)
+    dct, layout = frames.dct_iv(), BandLayout(config)
+    # 1. Tables that need no codebook: noise, embedding, attack curves.
+    tables = {"noise": _noise(fitting.seed), **steps.run("embed", lambda: _embedding(folded, dct))}
+    tables["jumps"] = data.attack_curves
+    # 2. The two envelope books.
+    features = [
+        envelope.measure(part.double(), attack, data.attack_curves, layout, dct)
+        for part, attack in zip(
+            folded.split(MEASURED_AT_ONCE), data.attack.split(MEASURED_AT_ONCE), strict=True
+        )
     ]
-    tables |= steps.run("envelope", lambda: {"envelope": _envelope(seen, view, how, report)})
-    wave, weights = _waves(seen, tables["envelope"], view, cosines)
-    tables["wave"] = _books(wave, weights, view, how, steps, report)
-    for sweep in range(how.sweeps):
-        start = tables["wave"]
-        better = functools.partial(_sweep, wave, start, view, weights, config.beam, report)
-        tables |= steps.run(f"sweep{sweep}", lambda better=better: {"wave": better()})  # type: ignore[misc]
+    tables |= steps.run("envelope", lambda: {"envelope": _envelope_books(features, layout, fitting, report)})
+    # 3. The seven fine-structure books, one after the other, then all together.
+    fine, weights = _fine_targets(features, tables["envelope"], layout, dct)
+    tables["wave"] = _fine_books(fine, weights, layout, fitting, steps, report)
+    for i in range(fitting.joint_refits):
+        refit = functools.partial(_refit, fine, tables["wave"], layout, weights, config.beam_width, report)
+        tables |= steps.run(f"sweep{i}", lambda refit=refit: {"wave": refit()})  # type: ignore[misc]
     return CompactCodec(config, {name: table.contiguous() for name, table in tables.items()})
 
 
@@ -119,105 +121,129 @@ class _Steps:
         return made
 
 
-def _embedding(folded: Tensor, cosines: Tensor) -> dict[str, Tensor]:
-    """Mean and principal directions of the companded spectrum; the first comes out with unit variance."""
-    seen = compand(folded[:40_000].double() @ cosines)
-    mean = seen.mean(0)
-    values, vectors = torch.linalg.eigh((seen - mean).T @ (seen - mean) / len(seen))
-    basis = vectors[:, -EMBED_DIMS:].flip(-1)
+def _embedding(folded: Tensor, dct: Tensor) -> dict[str, Tensor]:
+    """Mean and principal components of the compressed spectrum; the first has unit variance."""
+    compressed = compress_loudness(folded[:EMBED_FRAMES].double() @ dct)
+    mean = compressed.mean(0)
+    centred = compressed - mean
+    values, vectors = torch.linalg.eigh(centred.T @ centred / len(compressed))
+    basis = vectors[:, -EMBED_DIMS:].flip(-1)  # largest eigenvalue first, [HOP, D]
+    # An eigenvector's sign is arbitrary: a positive sum makes it the same on every machine.
     basis = basis * torch.sign(basis.sum(0)).where(basis.sum(0) != 0, torch.ones(()).double())
     return {"embed_mean": mean.contiguous(), "embed": (basis / values[-1].sqrt()).float().contiguous()}
 
 
 def _noise(seed: int) -> Tensor:
-    """Random signs: each coefficient has exactly the level of its band, only the phase is left to chance."""
-    draw = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 2, (NOISE_ROWS, HOP), generator=draw).float() * 2 - 1
+    """Random signs [NOISE_ROWS, HOP]: each coefficient has exactly the level of its band."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 2, (NOISE_ROWS, HOP), generator=generator).float() * 2 - 1
 
 
-def _jumps(tracks: list[Tensor], view: View, how: FittingConfig) -> Tensor:
-    """The ways a hit begins in a frame, [jumps, BLOCKS] in dB; two (none, at its start) are flat."""
+def _attack_curves(tracks: list[Tensor], config: CompactConfig, fitting: FittingConfig) -> Tensor:
+    """The known attack curves, [attack_curves, STEPS] in dB; two (no hit, a hit at the start) are flat."""
+    # 1. Curves of all frames in which the level rises.
     found = []
     for audio in tracks:
-        inside = frames.between(
-            frames.pieces(audio, view.config.overlap, -1, -(-audio.shape[-1] // HOP)), view.config.overlap
+        unfolded = frames.between_boundaries(
+            frames.frame_samples(audio, config.overlap, -1, -(-audio.shape[-1] // HOP)), config.overlap
         )
-        curves, _ = view.curve(inside[0, 1:], inside[0, :-1])
+        curves, _ = attack_curve(unfolded[0, 1:], unfolded[0, :-1], config)
         found.append(curves[curves.amin(-1) < 0])
     curves = torch.cat(found).float()
-    # Hits fall anywhere in a frame, so every curve is also seen later in its frame.
-    moved = [torch.nn.functional.pad(curves, (n, 0), value=GATE_DB)[:, :BLOCKS] for n in range(BLOCKS)]
-    curves = torch.cat(moved).unique(dim=0)
+    # 2. Hits fall anywhere in a frame, so every curve is added at all later steps of its frame too; curves
+    #    that do not reach their full level within the frame are left out.
+    shifted = [torch.nn.functional.pad(curves, (n, 0), value=GATE_DB)[:, :STEPS] for n in range(STEPS)]
+    curves = torch.cat(shifted).unique(dim=0)
     curves = curves[curves[:, -1] > -1]
-    one = torch.ones(len(curves), 1)
-    few, dims = view.config.jumps - 2, quantise.plain(BLOCKS)
-    book = quantise.k_means(curves, few, dims, one, rounds=how.rounds * 2, seed=how.seed + 50)
-    return torch.cat([torch.zeros(2, BLOCKS), book])
+    # 3. k-means in dB, all steps alike.
+    ones, count = torch.ones(len(curves), 1), config.attack_curves - 2
+    book = quantise.k_means(
+        curves, count, quantise.unweighted(STEPS), ones, rounds=fitting.rounds * 2, seed=fitting.seed + 50
+    )
+    return torch.cat([torch.zeros(2, STEPS), book])
 
 
-def _envelope(seen: list[Seen], view: View, how: FittingConfig, report: Report) -> Tensor:
-    """Books [2, N, bands] for the band levels; entry 0 of the first stays free for silence."""
-    config = view.config
-    rest = torch.cat([s.band_db for s in seen]).float()
-    weights = torch.cat([s.weights for s in seen]).float()
-    jump = torch.cat([s.jump for s in seen])
-    first = quantise.k_means(rest, ENTRIES - 1, view.envelope, weights, rounds=how.rounds, seed=how.seed)
+def _envelope_books(
+    features: list[FrameFeatures], layout: BandLayout, fitting: FittingConfig, report: Report
+) -> Tensor:
+    """Books [2, N, bands] for the band levels; entry 0 of the first is reserved for silence."""
+    config, weighting = layout.config, layout.envelope_weighting
+    residual = torch.cat([s.band_db for s in features]).float()
+    weights = torch.cat([s.weights for s in features]).float()
+    attack = torch.cat([s.attack for s in features])
+    first = quantise.k_means(
+        residual, CODEBOOK_SIZE - 1, weighting, weights, rounds=fitting.rounds, seed=fitting.seed
+    )
     # Ordered by loudness, so that neighbouring codes mean neighbouring levels.
     first = first[first.mean(-1).argsort()]
-    codes, errors = quantise.assign(rest, first, view.envelope, weights)
+    codes, errors = quantise.assign(residual, first, weighting, weights)
     report("envelope0", float((errors.sum() / weights.sum()).sqrt()))
-    rest = rest - first[codes]
-    second = torch.zeros(ENTRIES, config.bands)
-    parts = [(jump == 0, 0, config.plain), (jump > 0, config.plain, config.shapes)]
+    residual = residual - first[codes]
+    # The second book: one part for frames without a hit, one for frames with a hit, which every attack curve
+    # shares (see `envelope.pack_codes`).
+    second = torch.zeros(CODEBOOK_SIZE, config.bands)
+    parts = [
+        (attack == 0, 0, config.plain_entries),
+        (attack > 0, config.plain_entries, config.levels_per_attack),
+    ]
     for rows, start, count in parts:
         second[start : start + count] = quantise.k_means(
-            rest[rows], count, view.envelope, weights[rows], rounds=how.rounds, seed=how.seed + 1
+            residual[rows], count, weighting, weights[rows], rounds=fitting.rounds, seed=fitting.seed + 1
         )
-    codes, errors = quantise.assign(rest, second[: config.plain], view.envelope, weights)
+    codes, errors = quantise.assign(residual, second[: config.plain_entries], weighting, weights)
     report("envelope1", float((errors.sum() / weights.sum()).sqrt()))
-    return torch.stack([torch.cat([torch.full((1, config.bands), -100.0), first]), second])
+    silence = torch.full((1, config.bands), -100.0)
+    return torch.stack([torch.cat([silence, first]), second])
 
 
-def _waves(seen: list[Seen], books: Tensor, view: View, cosines: Tensor) -> tuple[Tensor, Tensor]:
-    """What the waveform books have to code, float32 [F, tail], and their weights."""
-    waves, weights = [], []
-    for part in seen:
-        head = search_envelope(part, books, view)
-        wave, weight = view.tail(part.flat, quantise.look_up(head, books.double()), cosines)
-        waves.append(wave.float())
+def _fine_targets(
+    features: list[FrameFeatures], books: Tensor, layout: BandLayout, dct: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What the fine-structure books have to code, float32 [F, fine_dims], and its weights."""
+    targets, weights = [], []
+    for part in features:
+        entries = envelope.search(part, books, layout)
+        band_db = quantise.look_up(entries, books.double())
+        target, weight = fine_structure.target(part.flattened, band_db, layout, dct)
+        targets.append(target.float())
         weights.append(weight.float())
-    return torch.cat(waves), torch.cat(weights)
+    return torch.cat(targets), torch.cat(weights)
 
 
-def _books(
-    wave: Tensor, weights: Tensor, view: View, how: FittingConfig, steps: "_Steps", report: Report
+def _fine_books(
+    fine: Tensor, weights: Tensor, layout: BandLayout, fitting: FittingConfig, steps: _Steps, report: Report
 ) -> Tensor:
-    """Books [7, N, tail], each fitted to what those before it leave."""
+    """Books [7, N, fine_dims], each fitted to what those before it leave."""
+    weighting = layout.fine_weighting
     books: list[Tensor] = []
-    rest = wave.clone()
-    power = float((view.weighting.spread(weights) * wave * wave).sum())
-    for stage in range(CODEBOOKS - HEAD):
-        made = functools.partial(
-            quantise.k_means, rest, ENTRIES, view.weighting, weights, rounds=how.rounds,
-            seed=how.seed + 100 + stage,
+    residual = fine.clone()
+    power = float((weighting.per_dimension(weights) * fine * fine).sum())
+    for stage in range(CODEBOOKS - ENVELOPE_BOOKS):
+        make = functools.partial(
+            quantise.k_means, residual, CODEBOOK_SIZE, weighting, weights, rounds=fitting.rounds,
+            seed=fitting.seed + 100 + stage,
         )  # fmt: skip
-        found = steps.run(f"wave{stage}", lambda made=made: {"book": made()})  # type: ignore[misc]
+        found = steps.run(f"wave{stage}", lambda make=make: {"book": make()})  # type: ignore[misc]
         books.append(found["book"])
-        codes, errors = quantise.assign(rest, books[-1], view.weighting, weights)
-        rest = rest - books[-1][codes]
+        codes, errors = quantise.assign(residual, books[-1], weighting, weights)
+        residual = residual - books[-1][codes]
         report(f"wave{stage}", float(errors.sum()) / power)
     return torch.stack(books)
 
 
-def _sweep(wave: Tensor, books: Tensor, view: View, weights: Tensor, beam: int, report: Report) -> Tensor:
-    """All waveform books once more: codes by beam search, each book refitted to what the others leave."""
-    codes = quantise.search(wave.double(), books, view.weighting, weights.double(), beam)
+def _refit(
+    fine: Tensor, books: Tensor, layout: BandLayout, weights: Tensor, beam: int, report: Report
+) -> Tensor:
+    """All fine-structure books once more: codes by beam search, then each book to what the others leave."""
+    weighting = layout.fine_weighting
+    codes = quantise.beam_search(fine.double(), books, weighting, weights.double(), beam)
     books = books.clone()
-    rest = wave - quantise.look_up(codes, books)
+    residual = fine - quantise.look_up(codes, books)
     for s in range(len(books)):
-        rest += books[s][codes[:, s]]
-        books[s], _ = quantise.centroids(rest, codes[:, s], books[s], view.weighting, weights)
-        rest -= books[s][codes[:, s]]
-    each = view.weighting.spread(weights)
-    report("sweep", float((each * rest * rest).sum() / (each * wave * wave).sum()))
+        # Add this book's part back, refit the book to it, and take the new part out.
+        residual += books[s][codes[:, s]]
+        books[s], _ = quantise.centroids(residual, codes[:, s], books[s], weighting, weights)
+        residual -= books[s][codes[:, s]]
+    dim_weights = weighting.per_dimension(weights)
+    report("sweep", float((dim_weights * residual * residual).sum() / (dim_weights * fine * fine).sum()))
     return books

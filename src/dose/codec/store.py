@@ -1,4 +1,4 @@
-"""Codecs on disk: a folder with codec.json and a weights file that is checked before it is believed."""
+"""Codecs on disk: a folder with codec.json and a weights file, which is checked before it is used."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 
 from dose import files
 from dose.codec.codec import Codec, check_same
-from dose.codec.compact import CompactCodec, CompactConfig, describe_tables
+from dose.codec.compact import CompactCodec, CompactConfig, table_shapes
 from dose.codec.tables import read_tables
 from dose.config import parse
 from dose.errors import IntegrityError
@@ -43,14 +43,15 @@ def load_codec(folder: Path | str) -> Codec:
 
 
 def _load_compact(folder: Path, meta: dict[str, Any]) -> CompactCodec:
-    config = parse(CompactConfig, meta.get("config"), f"{folder / 'codec.json'}: config")
+    # codec.json has the settings under their stored names, see `CompactConfig.stored`.
+    config = parse(CompactConfig, meta.get("config"), f"{folder / 'codec.json'}: config", announce=False)
     path = folder / str(meta.get("weights", "weights.safetensors"))
     tables = read_tables(path)
-    expected = describe_tables(config)
+    expected = table_shapes(config)
     if tables.keys() != expected.keys():
-        odd = sorted(tables.keys() ^ expected.keys())
+        differing = sorted(tables.keys() ^ expected.keys())
         raise IntegrityError(
-            f"{path} does not hold the tables of a compact codec (differs in {', '.join(odd)})."
+            f"{path} does not hold the tables of a compact codec (differs in {', '.join(differing)})."
         )
     for name, shape in expected.items():
         found = tables[name].shape
@@ -62,6 +63,6 @@ def _load_compact(folder: Path, meta: dict[str, Any]) -> CompactCodec:
         if not torch.isfinite(tables[name]).all():
             raise IntegrityError(f"{path}: table {name} holds numbers that are not finite; fetch it again.")
     codec = CompactCodec(config, tables)
-    codec.made = meta.get("made")
+    codec.provenance = meta.get("made")
     check_same(meta["id"], codec.id, f"The weights in {path}")
     return codec

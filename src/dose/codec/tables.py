@@ -1,4 +1,4 @@
-"""Reads a codec's weights: safetensors of a plausible size, never a pickle."""
+"""Reads a codec's weights: a safetensors file of a plausible size, never a pickle."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dose.errors import IntegrityError, MissingInputError
 
-MAX_BYTES = 64 << 20  # a compact codec is far smaller
+MAX_BYTES = 64 << 20  # the shipped compact codec has 3.3 MB
 
 
 def read_tables(path: Path, limit: int = MAX_BYTES) -> dict[str, Tensor]:
@@ -19,6 +19,7 @@ def read_tables(path: Path, limit: int = MAX_BYTES) -> dict[str, Tensor]:
         )
     if path.stat().st_size > limit:
         raise IntegrityError(f"{path} is larger than such a codec can be ({limit >> 20} MiB).")
+    # The first bytes of a zip (torch.save) and of pickle protocols 2 to 5.
     with open(path, "rb") as f:
         start = f.read(2)
     if start in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):

@@ -1,4 +1,4 @@
-"""`dose bundle`: look into a kit bundle, and calibrate its confidence."""
+"""`dose bundle`: shows and checks a kit bundle, and calibrates its confidence."""
 
 import argparse
 from pathlib import Path
@@ -11,40 +11,42 @@ EXAMPLE = """example:
 """
 
 
-def register(subparsers) -> None:
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subparsers.add_parser(
         "bundle",
-        help="look into, check and calibrate the models in use",
+        help="show, check and calibrate the models in use",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     show = actions.add_parser(
         "show",
-        help="check a bundle's files and print what it holds",
+        help="check a bundle's files and print its contents",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     show.add_argument("path", nargs="?", help="bundle folder (default: the one that `dose extract` uses)")
-    show.add_argument("--json", action="store_true", help="print bundle.json and the models' facts as JSON")
+    show.add_argument(
+        "--json", action="store_true", help="print bundle.json and the models' metadata as JSON"
+    )
     show.set_defaults(run=run_show)
     calibrate = actions.add_parser(
         "calibrate",
-        help="fit the confidence on held-out mixes, in place",
-        description="Fits the confidence on RMOD's val mixes, as they are and with each drum taken out.",
+        help="calibrate the confidence on held-out mixes, in place",
+        description="Calibrates on RMOD's val mixes, as they are and with each drum subtracted.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     calibrate.add_argument("path", help="bundle folder")
     calibrate.add_argument("--mixes", type=int, default=24, metavar="N", help="default: %(default)s")
     calibrate.add_argument("--start", type=int, default=0, metavar="I", help="the first mix (default: 0)")
-    calibrate.add_argument("--params", default="params.yaml", help="where the rmod section is")
+    calibrate.add_argument("--params", default="params.yaml", help="file with the rmod section")
     calibrate.add_argument("--sources", default="data/sources", metavar="DIR", help="default: %(default)s")
     calibrate.set_defaults(run=run_calibrate)
     reference = actions.add_parser(
         "reference",
-        help="write what the training mixes sound like, for the drift trigger",
-        description="Writes mean and spread of the features of RMOD's train mixes.",
+        help="write the drift trigger's reference",
+        description="Writes mean and standard deviation of the features of RMOD's train mixes.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -52,7 +54,7 @@ def register(subparsers) -> None:
     reference.add_argument(
         "--out", default="data/retrain/reference.json", metavar="FILE", help="default: %(default)s"
     )
-    reference.add_argument("--params", default="params.yaml", help="where the rmod section is")
+    reference.add_argument("--params", default="params.yaml", help="file with the rmod section")
     reference.add_argument("--sources", default="data/sources", metavar="DIR", help="default: %(default)s")
     reference.set_defaults(run=run_reference)
 
@@ -97,11 +99,11 @@ def run_calibrate(args: argparse.Namespace) -> None:
             start=args.start,
             progress=lambda done: bar.update(done - bar.n),
         )
-    for drum, made in bundle.calibration.items():
-        for kind, facts in made["report"].items():
+    for drum, calibration in bundle.calibration.items():
+        for kind, figures in calibration["report"].items():
             print(
-                f"{drum:6s} {kind:10s} ECE {facts['ece']:.3f}  AUC {facts['auc']:.3f}  "
-                f"base rate {facts['base_rate']:.2f}  n {facts['count']}"
+                f"{drum:6s} {kind:10s} ECE {figures['ece']:.3f}  AUC {figures['auc']:.3f}  "
+                f"base rate {figures['base_rate']:.2f}  n {figures['count']}"
             )
 
 

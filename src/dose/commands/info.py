@@ -1,5 +1,4 @@
-"""`dose info`: what a bug report needs: versions, processor, number formats with their measured rates,
-models."""
+"""`dose info`: versions, processor, measured rates of the number formats, and models, for a bug report."""
 
 import argparse
 from pathlib import Path
@@ -10,10 +9,10 @@ if TYPE_CHECKING:
 
 EXAMPLE = """example:
   dose info
-  dose info --measure      # measure the number formats anew, on an idle machine
+  dose info --measure      # measure the number formats again, on an idle machine
   dose info --json > report.json
 """
-BATCH = 16  # pairs in a training step, as params.yaml has it
+BATCH = 16  # examples in a training step, as in params.yaml
 PACKAGES = (
     "numpy",
     "torch",
@@ -27,16 +26,18 @@ PACKAGES = (
 )
 
 
-def register(subparsers) -> None:
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subparsers.add_parser(
         "info",
         help="show versions, processor, measured number formats and the models in use",
-        description="Shows what a bug report needs. Nothing leaves this machine.",
+        description="Shows what a bug report needs. Nothing is sent anywhere.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--bundle", type=Path, metavar="PATH", help="models (default: those in use here)")
-    parser.add_argument("--measure", action="store_true", help="forget the measured rates and take them anew")
+    parser.add_argument(
+        "--measure", action="store_true", help="discard the cached rates and measure them again"
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.set_defaults(run=run)
 
@@ -48,12 +49,12 @@ def run(args: argparse.Namespace) -> None:
 
     if args.measure:
         compute.cache_file().unlink(missing_ok=True)
-    found = facts(args.bundle)
-    print(json.dumps(found, indent=2) if args.json else _shown(found))
+    report = facts(args.bundle)
+    print(json.dumps(report, indent=2) if args.json else _as_text(report))
 
 
 def facts(folder: Path | None = None) -> dict[str, Any]:
-    """Everything, as plain values. Raises as `open_bundle` does."""
+    """All facts, as JSON has them. Raises as `open_bundle` does."""
     import platform
 
     from dose import compute
@@ -83,17 +84,17 @@ def facts(folder: Path | None = None) -> dict[str, Any]:
 
 
 def _formats(bundle: Any) -> dict[str, dict[str, Any]]:
-    """What each kind of work is done in here, and the rates that this rests on."""
+    """The number format of each kind of work on this machine, and the rates it was chosen by."""
     from dose import compute
     from dose.codec import dac
-    from dose.extract.extractor import SearchConfig
+    from dose.extract.candidates import SearchConfig
     from dose.model import checkpoint, engine
     from dose.train.trainer import choose_format
 
     config = checkpoint.read_config(bundle.checkpoint(bundle.drums[0]))
     on = compute.device()
-    found: dict[str, Choice] = {
-        f"decoding, width {config.width}": engine.choose("auto", on, config, SearchConfig().pool),
+    choices: dict[str, Choice] = {
+        f"decoding, width {config.width}": engine.choose("auto", on, config, SearchConfig().samples),
         f"training, width {config.width}": choose_format("auto", on, BATCH * config.rows, config.width),
         "convolutions (DAC)": dac.choose_format("auto"),
     }
@@ -104,7 +105,7 @@ def _formats(bundle: Any) -> dict[str, dict[str, Any]]:
             "gflop_per_s": {k: round(v, 1) for k, v in choice.rates.items()},
             **({"threads": choice.threads} if choice.threads else {}),
         }
-        for name, choice in found.items()
+        for name, choice in choices.items()
     }
 
 
@@ -130,21 +131,21 @@ def _gpus() -> list[str]:
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
 
 
-def _shown(found: dict[str, Any]) -> str:
-    packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
-    models = found["models"]
+def _as_text(report: dict[str, Any]) -> str:
+    packages = ", ".join(f"{name} {version}" for name, version in report["packages"].items())
+    models = report["models"]
     lines = [
-        f"dose     {found['dose']}, Python {found['python']}, {found['system']}",
+        f"dose     {report['dose']}, Python {report['python']}, {report['system']}",
         f"         {packages}",
-        f"CPU      {found['cpu']}, {found['instructions']}, {found['cores']} cores, "
-        f"{found['memory_gib']} GiB",
-        f"GPU      {', '.join(found['gpus']) or 'none that torch can use'}",
+        f"CPU      {report['cpu']}, {report['instructions']}, {report['cores']} cores, "
+        f"{report['memory_gib']} GiB",
+        f"GPU      {', '.join(report['gpus']) or 'none that torch can use'}",
         f"models   {models['version']} ({', '.join(models['drums'])}), codec {models['codec']}",
         f"         {models['folder']}",
-        f"formats  GFLOP/s as measured here, kept in {found['compute_cache']}",
+        f"formats  GFLOP/s as measured here, cached in {report['compute_cache']}",
     ]
-    for name, one in found["formats"].items():
-        rates = ", ".join(f"{k} {v:g}" for k, v in one["gflop_per_s"].items()) or one["why"]
-        threads = f", {one['threads']} threads" if one.get("threads", 1) > 1 else ""
-        lines.append(f"         {name}: {one['format']}{threads}  ({rates})")
+    for name, work in report["formats"].items():
+        rates = ", ".join(f"{k} {v:g}" for k, v in work["gflop_per_s"].items()) or work["why"]
+        threads = f", {work['threads']} threads" if work.get("threads", 1) > 1 else ""
+        lines.append(f"         {name}: {work['format']}{threads}  ({rates})")
     return "\n".join(lines)

@@ -1,36 +1,38 @@
-"""`dose fit-onsets`: the detector that finds the hits of a prompt, fitted again."""
+"""`dose train-onsets`: trains the onset detector that places a prompt's segments."""
 
 import argparse
 from pathlib import Path
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     p = subparsers.add_parser(
-        "fit-onsets",
-        help="fit the detector that finds a drum's hits in a mix",
+        "train-onsets",
+        aliases=["fit-onsets"],
+        help="train the detector of drum onsets in a mix (deprecated alias: fit-onsets)",
         description=(
-            "Fits the onset detector on RMOD's train split, whose hits are known, and prints which part\n"
-            "of the hits that it picks in val mixes is right. Tokens of another detector are made anew."
+            "Trains the onset detector on RMOD's train split, whose onsets are known, and prints its\n"
+            "precision on val mixes. Token shards of another detector are made again by `dvc repro tokens`."
         ),
-        epilog="example:\n  dose fit-onsets --mixes 4500 --epochs 25 --out onsets.safetensors",
+        epilog="example:\n  dose train-onsets --mixes 4500 --epochs 25 --out onsets.safetensors",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("--sources", type=Path, default=Path("data/sources"), help="folder of the sources stage")
     p.add_argument(
-        "--params", type=Path, default=Path("params.yaml"), help="file whose rmod section is drawn from"
+        "--params",
+        type=Path,
+        default=Path("params.yaml"),
+        help="file with the rmod section (default params.yaml)",
     )
     p.add_argument("--mixes", type=int, default=4500, help="train mixes (default 4500)")
     p.add_argument("--val", type=int, default=200, help="val mixes (default 200)")
-    p.add_argument("--epochs", type=int, default=25, help="times each mix is seen (default 25)")
-    p.add_argument("--seed", type=int, default=0, help="of weights and order")
+    p.add_argument("--epochs", type=int, default=25, help="passes over the train mixes (default 25)")
+    p.add_argument("--seed", type=int, default=0, help="of the initial weights and the order of mixes")
     p.add_argument("--out", type=Path, required=True, help="the .safetensors file to write")
-    p.set_defaults(run=run_fit)
+    p.set_defaults(run=run_train)
 
 
-def run_fit(args: argparse.Namespace) -> None:
+def run_train(args: argparse.Namespace) -> None:
     from collections.abc import Iterator
-
-    import numpy as np
 
     from dose import audio, config
     from dose.errors import DoseError
@@ -44,20 +46,21 @@ def run_fit(args: argparse.Namespace) -> None:
     section = config.load("rmod", RmodConfig, args.params)
     library = SampleLibrary.load(args.sources)
 
-    def items(split: str, count: int) -> Iterator[tuple[np.ndarray, dict[str, tuple[float, ...]]]]:
+    def mixes(split: str, count: int) -> Iterator[train.AnnotatedMix]:
         for item in stream(section, library, split, 0, count):
             yield audio.downmix(item.mix), item.hits
 
-    levels, targets = train.features(items("train", args.mixes))
-    net = train.fit_detector(
-        levels,
-        targets,
+    data = train.features(mixes("train", args.mixes))
+    net = train.train_detector(
+        data,
         epochs=args.epochs,
         seed=args.seed,
         report=lambda epoch, loss: print(f"epoch {epoch + 1}: loss {loss:.4f}", flush=True),
     )
     train.save(net, args.out)
-    val = list(items("val", args.val))
+    val = list(mixes("val", args.val))
     for count in (1, 3):
-        right = train.precision(val, net, count)
-        print(f"best {count} per mix right:", ", ".join(f"{d} {p:.0%}" for d, p in right.items()))
+        precision = train.precision(val, net, count)
+        print(
+            f"precision of the best {count} per mix:", ", ".join(f"{d} {p:.0%}" for d, p in precision.items())
+        )

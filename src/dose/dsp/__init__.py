@@ -1,1 +1,1 @@
-"""Time-frequency front ends, each defined once."""
+"""Time-frequency front ends, each defined once: two-resolution bands, mel bands, STFT, onset flux."""

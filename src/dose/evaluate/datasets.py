@@ -14,7 +14,7 @@ import numpy as np
 from dose import audio
 from dose.drums import DRUMS
 from dose.errors import AudioError, MissingInputError
-from dose.files import Packed
+from dose.files import ArchiveMember
 from dose.metrics.shots import prepare
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
@@ -25,8 +25,8 @@ class Item:
     """One test mix. `shots` is empty where no truth is known (real recordings)."""
 
     index: int
-    mix: Path | Packed
-    shots: Mapping[str, Path | Packed]
+    mix: Path | ArchiveMember
+    shots: Mapping[str, Path | ArchiveMember]
     name: str = ""
 
     def read_mix(self) -> np.ndarray:

@@ -32,8 +32,8 @@ class KitPage:
             if best is None:
                 cards.append(self._page.missing(drum, "not found"))
                 continue
-            said = [] if best.present else ["probably not there"]
-            said += [f"confidence {best.confidence:.2f}", f"borrowed {best.borrowed:.2f}"]
+            said = [] if best.detected else ["probably not there"]
+            said += [f"confidence {best.confidence:.2f}", f"borrowed {best.source_energy_ratio:.2f}"]
             said += [notes[drum]] if notes and drum in notes else []
             cards.append(self._page.card(drum, prepare(best.raw, drum), ", ".join(said)))
         self._page.case(files.printable(path.stem), cards)

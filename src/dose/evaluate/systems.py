@@ -28,7 +28,7 @@ PACKAGE = Path(__file__).parent.parent
 # What makes a system's sound, relative to PACKAGE: packages (their Python files) and single files. What these
 # import besides (config, errors, files) reads and refuses, and makes no sound.
 COMMON = (
-    "audio.py", "containers", "drums.py", "evaluate/datasets.py", "evaluate/systems.py", "ffmpeg.py",
+    "audio", "containers", "drums.py", "evaluate/datasets.py", "evaluate/systems.py", "ffmpeg.py",
     "metrics/shots.py",
 )  # fmt: skip
 RECONSTRUCTING = (*COMMON, "codec", "compute.py")
@@ -110,15 +110,15 @@ class DoseSystem:
     @classmethod
     def load(cls, name: str, bundle: Path, draws: int = 1, blend: bool = True) -> "DoseSystem":
         from dose.extract import Extractor
-        from dose.extract.extractor import SearchConfig
+        from dose.extract.candidates import SearchConfig
 
-        extractor = Extractor.load(bundle, search=SearchConfig(blend=blend))  # checks the bundle first
+        extractor = Extractor.load(bundle, search=SearchConfig(source_blend=blend))  # checks the bundle first
         key = files.hash_json(
             [
                 "dose",
                 draws,
                 blend,
-                [voice.engine.precision for voice in extractor.voices.values()],
+                [model.engine.precision for model in extractor.models.values()],
                 files.sha256(bundle / files.MANIFEST),
                 code_hash(GENERATING),
             ]
@@ -135,7 +135,7 @@ class DoseSystem:
             if self.draws == 1:
                 shots = self.extractor.extract_batch(heard, drum)
             else:
-                shots = self.extractor.extract_consensus(heard, drum, draws=self.draws)
+                shots = self.extractor.extract_consensus(heard, drum, samples=self.draws)
             for i, shot in zip(short, shots, strict=True):
                 out[i][drum] = shot
         return out

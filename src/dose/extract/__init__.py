@@ -1,4 +1,4 @@
-"""From a song to one-shots: the same `Extractor` that the lab scores and the service runs."""
+"""From a song to one-shots: `Extractor`, shared by evaluation, `dose extract` and the service."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Extractor, OneShot and Kit on first use: bundles and finishing are of use without torch."""
+    """Imports Extractor, OneShot and Kit on first use: bundles and postprocessing need no torch."""
     if name == "Extractor":
         from dose.extract.extractor import Extractor
 

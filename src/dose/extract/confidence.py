@@ -1,7 +1,8 @@
-"""From what was seen of a drum to two probabilities: that it is there, and that the candidate is right.
+"""Calibrated confidence: two probabilities per drum from a handful of features.
 
-Two logistic regressions per drum on a handful of features, fitted on held-out mixes (Platt, 1999, with more
-than one feature), stored as plain numbers in bundle.json under `calibration`.
+One logistic regression predicts whether the drum is in the mix, one whether a candidate is correct given that
+it is; their product is the confidence (Platt, 1999, with more than one feature). Both are fitted on held-out
+mixes by `dose.extract.calibrate` and stored as plain numbers in bundle.json under `calibration`.
 """
 
 import dataclasses
@@ -13,18 +14,33 @@ import numpy as np
 from dose.extract.rerank import RerankScores
 from dose.extract.segments import Segment
 
-FEATURES = ("match", "agreement", "best_match", "pool_agreement", "likelihood", "strongest", "clarity")
-REACH = 4.0
-# What is said of the drum as a whole, by the windows alone: no candidate has a say in whether it is there.
-OF_THE_DRUM = np.array([name in ("likelihood", "strongest", "clarity") for name in FEATURES])
+# Features of the drum as a whole, from its segments alone: detection must not depend on what was generated.
+SEGMENT_FEATURES = ("mean_likelihood", "max_likelihood", "onset_snr")
+FEATURES = (
+    "conditioning_fit",  # of the candidate
+    "self_consistency",  # of the candidate
+    "max_conditioning_fit",  # over all samples of the drum
+    "mean_self_consistency",  # over all samples of the drum
+    *SEGMENT_FEATURES,
+)
+IS_SEGMENT_FEATURE = np.array([name in SEGMENT_FEATURES for name in FEATURES])
+MAX_DEVIATION = 4.0  # standard deviations: features are clipped there, beyond the data they were fitted to
+
+# Names in bundles of format 1 -> today's, in the same order as FEATURES.
+FORMER_FEATURES = dict(
+    zip(
+        ("match", "agreement", "best_match", "pool_agreement", "likelihood", "strongest", "clarity"),
+        FEATURES,
+        strict=True,
+    )
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Logistic:
     """P = 1 / (1 + exp(-(bias + sum of weight x (feature - mean) / scale))).
 
-    Standardised features are clipped to +-REACH: far outside of what was seen in fitting, a line that was
-    fitted there says nothing.
+    Standardised features are clipped to +-MAX_DEVIATION: the regression does not extrapolate.
     """
 
     mean: tuple[float, ...]
@@ -34,59 +50,69 @@ class Logistic:
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """[n, F] to probabilities [n]."""
-        standard = np.clip((features - np.array(self.mean)) / np.array(self.scale), -REACH, REACH)
+        standard = (features - np.array(self.mean)) / np.array(self.scale)
+        standard = np.clip(standard, -MAX_DEVIATION, MAX_DEVIATION)
         return _sigmoid(standard @ np.array(self.weights) + self.bias)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """One drum's two regressions. `right` is about the candidate, given that the drum is there."""
+    """One drum's two regressions."""
 
-    present: Logistic
-    right: Logistic
+    detected: Logistic  # the drum is in the mix
+    correct: Logistic  # the candidate is correct, given that the drum is in the mix
 
     def confidence(self, features: np.ndarray) -> np.ndarray:
-        """[n, F] to the probability that the drum is there and the candidate is right, [n]."""
-        return self.present(features) * self.right(features)
+        """[n, F] to the probability that the drum is in the mix and the candidate is correct, [n]."""
+        probability: np.ndarray = self.detected(features) * self.correct(features)
+        return probability
 
 
-def features(scores: RerankScores, windows: Sequence[Segment]) -> np.ndarray:
-    """[n, len(FEATURES)]: what is known of each of n candidates of one drum."""
-    n = len(scores.match)
-    tries = [float(scores.match.max(initial=0.0)), float(scores.agreement.mean()) if n else 0.0]
-    shared = np.concatenate([tries, of_windows(windows)[OF_THE_DRUM]])
-    return np.column_stack([scores.match, scores.agreement, np.tile(shared, (n, 1))])
+def candidate_features(scores: RerankScores, segments: Sequence[Segment]) -> np.ndarray:
+    """Features of n candidates of one drum, [n, F]."""
+    n = len(scores.conditioning_fit)
+    # Shared by all candidates of the drum: pooled scores, then the segments' features.
+    pooled = [
+        float(scores.conditioning_fit.max(initial=0.0)),
+        float(scores.self_consistency.mean()) if n else 0.0,
+    ]
+    shared = np.concatenate([pooled, segment_features(segments)[IS_SEGMENT_FEATURE]])
+    return np.column_stack([scores.conditioning_fit, scores.self_consistency, np.tile(shared, (n, 1))])
 
 
-def of_windows(windows: Sequence[Segment]) -> np.ndarray:
-    """[len(FEATURES)]: what the windows say of their drum; 0 where only candidates could."""
-    likely = [c for window in windows for c in window.likelihood]
-    clear = [c for window in windows for c in window.clarity]
-    said = [np.mean(likely), np.max(likely), np.mean(clear)] if likely else [0.0, 0.0, 0.0]
+def segment_features(segments: Sequence[Segment]) -> np.ndarray:
+    """Features of a drum before anything was generated, [F]; 0 for those of candidates."""
+    likelihoods = [value for segment in segments for value in segment.likelihood]
+    snrs = [value for segment in segments for value in segment.onset_snr]
     row = np.zeros(len(FEATURES))
-    row[OF_THE_DRUM] = said
+    if likelihoods:
+        row[IS_SEGMENT_FEATURE] = [np.mean(likelihoods), np.max(likelihoods), np.mean(snrs)]
     return row
 
 
 def fit(x: np.ndarray, y: np.ndarray, ridge: float = 1.0, weight: np.ndarray | None = None) -> Logistic:
-    """Logistic regression by Newton's method on standardised features [n, F] and outcomes [n] of 0 and 1.
+    """Logistic regression by Newton's method on features [n, F] and outcomes [n] of 0 and 1.
 
-    `weight` [n] says how often each row counts (once). `ridge` pulls the weights (not the bias) to 0, so that
-    a separable sample does not give certainty. The outcomes are Platt's smoothed ones, which keeps the bias
-    finite when all are alike.
+    `weight` [n] is how often each row counts (once). `ridge` pulls the weights (not the bias) to 0, so that
+    separable data does not give certainty. Outcomes are replaced by Platt's smoothed ones, which keeps the
+    bias finite when all outcomes are equal.
     """
     mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
-    standard = np.column_stack([(x - mean) / scale, np.ones(len(x))])
+    standard = np.column_stack(
+        [(x - mean) / scale, np.ones(len(x))]
+    )  # [n, F + 1]: the last column is the bias
     weight = np.ones(len(y)) if weight is None else weight
+    # Platt's targets: (N+ + 1) / (N+ + 2) instead of 1, and 1 / (N- + 2) instead of 0.
     positives, negatives = (weight * y).sum(), (weight * (1 - y)).sum()
     targets = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     penalty = np.diag([ridge] * x.shape[1] + [1e-6])
     theta = np.zeros(standard.shape[1])
+    # Until the largest change is negligible; 50 steps bound the loop where it does not converge.
     for _ in range(50):
         p = _sigmoid(standard @ theta)
         gradient = standard.T @ (weight * (p - targets)) + penalty @ theta
-        curvature = (standard * (weight * p * (1 - p) + 1e-9)[:, None]).T @ standard + penalty
-        step = np.linalg.solve(curvature, gradient)
+        hessian = (standard * (weight * p * (1 - p) + 1e-9)[:, None]).T @ standard + penalty
+        step = np.linalg.solve(hessian, gradient)
         theta -= step
         if np.abs(step).max() < 1e-8:
             break
@@ -103,15 +129,22 @@ def to_json(calibration: Calibration) -> dict[str, Any]:
 
 
 def from_json(value: Mapping[str, Any]) -> dict[str, Calibration]:
-    """The calibrations in bundle.json, drum by drum; those made for other features are left out."""
+    """The calibrations in bundle.json, drum by drum; those fitted to other features are left out.
+
+    Names of format 1 (FORMER_FEATURES; `present`, `right` for `detected`, `correct`) are read too.
+    """
     return {
-        drum: Calibration(present=_logistic(parts["present"]), right=_logistic(parts["right"]))
-        for drum, parts in value.items()
-        if tuple(parts.get("features", ())) == FEATURES
+        drum: Calibration(
+            detected=_logistic(stored["detected"] if "detected" in stored else stored["present"]),
+            correct=_logistic(stored["correct"] if "correct" in stored else stored["right"]),
+        )
+        for drum, stored in value.items()
+        if tuple(FORMER_FEATURES.get(name, name) for name in stored.get("features", ())) == FEATURES
     }
 
 
-def _plain(bias: float, **weights: float) -> Logistic:
+def _by_hand(bias: float, **weights: float) -> Logistic:
+    """A regression on features as they are, without standardising."""
     n = len(FEATURES)
     return Logistic(
         mean=(0.0,) * n,
@@ -121,40 +154,12 @@ def _plain(bias: float, **weights: float) -> Logistic:
     )
 
 
-# For a bundle that was never calibrated: slopes that experience suggests. What comes of them is a score and
-# no probability; `dose bundle show` says "not calibrated".
+# For a bundle that was never calibrated: weights set by hand. The result is a score, not a probability;
+# `dose bundle show` prints "not calibrated".
 UNCALIBRATED = Calibration(
-    present=_plain(-2.0, likelihood=3.0, strongest=3.0, clarity=1.0),
-    right=_plain(-4.0, match=5.0, agreement=1.0),
+    detected=_by_hand(-2.0, mean_likelihood=3.0, max_likelihood=3.0, onset_snr=1.0),
+    correct=_by_hand(-4.0, conditioning_fit=5.0, self_consistency=1.0),
 )
-
-
-def reliability(
-    p: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None, bins: int = 10
-) -> list[dict[str, float]]:
-    """Rows of a reliability curve: per bin of predicted probability its mean, the share true, and how many.
-
-    `weight` [n] says how often each row counts (once).
-    """
-    weight = np.ones(len(p)) if weight is None else weight
-    which = np.minimum((p * bins).astype(int), bins - 1)
-    return [
-        {
-            "predicted": float(np.average(p[which == b], weights=weight[which == b])),
-            "observed": float(np.average(y[which == b], weights=weight[which == b])),
-            "count": float(weight[which == b].sum()),
-        }
-        for b in range(bins)
-        if weight[which == b].sum() > 0
-    ]
-
-
-def expected_calibration_error(
-    p: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None, bins: int = 10
-) -> float:
-    """Mean distance of predicted probability and share true over equal bins, weighted by count, 0..1."""
-    rows = reliability(p, y, weight, bins)
-    return sum(r["count"] * abs(r["predicted"] - r["observed"]) for r in rows) / sum(r["count"] for r in rows)
 
 
 def _logistic(value: Mapping[str, Any]) -> Logistic:
@@ -167,4 +172,5 @@ def _logistic(value: Mapping[str, Any]) -> Logistic:
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(x, -40, 40)))
+    probability: np.ndarray = 1 / (1 + np.exp(-np.clip(x, -40, 40)))
+    return probability

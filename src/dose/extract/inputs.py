@@ -1,4 +1,4 @@
-"""Which sound files a user means: files, folders, globs, standard input, and a folder that is watched."""
+"""Resolves the inputs of `dose extract`: files, folders, globs, standard input, and a watched folder."""
 
 import glob
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dose.errors import AudioError
 
-# Containers that libsndfile or FFmpeg decodes; films count for their sound.
+# Containers that libsndfile or FFmpeg decodes; of films, their sound.
 SUFFIXES = (
     *(".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".ogx", ".opus", ".spx", ".mp3"),
     *(".mp2", ".mpa", ".mpga", ".aif", ".aiff", ".aifc", ".aac", ".adts", ".m4a", ".m4b", ".m4r", ".mp4"),
@@ -23,10 +23,10 @@ STDIN_NAME = "standard input"
 
 
 def expand(arguments: Sequence[str]) -> list[Path]:
-    """Paths in the order given, each once: a folder stands for the sound files in it, a glob for its matches.
+    """Paths in the order given, each once: folders and globs are replaced by the sound files in them.
 
-    A plain path is kept even when it does not exist, to be reported with the rest. Raises AudioError for an
-    empty text, and for a folder or a glob that gives nothing.
+    A plain path is kept even when it does not exist, to be reported with other failures. Raises AudioError
+    for an empty argument, and for a folder or glob without a sound file.
     """
     found: list[Path] = []
     for argument in arguments:
@@ -50,12 +50,15 @@ def expand(arguments: Sequence[str]) -> list[Path]:
 
 
 def sounds_in(folder: Path) -> list[Path]:
-    """The sound files directly in `folder`, by name; hidden ones are left out. AudioError if it is shut."""
+    """The sound files directly in `folder`, by name; hidden ones are left out.
+
+    Raises AudioError for a folder that cannot be read.
+    """
     return [p for p in _entries(folder) if p.is_file() and p.suffix.lower() in SUFFIXES]
 
 
 def skipped_in(folder: Path) -> list[Path]:
-    """What else is in `folder`: files of other kinds, and folders, which are not searched."""
+    """The other entries of `folder`: files of other kinds, and subfolders, which are not searched."""
     return [p for p in _entries(folder) if not p.is_file() or p.suffix.lower() not in SUFFIXES]
 
 
@@ -71,11 +74,12 @@ def folder_names(
 ) -> list[str]:
     """One folder name per path: its stem, numbered where it is taken by another or not `is_free`.
 
-    Names that differ in case alone are alike: some file systems hold one of them only.
+    Names that differ only in case count as the same, as on file systems that ignore case.
     """
     names: list[str] = []
     used: set[str] = set()
     for path in paths:
+        # x, x_2, x_3 ...
         stem = folder_name(path.stem)
         name, number = stem, 2
         while _folded(name) in used or not is_free(name, path):
@@ -86,7 +90,7 @@ def folder_names(
 
 
 def folder_name(stem: str) -> str:
-    """A mix's name as that of one folder: no dots or blanks at its ends, no control characters."""
+    """A mix's name as a folder name: no dots or blanks at its ends, no control characters."""
     plain = "".join("_" if unicodedata.category(c) == "Cc" else c for c in stem)
     return plain.strip(" .") or "mix"
 
@@ -96,7 +100,7 @@ def _folded(name: str) -> str:
 
 
 def spool_stdin(folder: Path) -> Path:
-    """Standard input as a file in `folder`: decoders seek. Raises AudioError where nothing is piped in."""
+    """Standard input as a file in `folder`, because decoders seek. AudioError where nothing is piped in."""
     if sys.stdin is None or sys.stdin.isatty():
         raise AudioError("Nothing is piped into standard input; name a file, or pipe a sound into `-`.")
     path = folder / STDIN_NAME
@@ -106,23 +110,24 @@ def spool_stdin(folder: Path) -> Path:
 
 
 def watch(folder: Path, poll: float = 1.0, sleep: Callable[[float], None] = time.sleep) -> Iterator[Path]:
-    """Yields each sound file in `folder` once it has stopped growing, again when it is replaced; for ever.
+    """Yields each sound file in `folder` once it has stopped growing, and again when it is replaced; endless.
 
-    Raises AudioError when the folder is not there.
+    Raises AudioError when the folder does not exist.
     """
     if not folder.is_dir():
         raise AudioError(f"{folder} is not a folder that can be watched.")
     seen: dict[Path, tuple[int, int]] = {}
-    given: dict[Path, tuple[int, int]] = {}
+    yielded: dict[Path, tuple[int, int]] = {}
     while True:
         for path in sounds_in(folder):
             try:
                 status = path.stat()
             except FileNotFoundError:
-                continue  # it was moved away between listing and looking
+                continue  # moved away since the folder was listed
             state = (status.st_size, status.st_mtime_ns)
-            if seen.get(path) == state and given.get(path) != state and status.st_size:
-                given[path] = state
+            # Unchanged since the last poll, and not empty: the writer has finished.
+            if seen.get(path) == state and yielded.get(path) != state and status.st_size:
+                yielded[path] = state
                 yield path
             seen[path] = state
         sleep(poll)

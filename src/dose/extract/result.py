@@ -1,4 +1,4 @@
-"""What an extraction gives back."""
+"""The result of an extraction."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -6,27 +6,38 @@ from typing import Any
 
 import numpy as np
 
+# Today's name of a fact -> its name until November 2026. JSON of the command line and of the service holds
+# both for one release; kits stored by the service under the old names are still read.
+FORMER_NAMES = {
+    "detected": "present",
+    "conditioning_fit": "match",
+    "self_consistency": "agreement",
+    "source_energy_ratio": "borrowed",
+}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OneShot:
     """One candidate for one drum of the mix."""
 
     drum: str
-    audio: np.ndarray  # float32 [N], mono, 44.1 kHz, finished with the defaults of `finish.Finish`
-    raw: np.ndarray  # float32 [44100], mono, as the model made it, for finishing otherwise
+    audio: np.ndarray  # float32 [N], mono, 44.1 kHz, postprocessed with the defaults of `PostprocessConfig`
+    raw: np.ndarray  # float32 [44100], mono, before postprocessing
     pan: tuple[float, float]  # gains for left and right with which it stands in the mix; (1, 1) is the centre
-    confidence: float  # 0..1: how likely the drum is there and sounds like this
-    present: bool  # whether the drum is in the mix at all
-    time: float  # seconds into the source: the clearest hit of the window it was taken from
+    confidence: float  # 0..1: calibrated probability that the drum is in the mix and the candidate is correct
+    detected: bool  # whether the drum is in the mix
+    time: float  # seconds: onset in the source, the best one of the segment that conditioned the candidate
     seed: int  # of its sampling
-    match: float  # 0..1: how well it explains the mix at its onsets
-    agreement: float  # 0..1: how like the other candidates it is
-    borrowed: float = 0.0  # 0..1: share of its power that is the recording's own sound, the rest is written
+    conditioning_fit: float  # 0..1: similarity to what the mix shows of the drum
+    self_consistency: float  # 0..1: mean similarity to the other candidates
+    source_energy_ratio: float = (
+        0.0  # 0..1: share of its energy taken from the input mix; the rest is generated
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Kit:
-    """All hits of one source, best first within each drum; a drum may have none."""
+    """All one-shots of one source, best first within each drum; a drum may have none."""
 
     hits: Mapping[str, tuple[OneShot, ...]]
     seconds: float  # length of the source
@@ -39,35 +50,44 @@ class Kit:
         hits = self.hits.get(drum, ())
         return hits[0] if hits else None
 
-    def present(self, drum: str) -> bool:
+    def detected(self, drum: str) -> bool:
         best = self.best(drum)
-        return best is not None and best.present
+        return best is not None and best.detected
 
     def facts(self) -> dict[str, Any]:
-        """Everything but the audio, for JSON."""
+        """Everything but the audio, for JSON; renamed facts also under their former names."""
         return {
             "version": self.version,
             "data_id": self.data_id,
             "seconds": round(self.seconds, 3),
             "seed": self.seed,
             "drums": {
-                drum: {
-                    "present": self.present(drum),
-                    "confidence": round(hits[0].confidence, 3) if hits else 0.0,
-                    "candidates": [hit_facts(hit) for hit in hits],
-                }
+                drum: with_former_names(
+                    {
+                        "detected": self.detected(drum),
+                        "confidence": round(hits[0].confidence, 3) if hits else 0.0,
+                        "candidates": [_one_shot_facts(hit) for hit in hits],
+                    }
+                )
                 for drum, hits in self.hits.items()
             },
         }
 
 
-def hit_facts(hit: OneShot) -> dict[str, Any]:
-    """A hit without its audio, for JSON."""
-    return {
-        "confidence": round(hit.confidence, 3),
-        "time": round(hit.time, 3),
-        "seed": hit.seed,
-        "match": round(hit.match, 3),
-        "agreement": round(hit.agreement, 3),
-        "borrowed": round(hit.borrowed, 3),
-    }
+def with_former_names(facts: dict[str, Any]) -> dict[str, Any]:
+    """`facts` with deprecated duplicates: each renamed fact also under its former name."""
+    return facts | {former: facts[name] for name, former in FORMER_NAMES.items() if name in facts}
+
+
+def _one_shot_facts(shot: OneShot) -> dict[str, Any]:
+    """A one-shot without its audio, for JSON."""
+    return with_former_names(
+        {
+            "confidence": round(shot.confidence, 3),
+            "time": round(shot.time, 3),
+            "seed": shot.seed,
+            "conditioning_fit": round(shot.conditioning_fit, 3),
+            "self_consistency": round(shot.self_consistency, 3),
+            "source_energy_ratio": round(shot.source_energy_ratio, 3),
+        }
+    )

@@ -1,4 +1,4 @@
-"""Where in a song each drum is heard best: windows of 4 s, judged while the song streams by."""
+"""Selects, per drum, the 4 s segments of a song whose onsets stand out best, while the song streams by."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,30 +8,35 @@ import numpy as np
 from dose import audio
 from dose.audio import RATE
 from dose.drums import MIX_SECONDS
-from dose.dsp.mel import BANDS, HOP, bands, in_range
+from dose.dsp.mel import BANDS, drum_bands, mel_magnitudes
+from dose.dsp.onset import onset_levels
 from dose.extract.drift import features
 from dose.extract.offset import without_offset
-from dose.transcription.detector import find_onsets, likelihoods
+from dose.transcription.detector import find_onsets, onset_likelihoods
 
-SEGMENT = int(MIX_SECONDS * RATE)
-STEP = SEGMENT // 2
-SILENCE = 1e-4  # -80 dBFS, the codec's own idea of silence
-LOOP = RATE  # samples: a sound of this length or more that is shorter than a window is taken for a loop
-HITS = 4  # hits looked at in each window
-KEEP = 12  # windows remembered per drum while a song streams by; twice as many at most at any time
+SEGMENT = int(MIX_SECONDS * RATE)  # samples
+STEP = SEGMENT // 2  # samples between the starts of two segments, so that each onset has room after it once
+SILENCE = 1e-4  # peak, -80 dBFS: the codec encodes less as silence
+# Samples: a sound at least this long and shorter than a segment counts as a loop. Chosen by hand.
+SHORTEST_LOOP = RATE
+ONSETS_PER_SEGMENT = 4  # chosen by hand, as the next
+SEGMENTS_PER_DRUM = 12  # kept while a song streams by; twice as many at most at any time
+FULL_RISE_DB = 24.0  # a rise of the drum's bands from which on its size no longer counts; chosen by hand
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Segment:
-    """Four seconds of the mix; a shorter one is filled up, see `_filled`."""
+    """Four seconds of the mix with the onsets of one drum; a shorter mix is filled up, see `_filled`."""
 
-    audio: np.ndarray  # float32 [1 or 2, WINDOW]
+    audio: np.ndarray  # float32 [1 or 2, SEGMENT]
     start: int  # samples into the source
-    hits: tuple[int, ...]  # samples into the window, best first
-    likelihood: tuple[float, ...]  # of each hit to be this drum's, 0..1
-    clarity: tuple[float, ...]  # of each hit, see `clarity`
-    likelihoods: np.ndarray | None = None  # [drums, T] of the whole window, as `find_hits` takes them
-    period: int = SEGMENT  # samples after which a loop that is shorter than a window begins again
+    onsets: tuple[int, ...]  # samples into the segment, best first
+    likelihood: tuple[float, ...]  # of each onset, 0..1: see `transcription.detector`
+    onset_snr: tuple[float, ...]  # of each onset, 0..1: see `onset_snr`
+    onset_likelihoods: np.ndarray | None = (
+        None  # [drums, T] of the whole segment, as `find_onsets` takes them
+    )
+    period: int = SEGMENT  # samples after which a loop that is shorter than a segment repeats
 
     @property
     def mono(self) -> np.ndarray:
@@ -39,108 +44,114 @@ class Segment:
 
     @property
     def score(self) -> float:
-        """0..1: several likely and clear hits are worth more than one good one among weak ones."""
-        return float(np.mean([a * (0.5 + 0.5 * b) for a, b in self._pairs])) if self.hits else 0.0
-
-    @property
-    def _pairs(self) -> list[tuple[float, float]]:
-        return list(zip(self.likelihood, self.clarity, strict=True))
+        """0..1: the mean over onsets, so that a good onset among poor ones counts for less."""
+        pairs = zip(self.likelihood, self.onset_snr, strict=True)
+        return float(np.mean([a * (0.5 + 0.5 * b) for a, b in pairs])) if self.onsets else 0.0
 
     @property
     def time(self) -> float:
-        """Seconds into the source of the best hit."""
-        return (self.start + (self.hits[0] % self.period if self.hits else 0)) / RATE
+        """Seconds into the source of the best onset."""
+        return (self.start + (self.onsets[0] % self.period if self.onsets else 0)) / RATE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScanResult:
-    """What was found while the song streamed by."""
+    """A scanned song."""
 
-    windows: dict[str, list[Segment]]
+    segments: dict[str, list[Segment]]  # of each drum, in no order
     samples: int  # length of the song
     peak: float
-    features: np.ndarray  # [BANDS], the mean over windows that are not silent; zeros when all are
+    features: np.ndarray  # [BANDS], see `drift`: mean over segments that are not silent, zeros without any
 
 
 def scan(blocks: Iterable[np.ndarray], drums: Sequence[str]) -> ScanResult:
-    """Streams blocks [C, N] and keeps, per drum, the windows that hear it best.
+    """Streams blocks [C, N] at 44.1 kHz and keeps the best SEGMENTS_PER_DRUM segments of each drum.
 
-    Memory does not grow with the song: of the windows seen so far only the KEEP best are remembered.
+    Memory does not grow with the length of the song.
     """
     kept: dict[str, list[Segment]] = {drum: [] for drum in drums}
     samples, peak = 0, 0.0
-    shapes, sounding = np.zeros(BANDS), 0
+    feature_sum, sounding = np.zeros(BANDS), 0
     for start, cut, length in _cut(without_offset(blocks)):
         samples, peak = start + length, max(peak, audio.peak(cut))
         mono = audio.downmix(cut)
-        picture, chances = bands(mono), likelihoods(mono)
+        # One pass of the front end and of the detector serves all drums.
+        magnitudes, likelihoods = mel_magnitudes(mono), onset_likelihoods(mono)
         if audio.peak(mono) > SILENCE:
-            shapes, sounding = shapes + features(picture), sounding + 1
+            feature_sum, sounding = feature_sum + features(magnitudes), sounding + 1
         for drum in drums:
-            kept[drum].append(_judge(cut, mono, start, length, drum, picture, chances))
-            if len(kept[drum]) >= 2 * KEEP:
-                kept[drum] = choose(kept[drum], KEEP)
-    return ScanResult(windows=kept, samples=samples, peak=peak, features=shapes / max(1, sounding))
+            kept[drum].append(_segment(cut, mono, start, length, drum, magnitudes, likelihoods))
+            if len(kept[drum]) >= 2 * SEGMENTS_PER_DRUM:
+                kept[drum] = choose(kept[drum], SEGMENTS_PER_DRUM)
+    return ScanResult(segments=kept, samples=samples, peak=peak, features=feature_sum / max(1, sounding))
 
 
-def choose(windows: Sequence[Segment], count: int) -> list[Segment]:
-    """The `count` best windows, best first, each made less attractive by nearness to those taken before."""
-    left, taken = list(windows), list[Segment]()
-    reach = 2.0 * SEGMENT  # how far a window's shadow falls
-    while left and len(taken) < count:
-        shade = [min((min(1.0, abs(w.start - t.start) / reach) for t in taken), default=1.0) for w in left]
-        worth = [w.score * (0.25 + 0.75 * s) for w, s in zip(left, shade, strict=True)]
-        taken.append(left.pop(int(np.argmax(worth))))
-    return taken
+def choose(segments: Sequence[Segment], count: int) -> list[Segment]:
+    """The `count` best segments, best first, spread over the song.
 
-
-def onset_snr(picture: np.ndarray, hit: int, drum: str) -> float:
-    """0..1: how well a hit at sample `hit` is heard in band magnitudes [BANDS, T].
-
-    The product of how far the drum's range rises at the hit (full at 24 dB) and how much of the whole
-    picture's rise lies in that range (low masking). 0 for a hit at which the range does not rise.
+    Greedy: a segment's score shrinks to a quarter with nearness to segments that were chosen before it.
     """
-    at = hit // HOP
-    before = picture[:, max(0, at - 6) : max(1, at - 1)].mean(axis=1)
-    after = picture[:, at : at + 6].max(axis=1, initial=0.0)
-    mine = in_range(drum)
-    rise = audio.db(_power(after[mine])) / 2 - audio.db(max(_power(before[mine]), 1e-8)) / 2
-    risen = np.maximum(after**2 - before**2, 0)
-    share = risen[mine].sum() / max(risen.sum(), 1e-12)
-    return float(np.clip(rise / 24, 0, 1) * np.sqrt(share))
+    left, chosen = list(segments), list[Segment]()
+    reach = 2.0 * SEGMENT  # samples: segments this far apart do not affect each other
+    while left and len(chosen) < count:
+        # 0 for a segment that starts where a chosen one does, 1 from `reach` on.
+        distances = [
+            min((min(1.0, abs(s.start - c.start) / reach) for c in chosen), default=1.0) for s in left
+        ]
+        values = [s.score * (0.25 + 0.75 * d) for s, d in zip(left, distances, strict=True)]
+        chosen.append(left.pop(int(np.argmax(values))))
+    return chosen
 
 
-def _judge(
+def onset_snr(magnitudes: np.ndarray, onset: int, drum: str) -> float:
+    """How clearly an onset of the drum stands out at sample `onset` of mel magnitudes [BANDS, T], 0..1.
+
+    The product of two parts: by how much the drum's own bands rise (1 from FULL_RISE_DB on), and the root of
+    the share of the whole spectral flux that lies in those bands (low under masking). 0 without a rise.
+    """
+    levels, own = onset_levels(magnitudes, onset), drum_bands(drum)
+    rise_db = audio.db(_power(levels.after[own])) / 2 - audio.db(max(_power(levels.before[own]), 1e-8)) / 2
+    flux = levels.flux  # [BANDS]
+    share = flux[own].sum() / max(flux.sum(), 1e-12)
+    return float(np.clip(rise_db / FULL_RISE_DB, 0, 1) * np.sqrt(share))
+
+
+def _segment(
     cut: np.ndarray,
     mono: np.ndarray,
     start: int,
     length: int,
     drum: str,
-    picture: np.ndarray,
-    chances: np.ndarray,
+    magnitudes: np.ndarray,
+    likelihoods: np.ndarray,
 ) -> Segment:
-    """A window [C, WINDOW] with its hits; silence has none."""
-    hits = find_onsets(mono, drum, HITS, chances) if audio.peak(mono) > SILENCE else []
+    """The segment [C, SEGMENT] with its onsets of `drum`; silence has none."""
+    silent = audio.peak(mono) <= SILENCE
+    onsets = [] if silent else find_onsets(mono, drum, ONSETS_PER_SEGMENT, likelihoods)
     return Segment(
         audio=cut,
         start=start,
-        hits=tuple(hit.start for hit in hits),
-        likelihood=tuple(hit.likelihood for hit in hits),
-        clarity=tuple(onset_snr(picture, hit.start, drum) for hit in hits),
-        likelihoods=chances,
+        onsets=tuple(onset.start for onset in onsets),
+        likelihood=tuple(onset.likelihood for onset in onsets),
+        onset_snr=tuple(onset_snr(magnitudes, onset.start, drum) for onset in onsets),
+        onset_likelihoods=likelihoods,
         period=length,
     )
 
 
 def _cut(blocks: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray, int]]:
-    """(start, [1 or 2, WINDOW], samples that are no padding), one every STEP, the last flush with the end."""
+    """Segments as (start, [1 or 2, SEGMENT], samples that are not filled up).
+
+    One every STEP samples; the last one ends with the song.
+    """
     held, past, start = np.zeros((1, 0), np.float32), np.zeros((1, 0), np.float32), 0
     for block in blocks:
-        part = block if block.shape[0] <= 2 else audio.downmix(block)[None]
+        part = block if block.shape[0] <= 2 else audio.downmix(block)[None]  # more than stereo becomes mono
         held = np.concatenate([held, part], axis=1) if held.shape[1] else part
         while held.shape[1] > SEGMENT:
             yield start, held[:, :SEGMENT].copy(), SEGMENT
             past, held, start = held[:, :STEP], held[:, STEP:], start + STEP
+    # The rest is shorter than a segment: it is completed with the samples just before it.
     lacking = min(SEGMENT - held.shape[1], past.shape[1])
     if lacking:
         held, start = np.concatenate([past[:, -lacking:], held], axis=1), start - lacking
@@ -149,11 +160,11 @@ def _cut(blocks: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray, int]]:
 
 
 def _filled(sound: np.ndarray) -> np.ndarray:
-    """[C, N] to [C, WINDOW]: repeated where N is LOOP or more, else padded with zeros.
+    """[C, N] to [C, SEGMENT]: repeated where N is SHORTEST_LOOP or more, else padded with zeros.
 
-    Training knows no window whose end is empty, and a bar of drums is mostly there to be repeated.
+    No training segment has an empty end, and a bar of drums is usually meant to be repeated.
     """
-    times = -(-SEGMENT // sound.shape[1]) if sound.shape[1] >= LOOP else 1
+    times = -(-SEGMENT // sound.shape[1]) if sound.shape[1] >= SHORTEST_LOOP else 1
     return audio.fit_length(np.tile(sound, (1, times)), SEGMENT).copy()
 
 

@@ -1,9 +1,8 @@
-"""The record's own sound where the drum stands free in it, the model's where it does not.
+"""Source blending: takes the drum's sound from the input mix where it is unmasked, the sample's elsewhere.
 
-A draw has the right levels, but its grain is made up. At a hit the mix holds the very sound that is looked
-for, and others on top. In each band of each frame the level that the listener expects says how much of the
-mix can be the drum: as much of the mix is taken, and the draw fills the rest (a time-frequency mask as in
-separation, but of one hit and with something to put where the mask is closed).
+A sample has the expected band energies, but its fine structure is made up. At an onset the input mix holds
+the drum itself, with other sounds on top. A time-frequency mask as in source separation, computed from the
+expected spectrogram of one hit, passes as much of the mix as the drum can be; the sample fills the rest.
 """
 
 import dataclasses
@@ -13,25 +12,29 @@ import numpy as np
 import torch
 
 from dose.audio import RATE
+from dose.dsp.onset import attack_envelope
+from dose.dsp.stft import istft, stft
 from dose.extract import spectral_match
 from dose.extract.segments import Segment
 from dose.tokens import band_energies
 
-LEAD = int(0.0136 * RATE)  # samples by which a found hit may be early or late
-STEP = 32  # samples: how finely an excerpt is placed
-BEFORE, ATTACK = 8 * STEP, 4096  # samples by which it is placed: silence, then the draw
-COMPARED = 20  # frames of an excerpt that are held against the expectation
-HEARD = 1e-3  # power, relative to the loudest: -30 dB; what is quieter says nothing of an excerpt's level
-SILENT = spectral_match.FLOOR**4  # power: what is expected below that is not taken from a mix
-MOST = 3.0  # nepers of power: a band farther off counts as this far
-LIKELY = 0.3  # how much a hit's likelihood counts against its misfit
-TRUSTED, DOUBTED = 0.9, 1.2  # misfits between which an excerpt's share falls from all to nothing
-OPEN = 1.5  # power of the mask: above 1, what is half something else is taken less than half
+# Constants without a note on their source were chosen by hand.
+ONSET_TOLERANCE = int(0.0136 * RATE)  # samples by which a detected onset may be early or late
+ALIGN_STEP = 32  # samples: resolution of the alignment, 0.7 ms
+ALIGN_BEFORE, ALIGN_ATTACK = 8 * ALIGN_STEP, 4096  # samples that are aligned: silence, then the attack
+COMPARED_FRAMES = 20  # of 512 samples, 0.23 s: what of a hit is compared with the expectation
+AUDIBLE = 1e-3  # power relative to the loudest, -30 dB: only louder bands are compared
+SILENT = spectral_match.FLOOR**4  # power: where less is expected, nothing is taken from the mix
+MAX_DEVIATION = 3.0  # nepers of power: larger deviations of a band count as this
+LIKELIHOOD_WEIGHT = 0.3  # nepers of misfit that an onset likelihood of 1 offsets
+# Misfit in nepers: up to the first a hit is trusted fully, from the second on not at all.
+FULL_TRUST, NO_TRUST = 0.9, 1.2
+MASK_EXPONENT = 1.5  # above 1: where half the power is another sound, less than half is taken
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SourceSegment:
-    """A hit in the mix, at the level of what is expected."""
+    """A hit in the input mix, aligned with the sample and scaled to the expectation's level."""
 
     sound: np.ndarray  # float32 [N]
     power: np.ndarray  # [BANDS, T], relative to the expectation's loudest
@@ -39,73 +42,90 @@ class SourceSegment:
 
 
 def source_segments(
-    shot: np.ndarray, expected: np.ndarray, windows: Sequence[Segment]
+    shot: np.ndarray, expected: np.ndarray, segments: Sequence[Segment]
 ) -> list[SourceSegment]:
-    """The hits of `windows` that are like the picture `expected` [BANDS, T], placed so that they start as the
-    draw `shot` [N] does; the one that stands the most free first."""
-    wanted, found = _power(expected), list[tuple[float, SourceSegment]]()
-    for window in windows:
-        mono = np.pad(window.mono, (BEFORE + LEAD, LEAD + len(shot)))
-        for hit, likelihood in zip(window.hits, window.likelihood, strict=True):
-            around = mono[hit : hit + BEFORE + 2 * LEAD + len(shot)]
-            sound = around[_place(around, shot) :][: len(shot)]
-            power = band_energies.one_shot_band_energies(sound[None], expected.shape[1])[0]
+    """The hits of `segments` that resemble `expected` [BANDS, T], best first, aligned with `shot` [N].
+
+    The best one deviates least from the expectation, so the drum is least masked in it.
+    """
+    wanted, found = _to_power(expected), list[tuple[float, SourceSegment]]()
+    for segment in segments:
+        # Padded so that hits at both ends have room for the search and for the whole length.
+        mono = np.pad(segment.mono, (ALIGN_BEFORE + ONSET_TOLERANCE, ONSET_TOLERANCE + len(shot)))
+        for onset, likelihood in zip(segment.onsets, segment.likelihood, strict=True):
+            around = mono[onset : onset + ALIGN_BEFORE + 2 * ONSET_TOLERANCE + len(shot)]
+            sound = around[_align(around, shot) :][: len(shot)]
+            power = band_energies.one_shot_band_energies(sound[None], expected.shape[1])[0]  # [BANDS, T]
             level, misfit = _level(power, wanted)
-            misfit -= LIKELY * likelihood
-            if misfit < DOUBTED:
-                trust = min(1.0, (DOUBTED - misfit) / (DOUBTED - TRUSTED))
-                one = SourceSegment(sound=sound / np.sqrt(level), power=power / level, trust=trust)
-                found.append((misfit, one))
-    return [one for _, one in sorted(found, key=lambda pair: pair[0])]
+            misfit -= LIKELIHOOD_WEIGHT * likelihood
+            if misfit < NO_TRUST:
+                trust = min(1.0, (NO_TRUST - misfit) / (NO_TRUST - FULL_TRUST))
+                source = SourceSegment(sound=sound / np.sqrt(level), power=power / level, trust=trust)
+                found.append((misfit, source))
+    return [source for _, source in sorted(found, key=lambda pair: pair[0])]
 
 
-def blend_source(shot: np.ndarray, expected: np.ndarray, excerpt: SourceSegment) -> tuple[np.ndarray, float]:
-    """The draw [N] with as much of the excerpt as the picture `expected` [BANDS, T] lets through, and which
-    share of its power that is, 0..1."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Blend:
+    audio: np.ndarray  # float32 [N]
+    source_energy_ratio: float  # 0..1: share of the energy that was taken from the input mix
+
+
+def blend_source(shot: np.ndarray, expected: np.ndarray, source: SourceSegment) -> Blend:
+    """The sample `shot` [N] with as much of `source` as the mask of `expected` [BANDS, T] lets through."""
     top = float(band_energies.one_shot_band_energies(shot[None], expected.shape[1]).max(initial=0.0))
     if top == 0:
-        return shot, 0.0
-    wanted = np.maximum(_power(expected) - SILENT, 0)
-    mask = np.sqrt(np.clip(wanted / (excerpt.power + 1e-9), 0, 1))
-    draw, real = spectral_match.spectrum(shot / np.sqrt(top)), spectral_match.spectrum(excerpt.sound)
-    share = torch.from_numpy(spectral_match.on_grid(mask, draw.shape[1]).astype(np.float32))
-    borrowed, kept = excerpt.trust * share**OPEN * real, (1 - excerpt.trust * share) * draw
-    own, others = (float(part.abs().square().sum()) for part in (borrowed, kept))
-    return spectral_match.sound(borrowed + kept, shot), own / (own + others)
+        return Blend(audio=shot, source_energy_ratio=0.0)
+    # Mask of magnitudes [BANDS, T]: 1 where the mix is no louder than the drum alone is expected to be.
+    wanted = np.maximum(_to_power(expected) - SILENT, 0)
+    mask = np.sqrt(np.clip(wanted / (source.power + 1e-9), 0, 1))
+    generated, real = stft(shot / np.sqrt(top)), stft(source.sound)  # [bins, columns]
+    gain = torch.from_numpy(spectral_match.to_stft_grid(mask, generated.shape[1]).astype(np.float32))
+    from_source = source.trust * gain**MASK_EXPONENT * real
+    from_sample = (1 - source.trust * gain) * generated
+    source_energy, sample_energy = (float(part.abs().square().sum()) for part in (from_source, from_sample))
+    blended = istft(from_source + from_sample, len(shot))
+    return Blend(
+        audio=spectral_match.silence_before_attack(blended, shot),
+        source_energy_ratio=source_energy / (source_energy + sample_energy),
+    )
 
 
-def _power(picture: np.ndarray) -> np.ndarray:
-    """Of what `levels.loudness` tells the root of the magnitude."""
-    return np.maximum(picture, 0) ** 4
+def _to_power(expected: np.ndarray) -> np.ndarray:
+    """Inverse of `band_energies.compress_power`: the fourth power."""
+    power: np.ndarray = np.maximum(expected, 0) ** 4
+    return power
 
 
-def _place(around: np.ndarray, shot: np.ndarray) -> int:
-    """Where in `around` a sound begins whose rises are most like the draw's, BEFORE to BEFORE + 2 LEAD.
+def _align(around: np.ndarray, shot: np.ndarray) -> int:
+    """The sample of `around` at which a sound begins that rises as the sample `shot` does.
 
-    The silence before the draw counts: a decay looks like itself however late one enters it.
+    Cross-correlation of attack envelopes at every ALIGN_STEP samples, from ALIGN_BEFORE to ALIGN_BEFORE +
+    2 * ONSET_TOLERANCE. The silence before the sample is part of the comparison: without it, a decay matches
+    itself however late it is entered.
     """
-    mine = _rises(np.pad(shot[:ATTACK], (BEFORE, 0)))
-    views = np.lib.stride_tricks.sliding_window_view(_rises(around[: BEFORE + 2 * LEAD + ATTACK]), len(mine))
-    alike = views @ mine / (np.linalg.norm(views, axis=1) + 1e-9)
-    return BEFORE + int(alike.argmax()) * STEP
-
-
-def _rises(sound: np.ndarray) -> np.ndarray:
-    """Magnitude of the differenced sound in steps of STEP samples: high bands, which place a hit, count."""
-    steps = np.diff(sound, prepend=0)[: len(sound) // STEP * STEP].reshape(-1, STEP)
-    return np.sqrt(np.square(steps).sum(axis=1))
+    template = attack_envelope(np.pad(shot[:ALIGN_ATTACK], (ALIGN_BEFORE, 0)), ALIGN_STEP)
+    envelope = attack_envelope(around[: ALIGN_BEFORE + 2 * ONSET_TOLERANCE + ALIGN_ATTACK], ALIGN_STEP)
+    views = np.lib.stride_tricks.sliding_window_view(envelope, len(template))  # [positions, len(template)]
+    similarity = views @ template / (np.linalg.norm(views, axis=1) + 1e-9)
+    return ALIGN_BEFORE + int(similarity.argmax()) * ALIGN_STEP
 
 
 def _level(power: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
-    """By how much an excerpt's band powers lie above the wanted ones, and how far from there they scatter
-    (mean of absolute nepers; medians and means are weighted by the wanted magnitude)."""
-    early = wanted[:, :COMPARED]
-    heard = early > HEARD
-    if not heard.any():
+    """Level and misfit of a hit's band powers [BANDS, T] against the wanted ones.
+
+    The level is the weighted median of their ratios, robust against bands that other sounds mask. The misfit
+    is the weighted mean deviation from it in nepers. Weights are the wanted magnitudes.
+    """
+    early = wanted[:, :COMPARED_FRAMES]
+    audible = early > AUDIBLE
+    if not audible.any():
         return 1.0, np.inf
-    ratio, weight = np.log(power[:, :COMPARED][heard] + 1e-12) - np.log(early[heard]), np.sqrt(early[heard])
-    order = np.argsort(ratio)
-    so_far = np.cumsum(weight[order])
-    middle = float(ratio[order][np.searchsorted(so_far, so_far[-1] / 2)])
-    off = np.minimum(np.abs(ratio - middle), MOST)
-    return float(np.exp(middle)), float((off * weight).sum() / weight.sum())
+    log_ratio = np.log(power[:, :COMPARED_FRAMES][audible] + 1e-12) - np.log(early[audible])
+    weight = np.sqrt(early[audible])
+    # Weighted median: the ratio at which half of the total weight is reached.
+    order = np.argsort(log_ratio)
+    cumulative = np.cumsum(weight[order])
+    median = float(log_ratio[order][np.searchsorted(cumulative, cumulative[-1] / 2)])
+    deviation = np.minimum(np.abs(log_ratio - median), MAX_DEVIATION)
+    return float(np.exp(median)), float((deviation * weight).sum() / weight.sum())

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dose.model.dropout import dropout
-from dose.tokens.band_energies import BANDS, FEATURES, LEAD, TOP
+from dose.tokens.band_energies import BANDS, FEATURES, MAX_LEVEL, PRE_ONSET_FRAMES
 
 
 class Residual(nn.Module):
@@ -50,7 +50,7 @@ class ConditionEncoder(nn.Module):
         expected picture [B, BANDS, frames] in units of `levels.loudness`."""
         b, features, p = prompt.shape
         n, t = self.excerpts, p // self.excerpts
-        x = (prompt.float() / TOP - 0.6).view(b, features, n, t)
+        x = (prompt.float() / MAX_LEVEL - 0.6).view(b, features, n, t)
         least = x[:, :BANDS].amin(dim=2, keepdim=True).expand(-1, -1, n, -1)
         x = torch.cat([x, least], dim=1).transpose(1, 2).flatten(0, 1)
         h = F.gelu(self.first(x)).transpose(1, 2)
@@ -59,7 +59,7 @@ class ConditionEncoder(nn.Module):
         score = self.score(h) + self.score(h.mean(dim=2, keepdim=True))
         pooled = (h * score.float().softmax(dim=1).to(h)).sum(dim=1)
         summary = self.whole(pooled.mean(dim=1, keepdim=True))
-        heard = pooled[:, LEAD : LEAD + self.frames]
+        heard = pooled[:, PRE_ONSET_FRAMES : PRE_ONSET_FRAMES + self.frames]
         heard = F.pad(heard, (0, 0, 0, self.frames - heard.shape[1]))
         z = self.together(dropout(heard + summary + self.time, self.dropout, self.training))
         return self.out(z), summary, self.look(z).transpose(1, 2).float()

@@ -76,7 +76,7 @@ class ModelConfig:
     @property
     def prompt_values(self) -> int:
         """A prompt's numbers lie below this."""
-        return band_energies.TOP + 1 if self.aligned == "levels" else self.entries
+        return band_energies.MAX_LEVEL + 1 if self.aligned == "levels" else self.entries
 
     @property
     def head_size(self) -> int:

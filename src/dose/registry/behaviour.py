@@ -5,7 +5,6 @@ another one-shot from another prompt, so an invariance is a bound on the distanc
 equality. The bounds are chosen by hand.
 """
 
-import itertools
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from dose import audio
 from dose.drums import DRUMS
+from dose.dsp.bands import band_bins
 from dose.errors import AudioError
 from dose.metrics.attack import starts
 
@@ -20,7 +20,7 @@ GAINS_DB = (-12.0, 6.0)
 OTHER_RATE = 48000  # Hz; the usual rate of video
 MAX_START_MS = 30.0  # a one-shot that starts later is not trimmed to its attack
 MAX_DISTANCE_DB = 12.0  # mean distance of third-octave spectra above which two one-shots are different sounds
-BAND_EDGES_HZ = np.geomspace(40, 16000, 27)
+BAND_EDGES_HZ = tuple(np.geomspace(40, 16000, 27))  # of 26 bands of a third of an octave
 FFT_SIZE = 1 << 16  # longer than a one-shot of 1 s; resolves the lowest band
 
 
@@ -68,7 +68,7 @@ def check_silence(extractor: AnyExtractor, shape: tuple[int, ...], drums: Sequen
         kit = extractor.extract(np.zeros(shape, np.float32), audio.RATE, drums=drums)
     except AudioError:
         return []
-    found = [drum for drum in drums if any(hit.present for hit in kit.hits[drum])]
+    found = [drum for drum in drums if any(hit.detected for hit in kit.hits[drum])]
     return [f"It finds {', '.join(found)} in silence."] if found else []
 
 
@@ -76,10 +76,7 @@ def band_levels(shot: np.ndarray) -> np.ndarray:
     """[N] at 44.1 kHz -> mean level [26] of third-octave bands in dB, peak band at 0, floored at -60 dB."""
     # Zero-padded to FFT_SIZE.
     power = np.abs(np.fft.rfft(shot, FFT_SIZE)) ** 2
-    frequency = np.fft.rfftfreq(FFT_SIZE, 1 / audio.RATE)
-    # First FFT bin of each band.
-    edges = np.searchsorted(frequency, BAND_EDGES_HZ)
-    bands = np.array([power[a:b].mean() for a, b in itertools.pairwise(edges)])
+    bands = np.array([power[bins].mean() for bins in band_bins(FFT_SIZE, BAND_EDGES_HZ)])
     level = 10 * np.log10(bands / max(bands.max(), 1e-20) + 1e-20)
     floored: np.ndarray = np.maximum(level, -60.0)
     return floored

@@ -34,7 +34,7 @@ class AnyExtractor(Protocol):
     @property
     def drums(self) -> tuple[str, ...]: ...
 
-    def extract_consensus(self, mixes: Sequence[np.ndarray], drum: str, *, draws: int) -> np.ndarray: ...
+    def extract_consensus(self, mixes: Sequence[np.ndarray], drum: str, *, samples: int) -> np.ndarray: ...
 
     def extract(self, sound: np.ndarray, rate: int, *, drums: Sequence[str], seed: int = 0) -> Any: ...
 
@@ -69,7 +69,7 @@ def score(
         for drum in extractor.drums:
             start = time.perf_counter()
             # Timed alone, without rendering and metrics.
-            raw = extractor.extract_consensus([item.mix for item in batch], drum, draws=samples)
+            raw = extractor.extract_consensus([item.mix for item in batch], drum, samples=samples)
             seconds[drum].append((time.perf_counter() - start) / len(batch))
             # Both are prepared alike, so that length and peak do not count.
             shots = np.stack([prepare(shot, drum) for shot in raw])  # [b, 44100]
@@ -101,7 +101,7 @@ def write_examples(
         for i, item in enumerate(itertools.islice(items(), count), 1):
             audio.write(reference / f"{i}-mix.flac", item.mix)
             for drum in extractor.drums:
-                shot = extractor.extract_consensus([item.mix], drum, draws=samples)[0]
+                shot = extractor.extract_consensus([item.mix], drum, samples=samples)[0]
                 audio.write(own / f"{i}-{drum}.flac", shot)
                 audio.write(reference / f"{i}-{drum}.flac", item.shots[drum])
 

@@ -31,8 +31,8 @@ class TestItem:
     __test__ = False  # not a test, whatever pytest makes of the name
 
     index: int
-    mix_path: Path | files.Packed
-    shots: dict[str, Path] | dict[str, files.Packed]
+    mix_path: Path | files.ArchiveMember
+    shots: dict[str, Path] | dict[str, files.ArchiveMember]
     hits: dict[str, tuple[float, ...]]
 
 
@@ -57,10 +57,10 @@ def items(root: Path | str, dataset: str) -> list[TestItem]:
 
 
 def _packed_items(archive: Path) -> list[TestItem]:
-    by_index: dict[str, dict[str, files.Packed]] = {}
-    for name, packed in files.unpacked(archive).items():
+    by_index: dict[str, dict[str, files.ArchiveMember]] = {}
+    for name, member in files.archive_members(archive).items():
         folder, _, file = name.partition("/")
-        by_index.setdefault(folder, {})[file] = packed
+        by_index.setdefault(folder, {})[file] = member
     return [_item(int(index), inside) for index, inside in by_index.items()]
 
 
@@ -137,7 +137,8 @@ def pack_shard(config: RmodConfig, library: "SampleLibrary", export: Export, sta
     """
     target = export.out / f"{start:06d}.zip"
     items = _rendered(config, library, export, start, stop)
-    files.pack(target, ((f"{i:06d}/{name}", content) for i, item in items for name, content in _files(item)))
+    members = ((f"{i:06d}/{name}", content) for i, item in items for name, content in _files(item))
+    files.write_archive(target, members)
     return target
 
 

@@ -1,1 +1,1 @@
-"""Sound as the sequence that the language model reads: delay pattern, layout, prompts and token shards."""
+"""Audio as token sequences for the language model: delay pattern, layout, prompts and token shards."""

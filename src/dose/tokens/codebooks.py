@@ -1,4 +1,4 @@
-"""What each code sounds like, as a vector: a place to start embeddings from."""
+"""The codec's codebook vectors, from which a model's embeddings and head can be initialised."""
 
 import numpy as np
 import torch
@@ -8,9 +8,9 @@ from dose.codec import Codec
 
 
 def codebook_vectors(codec: Codec) -> np.ndarray | None:
-    """The entries of each codebook, float32 [K, N, D], zero-padded in D; None for a codec that shows none.
+    """The vectors of each codebook, float32 [K, N, D], zero-padded in D; None for a codec without any.
 
-    Vectors of one codebook can be compared with each other, not with those of another.
+    Distances are defined within one codebook, not between vectors of different codebooks.
     """
     books = _books(codec)
     if books is None:
@@ -22,11 +22,12 @@ def codebook_vectors(codec: Codec) -> np.ndarray | None:
 
 
 def _books(codec: Codec) -> list[Tensor] | None:
+    """One [N, D_k] per codebook."""
     if codec.kind == "compact":
         tables: dict[str, Tensor] = codec.tables  # type: ignore[attr-defined]
         return [*tables["envelope"], *tables["wave"]]
     if codec.kind == "dac":
         quantisers = codec.model.quantizer.quantizers  # type: ignore[attr-defined]
-        # The lookup compares directions (L2-normalised), so directions are what a code is.
+        # DAC's lookup compares L2-normalised vectors, so the normalised ones define the codes.
         return [torch.nn.functional.normalize(q.codebook.weight.detach().cpu(), dim=1) for q in quantisers]
     return None

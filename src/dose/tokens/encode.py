@@ -1,4 +1,4 @@
-"""The tokens stage: train and val items rendered, encoded and written as shards, never as audio."""
+"""The tokens stage: renders train and val items, encodes them and writes token shards, no audio."""
 
 import dataclasses
 import functools
@@ -23,7 +23,7 @@ from dose.tokens.shards import PromptKind
 from dose.transcription import detector
 
 SPLITS = ("train", "val")
-# What of the rmod section says how much is made and by whom, not what an item sounds like.
+# Keys of the rmod section that set how many items are made and how, but not how an item sounds.
 AMOUNTS = ("train", "val", "test", "groove", "shard", "workers", "pitch_cache_mb")
 
 
@@ -33,11 +33,11 @@ class TokensConfig:
     val: int
     shard: int  # items per shard, the unit of work and of resuming
     workers: int
-    prompts: tuple[PromptKind, ...]  # what of each mix is kept: see dose.tokens.prompt
-    hits: int  # excerpts per prompt
-    seconds: float  # length of an excerpt
-    jitter_ms: float  # excerpts of the train split start up to this much early or late
-    shot_seconds: float  # length of the encoded one-shot: 1, or 2 as the authors' code has it
+    prompts: tuple[PromptKind, ...]  # kinds of prompt that are stored: see dose.tokens.prompt
+    hits: int  # onset-aligned segments per prompt
+    seconds: float  # length of a segment
+    jitter_ms: float  # segments of the train split start up to this much early or late
+    shot_seconds: float  # length of the encoded one-shot: 1, or 2 as in the authors' code
     seed: int  # of the jitter
 
     def __post_init__(self) -> None:
@@ -58,7 +58,7 @@ class TokensConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EncodeJob:
-    """One shard to make, with all that a worker needs to know."""
+    """One shard to make: everything that a worker process needs."""
 
     config: TokensConfig
     rmod: RmodConfig
@@ -69,14 +69,17 @@ class EncodeJob:
     number: int
     start: int
     stop: int
-    key: str  # identifies what the shard is made from
+    key: str  # hash of everything that the shard is made from
 
 
 def build(config: TokensConfig, rmod: RmodConfig, library: Path, codec: Path, out: Path) -> None:
-    """Writes out/train and out/val. Shards of an earlier run that are whole and made from the same stay."""
+    """Writes out/train and out/val. Complete shards of an earlier run with the same key are reused.
+
+    Raises ConfigError where more items are asked for than the rmod section makes.
+    """
     if config.train > rmod.train or config.val > rmod.val:
         raise ConfigError("tokens.train and tokens.val may not exceed rmod.train and rmod.val.")
-    data_id = files.hash_json([SampleLibrary.load(library).id, sound_of(rmod)])
+    data_id = files.hash_json([SampleLibrary.load(library).id, sound_settings(rmod)])
     opened = load_codec(codec)
     codec_id = opened.id
     vectors = shards.write_vectors(out, codebook_vectors(opened))
@@ -84,7 +87,7 @@ def build(config: TokensConfig, rmod: RmodConfig, library: Path, codec: Path, ou
         made_from = {
             "codec": codec_id,
             "data": data_id,
-            "tokens": _recipe(config),
+            "tokens": _content_settings(config),
             "split": split,
             "detector": files.sha256(detector.WEIGHTS),
         }
@@ -111,67 +114,76 @@ def build(config: TokensConfig, rmod: RmodConfig, library: Path, codec: Path, ou
             shards=tuple(entries),
             vectors=vectors,
         )
+        # The index is written last: a split without one is not complete.
         _remove_others(out / split, {str(e["name"]) for e in entries})
         shards.write_index(out / split, index)
 
 
-def sound_of(rmod: RmodConfig) -> dict[str, object]:
-    """The fields of an RMOD config that decide what an item sounds like."""
+def sound_settings(rmod: RmodConfig) -> dict[str, object]:
+    """The fields of an RMOD config that decide how an item sounds."""
     return {k: v for k, v in dataclasses.asdict(rmod).items() if k not in AMOUNTS}
 
 
-def _recipe(config: TokensConfig) -> dict[str, object]:
+def _content_settings(config: TokensConfig) -> dict[str, object]:
+    """The fields that decide what a shard holds; the shard size does, the number of shards does not."""
     return {k: v for k, v in dataclasses.asdict(config).items() if k not in ("train", "val", "workers")}
 
 
 def make_shard(job: EncodeJob) -> dict[str, object]:
-    """Renders and encodes one shard, unless it is there already; its entry for the index."""
+    """Renders and encodes one shard, unless it is there already. Returns its entry for the index."""
     done = shards.finished_shard(job.folder, job.number, job.key, job.stop - job.start)
     if done is not None:
         return done
-    codec, library = _codec(job.codec), _bank(job.library)
-    rows: dict[str, list[np.ndarray]] = {}
+    codec, library = _codec(job.codec), _library(job.library)
+    arrays_of_items: dict[str, list[np.ndarray]] = {}
+    # Items are rendered on the fly; only their tokens are kept.
     items = stream(job.rmod, library, job.split, job.start, job.stop)
     for index, item in enumerate(items, start=job.start):
         mono = audio.downmix(item.mix)
         for name, codes in item_codes(codec, mono, item.shots, job.config, _jitter(job, index)).items():
-            rows.setdefault(name, []).append(codes)
-    arrays = {name: np.stack(codes) for name, codes in rows.items()}
+            arrays_of_items.setdefault(name, []).append(codes)
+    arrays = {name: np.stack(codes) for name, codes in arrays_of_items.items()}
     return shards.write_shard(job.folder, job.number, arrays, job.key)
 
 
 def item_codes(
     codec: Codec, mono: np.ndarray, shots: dict[str, np.ndarray], config: TokensConfig, jitter: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """All arrays of one item: drum [K, L] for each drum, and what `prompts` asks for (see `shards`)."""
+    """All arrays of one item: codes [K, L] of each one-shot, and the prompts of `config.prompts`.
+
+    `shards` gives their names; `jitter` [drums, hits] moves the segments, in samples.
+    """
     length = round(config.shot_seconds * audio.RATE)
+    # One batch of one-shots, [drums, samples].
     targets = np.stack([audio.fit_length(shots[drum], length) for drum in DRUMS])
     prompts = prompts_of_all(codec, mono, DRUMS, config.prompt, config.prompts, jitter)
     with torch.inference_mode():
         codes = codec.encode(torch.from_numpy(targets)[:, None]).cpu().numpy()
         out = {drum: codes[i] for i, drum in enumerate(DRUMS)}
-        for kind, of_drum in prompts.items():
-            out |= {f"{shards.PROMPTS[kind]}_{drum}": prompt for drum, prompt in of_drum.items()}
+        for kind, prompt_of in prompts.items():
+            out |= {f"{shards.PROMPTS[kind]}_{drum}": prompt for drum, prompt in prompt_of.items()}
         if "levels" in config.prompts:
-            seen = band_energies.quantised_spectrograms(targets, codes.shape[-1])
-            out |= {f"picture_{drum}": seen[i] for i, drum in enumerate(DRUMS)}
+            # The condition encoder's training target: the one-shots' own band energies, [drums, BANDS, L].
+            levels = band_energies.quantised_spectrograms(targets, codes.shape[-1])
+            out |= {f"picture_{drum}": levels[i] for i, drum in enumerate(DRUMS)}
         if "mix" in config.prompts:
             out["mix"] = codec.encode(torch.from_numpy(mono)[None, None]).cpu().numpy()[0]
     return out
 
 
 def _jitter(job: EncodeJob, index: int) -> np.ndarray:
-    """Samples by which each excerpt of an item starts late, [drums, hits]; none in validation."""
+    """Samples by which each segment of an item starts late, [drums, hits]; zeros in validation."""
     shape = (len(DRUMS), job.config.hits)
     if job.split != "train":
         return np.zeros(shape, np.int64)
     most = round(job.config.jitter_ms * audio.RATE / 1000)
+    # Counter-based generator, keyed by the item: the order in which workers make items does not matter.
     generator = np.random.Generator(np.random.Philox(key=[job.config.seed, index]))
     return generator.integers(-most, most + 1, shape)
 
 
 @functools.lru_cache(maxsize=2)
-def _bank(folder: Path) -> SampleLibrary:
+def _library(folder: Path) -> SampleLibrary:
     return SampleLibrary.load(folder)
 
 
@@ -181,7 +193,7 @@ def _codec(folder: Path) -> Codec:
 
 
 def _remove_others(folder: Path, keep: set[str]) -> None:
-    """Shards of a larger earlier run would otherwise stay in the stage's output."""
+    """Deletes shards of a larger earlier run, which would otherwise stay in the stage's output."""
     for path in folder.glob("shard-*"):
         if path.name not in keep:
             shutil.rmtree(path)

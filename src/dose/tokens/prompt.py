@@ -1,10 +1,10 @@
-"""What the model is shown of a mix.
+"""The prompt: what of a mix conditions a drum's model.
 
-"mix":  the paper's prompt, the whole 4 s.
-"hits": excerpts of the mix that start on the drum's own hits, best first, each encoded by itself, so that its
-        first frame is the hit's first frame. In the same training time this prompt makes the model listen
-        where 4 s of everything does not yet (docs/model.md).
-"levels": the same excerpts as levels of bands (tokens/band_energies.py) instead of codes.
+"mix":    codes of the whole 4 s, as in the paper.
+"hits":   codes of onset-aligned segments: excerpts that start on the drum's own onsets, best first, each
+          encoded alone, so that the segment's first frame is the onset's. With equal training time, models
+          learn to use this prompt where they do not yet use the whole mix (docs/model.md).
+"levels": the same segments as quantised band energies (tokens/band_energies.py) instead of codes.
 """
 
 import dataclasses
@@ -14,21 +14,22 @@ import numpy as np
 import torch
 
 from dose import audio
+from dose.audio import RATE
 from dose.codec import Codec
 from dose.drums import MIX_SECONDS
 from dose.tokens import band_energies
 from dose.tokens.shards import PromptKind
-from dose.transcription.detector import RATE, Onset, find_onsets, likelihoods
+from dose.transcription.detector import Onset, find_onsets, onset_likelihoods
 
-MIX = int(MIX_SECONDS * RATE)
-EXCERPT_PEAK = 0.9
+MIX = int(MIX_SECONDS * RATE)  # samples
+SEGMENT_PEAK = 0.9  # of full scale: the peak to which each segment is scaled before it is encoded
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PromptConfig:
     kind: PromptKind = "hits"
-    hits: int = 3  # excerpts
-    seconds: float = 0.35  # length of each
+    hits: int = 3  # onset-aligned segments
+    seconds: float = 0.35  # length of each segment
 
     def __post_init__(self) -> None:
         if not 1 <= self.hits <= 16:
@@ -38,26 +39,31 @@ class PromptConfig:
 
     @property
     def samples(self) -> int:
-        """Of one excerpt."""
+        """Samples of one segment."""
         return round(self.seconds * RATE)
 
     @property
     def frames(self) -> int:
-        """Of one excerpt as levels, from its hit on."""
+        """Codec frames of one segment from its onset on."""
         return -(-self.samples // band_energies.HOP)
 
 
 def prompt_codes(
-    codec: Codec, mix: np.ndarray, drum: str, config: PromptConfig, chances: np.ndarray | None = None
+    codec: Codec, mix: np.ndarray, drum: str, config: PromptConfig, likelihoods: np.ndarray | None = None
 ) -> np.ndarray:
-    """What a model of `drum` is shown of mix [N] (mono, 44.1 kHz, 4 s or less): codes int64 [K, P], or levels
-    [FEATURES, P]. `chances` are the mix's `likelihoods`, for callers that have them."""
+    """The prompt of a mix [N] (mono, 44.1 kHz, at most 4 s) for one drum.
+
+    Gives codes int64 [K, P], or band energies int64 [FEATURES, P] for the kind "levels". `likelihoods` are
+    the mix's `onset_likelihoods`, for callers that have them.
+    """
     if config.kind == "mix":
-        return _encode(codec, audio.fit_length(mix, MIX)[None])[0]
-    hits = find_onsets(mix, drum, config.hits, chances)
+        codes: np.ndarray = _encode(codec, audio.fit_length(mix, MIX)[None])[0]
+        return codes
+    # Onsets come best first, so the first segments are the most reliable ones.
+    onsets = find_onsets(mix, drum, config.hits, likelihoods)
     if config.kind == "levels":
-        return _levels(mix, hits, config, np.zeros(config.hits, np.int64))
-    return join(_encode(codec, cut_segments(mix, [h.start for h in hits], config)))
+        return _band_energies(mix, onsets, config, np.zeros(config.hits, np.int64))
+    return join(_encode(codec, cut_segments(mix, [onset.start for onset in onsets], config)))
 
 
 def prompts_of_all(
@@ -68,62 +74,61 @@ def prompts_of_all(
     kinds: Sequence[PromptKind],
     jitter: np.ndarray,
 ) -> dict[PromptKind, dict[str, np.ndarray]]:
-    """The "hits" and "levels" prompts of several drums in one pass; `jitter` [drums, hits] samples moves each
-    start."""
-    chances = likelihoods(mix)
-    found = {drum: find_onsets(mix, drum, config.hits, chances) for drum in drums}
-    moved = dict(zip(drums, jitter, strict=True))
+    """The "hits" and "levels" prompts of several drums, from one pass of the detector and the codec.
+
+    `jitter` [drums, hits] is added to the onsets, in samples.
+    """
+    likelihoods = onset_likelihoods(mix)
+    onsets = {drum: find_onsets(mix, drum, config.hits, likelihoods) for drum in drums}
+    jitter_of = dict(zip(drums, jitter, strict=True))
     out: dict[PromptKind, dict[str, np.ndarray]] = {}
     if "hits" in kinds:
-        cuts = [cut_segments(mix, [h.start for h in found[drum]], config, moved[drum]) for drum in drums]
-        codes = _encode(codec, np.concatenate(cuts)).reshape(len(drums), config.hits, codec.K, -1)
+        segments = [
+            cut_segments(mix, [onset.start for onset in onsets[drum]], config, jitter_of[drum])
+            for drum in drums
+        ]
+        # All segments of all drums are one batch: [drums * hits, samples] -> [drums, hits, K, frames].
+        codes = _encode(codec, np.concatenate(segments)).reshape(len(drums), config.hits, codec.K, -1)
         out["hits"] = {drum: join(c) for drum, c in zip(drums, codes, strict=True)}
     if "levels" in kinds:
-        out["levels"] = {drum: _levels(mix, found[drum], config, moved[drum]) for drum in drums}
+        out["levels"] = {drum: _band_energies(mix, onsets[drum], config, jitter_of[drum]) for drum in drums}
     return out
 
 
-def _levels(mix: np.ndarray, hits: Sequence[Onset], config: PromptConfig, jitter: np.ndarray) -> np.ndarray:
-    starts = [max(0, hit.start + int(moved)) for hit, moved in zip(hits, jitter, strict=False)]
+def _band_energies(
+    mix: np.ndarray, onsets: Sequence[Onset], config: PromptConfig, jitter: np.ndarray
+) -> np.ndarray:
+    # `jitter` has a value for each segment that is asked for; fewer onsets may have been found.
+    starts = [max(0, onset.start + int(late)) for onset, late in zip(onsets, jitter, strict=False)]
     return band_energies.segment_features(
-        mix, starts, [hit.likelihood for hit in hits], config.hits, config.frames
+        mix, starts, [onset.likelihood for onset in onsets], config.hits, config.frames
     )
 
 
 def cut_segments(
     mix: np.ndarray, starts: Sequence[int], config: PromptConfig, jitter: np.ndarray | None = None
 ) -> np.ndarray:
-    """[hits, samples], each at one peak level, zeros past the mix's end.
+    """Segments [hits, samples] of a mix [N], each scaled to SEGMENT_PEAK, zeros past the mix's end.
 
-    Where fewer hits were found than asked for they are repeated in turn; where none, there is silence.
+    Fewer starts than `config.hits` are repeated in turn; without any, all segments are silent.
     """
     out = np.zeros((config.hits, config.samples), np.float32)
     for i in range(config.hits if starts else 0):
         start = max(0, starts[i % len(starts)] + (int(jitter[i]) if jitter is not None else 0))
-        cut = mix[start : start + config.samples]
-        top = audio.peak(cut)
-        if top > 0:
-            out[i, : len(cut)] = cut * (EXCERPT_PEAK / top)
+        segment = mix[start : start + config.samples]
+        peak = audio.peak(segment)
+        # Codes depend on level, so each segment is scaled by its own peak.
+        if peak > 0:
+            out[i, : len(segment)] = segment * (SEGMENT_PEAK / peak)
     return out
 
 
 def join(codes: np.ndarray) -> np.ndarray:
-    """Excerpts [hits, K, F] end to end: [K, hits x F]."""
+    """Segments [hits, K, F] one after the other: [K, hits x F]."""
     return np.concatenate(list(codes), axis=-1)
 
 
 def _encode(codec: Codec, sounds: np.ndarray) -> np.ndarray:
+    """[B, N] to codes int64 [B, K, T]."""
     with torch.inference_mode():
         return codec.encode(torch.from_numpy(np.ascontiguousarray(sounds, np.float32))[:, None]).cpu().numpy()
-
-
-__all__ = [
-    "Onset",
-    "PromptConfig",
-    "PromptKind",
-    "cut_segments",
-    "find_onsets",
-    "join",
-    "prompt_codes",
-    "prompts_of_all",
-]

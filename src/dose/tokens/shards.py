@@ -1,11 +1,16 @@
-"""Token shards on disk: what training reads, memory-mapped, never decoded.
+"""Token shards on disk, which training reads memory-mapped and never decodes.
 
 A split is a folder: `shard-00000/NAME.npy` (uint16, or uint8 where that holds it, [n, K, T]) for each array
-NAME, and `index.json` with the ids of what the tokens were made from and the SHA-256 of every file. Names of
-arrays: "kick", "snare", "hihat" (the one-shots), "mix" (the whole 4 s), "prompt_kick", ... (codes of excerpts
-of the mix at that drum's hits), "heard_kick", ... (the same excerpts as levels) and "picture_kick", ... (the
-levels of the one-shots).
-Beside the splits, `vectors.npy` (float16 [K, N, D]) says what each code sounds like.
+NAME, and `index.json` with the ids of codec and data and the SHA-256 of every file. Names of arrays:
+
+"kick", "snare", "hihat"  codes of the one-shots
+"mix"                     codes of the whole 4 s
+"prompt_kick", ...        codes of the mix's segments at that drum's onsets
+"heard_kick", ...         the same segments as conditioning features (quantised band energies)
+"picture_kick", ...       quantised band energies of the one-shots
+
+These names are a stored format and stay as they are. Beside the splits, `vectors.npy` (float16 [K, N, D])
+holds the codec's codebook vectors.
 """
 
 import dataclasses
@@ -20,19 +25,19 @@ from dose.errors import IntegrityError, MissingInputError
 
 INDEX = "index.json"
 VECTORS = "vectors.npy"
-PromptKind = Literal["mix", "hits", "levels"]  # what a model is shown: see dose.tokens.prompt
-PROMPTS = {"hits": "prompt", "levels": "heard"}  # kind of prompt -> what its arrays begin with
+PromptKind = Literal["mix", "hits", "levels"]  # see dose.tokens.prompt
+PROMPTS = {"hits": "prompt", "levels": "heard"}  # kind of prompt -> prefix of its arrays' names
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Index:
-    """What a split of tokens is: its origin, its shards, and the hash of each file."""
+    """index.json of one split: its origin, its shards, and the hash of each file."""
 
     codec_id: str
     data_id: str
     prompt: dict[str, Any]  # PromptConfig's fields for the prompt_* arrays
     shards: tuple[dict[str, Any], ...]  # {"name", "count", "key", "sha256": {array: digest}}
-    vectors: str | None = None  # SHA-256 of vectors.npy; None where the codec has nothing to show
+    vectors: str | None = None  # SHA-256 of vectors.npy; None for a codec without codebook vectors
 
     @property
     def count(self) -> int:
@@ -40,22 +45,24 @@ class Index:
 
 
 class Codes:
-    """Codes of one array over all shards: `take(indices)` gives int64 [n, K, T] without copying the rest."""
+    """One array over all shards, [items, K, T]; `take` copies only the items it is asked for."""
 
-    def __init__(self, parts: Sequence[np.ndarray]) -> None:
-        self.parts = list(parts)
-        self.starts = np.cumsum([0, *(len(p) for p in self.parts)])
-        self.shape = (int(self.starts[-1]), *self.parts[0].shape[1:])
+    def __init__(self, shards: Sequence[np.ndarray]) -> None:
+        self.shards = list(shards)
+        self.starts = np.cumsum([0, *(len(shard) for shard in self.shards)])  # of each shard, in items
+        self.shape = (int(self.starts[-1]), *self.shards[0].shape[1:])
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return int(self.starts[-1])
 
     def take(self, indices: np.ndarray) -> np.ndarray:
+        """Items `indices` [n] as int64 [n, K, T]."""
         out = np.empty((len(indices), *self.shape[1:]), np.int64)
-        shard = np.searchsorted(self.starts, indices, side="right") - 1
-        for s in np.unique(shard):
-            here = shard == s
-            out[here] = self.parts[s][indices[here] - self.starts[s]]
+        # Each shard is read once, for all items that lie in it.
+        shard_of = np.searchsorted(self.starts, indices, side="right") - 1
+        for shard in np.unique(shard_of):
+            inside = shard_of == shard
+            out[inside] = self.shards[shard][indices[inside] - self.starts[shard]]
         return out
 
 
@@ -66,8 +73,7 @@ def shard_name(number: int) -> str:
 def write_shard(folder: Path, number: int, arrays: Mapping[str, np.ndarray], key: str) -> dict[str, Any]:
     """Writes one shard, whole or not at all, and returns its entry for the index.
 
-    `key` identifies what it was made from, so that a later run can tell whether it may keep it.
-
+    `key` is the hash of what it was made from, by which a later run decides whether to reuse the shard.
     Raises ValueError for codes that do not fit 16 bits or arrays of unequal length.
     """
     counts = {len(a) for a in arrays.values()}
@@ -77,9 +83,11 @@ def write_shard(folder: Path, number: int, arrays: Mapping[str, np.ndarray], key
         if a.size and not 0 <= int(a.min()) <= int(a.max()) < 1 << 16:
             raise ValueError(f"codes of {name} do not fit 16 bits")
     name = shard_name(number)
+    # Written beside and renamed: an interrupted run leaves no partial shard.
     with files.atomic(folder / name) as beside:
         beside.mkdir()
         for array, values in arrays.items():
+            # Band energies and small codebooks fit one byte, which halves what training reads.
             np.save(
                 beside / f"{array}.npy", values.astype(np.uint8 if values.max(initial=0) < 256 else np.uint16)
             )
@@ -94,13 +102,14 @@ def write_shard(folder: Path, number: int, arrays: Mapping[str, np.ndarray], key
 
 
 def finished_shard(folder: Path, number: int, key: str, count: int) -> dict[str, Any] | None:
-    """The entry of a shard that an earlier run made from the same and that is still whole, else None."""
+    """The entry of a complete, unchanged shard that an earlier run made with the same key, else None."""
     path = folder / shard_name(number)
     if not (path / "shard.json").is_file():
         return None
     entry = files.read_json(path / "shard.json")
     if (entry["key"], entry["count"]) != (key, count):
         return None
+    # Hashing costs far less than rendering and encoding again.
     intact = all(
         (path / f"{array}.npy").is_file() and files.sha256(path / f"{array}.npy") == digest
         for array, digest in entry["sha256"].items()
@@ -113,7 +122,7 @@ def write_index(folder: Path, index: Index) -> None:
 
 
 def read_index(folder: Path | str) -> Index:
-    """Raises MissingInputError or IntegrityError naming the file."""
+    """The index of a split. Raises MissingInputError or IntegrityError naming the file."""
     path = Path(folder) / INDEX
     raw = files.read_json(path)
     fields = {f.name for f in dataclasses.fields(Index)}
@@ -123,29 +132,33 @@ def read_index(folder: Path | str) -> Index:
 
 
 def write_vectors(root: Path, vectors: np.ndarray | None) -> str | None:
-    """What the codes sound like, float [K, N, D], beside the splits, so that training needs no codec.
+    """Stores codebook vectors [K, N, D] beside the splits, so that training does not need the codec.
 
-    Returns what the index says of it.
+    Returns the file's SHA-256 for the index; None, and no file, for a codec without vectors.
     """
     path = root / VECTORS
     if vectors is None:
         path.unlink(missing_ok=True)
         return None
+    # float16: the vectors initialise embeddings, which training changes anyway.
     with files.atomic(path) as beside, open(beside, "wb") as f:
         np.save(f, vectors.astype(np.float16))
     return files.sha256(path)
 
 
 class Tokens:
-    """One split of tokens, opened. Every file that is used is checked against its hash once, when opened."""
+    """One split of tokens. Each array is checked against its hash when it is opened."""
 
     def __init__(self, root: Path | str, split: str) -> None:
         self.folder = Path(root) / split
         self.index = read_index(self.folder)
 
     def codes(self, name: str) -> Codes:
-        """Raises MissingInputError for an array that was not made, IntegrityError for a changed file."""
-        parts = []
+        """The array `name`, memory-mapped.
+
+        Raises MissingInputError for an array that was not made, IntegrityError for a changed file.
+        """
+        arrays = []
         for shard in self.index.shards:
             path = self.folder / shard["name"] / f"{name}.npy"
             if name not in shard["sha256"]:
@@ -153,21 +166,22 @@ class Tokens:
                     f"{self.folder} holds no '{name}' tokens; add them in params.yaml: tokens."
                 )
             _check(path, shard["sha256"][name])
-            parts.append(np.load(path, mmap_mode="r"))
-        if not parts:
+            arrays.append(np.load(path, mmap_mode="r"))
+        if not arrays:
             raise MissingInputError(f"{self.folder} holds no shards; run `dvc repro tokens`.")
-        return Codes(parts)
+        return Codes(arrays)
 
     def vectors(self) -> np.ndarray | None:
-        """What the codes sound like, float32 [K, N, D], or None where the codec has nothing to show.
+        """The codebook vectors, float32 [K, N, D], or None for a codec without any.
 
-        Raises MissingInputError or IntegrityError when the file is not the one these tokens were made with.
+        Raises MissingInputError or IntegrityError for a file other than the one these tokens were made with.
         """
         if self.index.vectors is None:
             return None
         path = self.folder.parent / VECTORS
         _check(path, self.index.vectors)
-        return np.load(path).astype(np.float32)
+        vectors: np.ndarray = np.load(path).astype(np.float32)
+        return vectors
 
 
 def _check(path: Path, digest: str) -> None:

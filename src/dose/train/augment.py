@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from dose.tokens.band_energies import BANDS, CENTRES, STEPS_PER_DB, TOP
+from dose.tokens.band_energies import BANDS, CENTRES, MAX_LEVEL, STEPS_PER_DB
 
 DB = 4.0  # standard deviation of a curve's slowest parts
 BENDS = 4  # cosines over the logarithm of frequency that make a curve
@@ -33,5 +33,5 @@ def equalise_pairs(prompt: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
 def _moved(levels: Tensor, curve: Tensor) -> Tensor:
     sounding = levels > 0
     moved = torch.where(sounding, levels + curve, 0)
-    moved = moved + TOP - moved.amax(dim=(1, 2), keepdim=True)
-    return torch.where(sounding, moved.round().clamp(0, TOP), 0).to(levels.dtype)
+    moved = moved + MAX_LEVEL - moved.amax(dim=(1, 2), keepdim=True)
+    return torch.where(sounding, moved.round().clamp(0, MAX_LEVEL), 0).to(levels.dtype)

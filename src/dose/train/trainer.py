@@ -183,7 +183,7 @@ class _Trainer:
         self.progress = progress or state.Progress()
         self.compute = self._choose_format()
         if self.device.type == "cpu":
-            compute.keep_memory()
+            compute.retain_freed_memory()
         self.mask = onset_mask(
             config.model.rows, config.model.codebooks, config.onset_region, config.model.pattern
         ).to(self.device)

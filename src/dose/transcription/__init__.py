@@ -1,1 +1,1 @@
-"""Where each drum is hit in a mix."""
+"""Onset detection per drum: a trained network, its weights, and how it is trained."""

@@ -1,13 +1,13 @@
-"""Where a drum is hit in a mix, for choosing what the model is shown.
+"""Onsets of each drum in a mix, for choosing the segments that condition a model.
 
-Not a transcription: a few hits that are surely of this drum and stand as free of the others as can be are
-worth more than all of them. The same function serves training and extraction, so the model sees the same
-kinds of mistakes in both.
+This is not a transcription: a few onsets that certainly belong to the drum and that others disturb little are
+worth more than all of them. Training and extraction call the same function, so that a model is trained on
+the mistakes that it meets later.
 
-A small convolutional network reads logarithmic band energies every 5.8 ms and says for each drum how likely
-it is hit there. It is fitted on RMOD's own train split, whose hits are known (`dose fit-onsets`), and ships
-with the package. Spectral flux in fixed bands per drum found the drum in only about a third of its picks
-there: a kick under a bass and a hi-hat is not the loudest thing that rises in its band.
+A small convolutional network reads log band energies every 5.8 ms and predicts, per drum and frame, the
+likelihood of an onset. It is trained on RMOD's train split, whose onsets are known (`dose train-onsets`), and
+ships with the package. Spectral flux in a fixed band per drum found the drum in only about a third of its
+picks there: a kick under a bass and a hi-hat is not the loudest thing that rises in its band.
 """
 
 import dataclasses
@@ -22,31 +22,41 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dose.drums import DRUMS
+from dose.dsp.bands import RATE, BandFrontEnd, Resolution
 
-RATE, HOP = 44100, 256
+HOP = 256  # samples: 5.8 ms
 WEIGHTS = Path(__file__).parent / "onsets.safetensors"
-# Low bands need a long window to be told apart, high ones a short window to be placed in time.
-LOW = (2048, (30, 45, 60, 80, 100, 125, 155, 195, 245, 310, 390))
-HIGH = (512, (390, 520, 700, 950, 1300, 1700, 2300, 3000, 4000, 5300, 7000, 9000, 11500, 14500, 18000))
-BANDS = len(LOW[1]) + len(HIGH[1]) - 2
+# Edges in Hz, chosen by hand: the long window separates low bands, the short one places high bands in time.
+LOW_EDGES = (30, 45, 60, 80, 100, 125, 155, 195, 245, 310, 390)
+HIGH_EDGES = (390, 520, 700, 950, 1300, 1700, 2300, 3000, 4000, 5300, 7000, 9000, 11500, 14500, 18000)
+FRONT_END = BandFrontEnd(
+    resolutions=(Resolution(size=2048, edges=LOW_EDGES), Resolution(size=512, edges=HIGH_EDGES)),
+    hop=HOP,
+    centre="hop_start",
+    normalise=False,
+)
+BANDS = FRONT_END.bands
+# Three dilated layers see 57 frames, 0.33 s: an onset with the background before it and the decay after it.
 CHANNELS, KERNEL, DILATIONS = 48, 9, (1, 2, 4)
 
-APART = 0.06  # seconds between two hits that are both kept
-ALONE = (-0.03, 0.10)  # seconds around a hit in which other drums disturb it
-OTHERS, REPEAT = 0.5, 0.2  # how much of a disturbing drum's, and of a following own hit's, likelihood counts
+# Chosen by hand, without a study.
+MIN_DISTANCE = 0.06  # seconds between two onsets of one drum that are both given back
+DISTURBED = (-0.03, 0.10)  # seconds around an onset in which other drums disturb it
+REPEATED = 0.35  # seconds after an onset within which the drum's own next onset cuts its decay short
+OTHER_WEIGHT, REPEAT_WEIGHT = 0.5, 0.2  # how much of those likelihoods is taken off an onset's rank
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Onset:
-    """One found hit."""
+    """One detected onset of one drum."""
 
     start: int  # sample in the mix
     likelihood: float  # 0..1
-    rank: float  # likelihood less what disturbs it; hits are kept in this order
+    rank: float  # likelihood less what disturbs it; onsets are chosen in this order
 
 
 class OnsetDetector(nn.Module):
-    """Band energies [B, BANDS, T] to one logit per drum and frame [B, 3, T]."""
+    """Log band energies [B, BANDS, T] to one logit per drum and frame, [B, drums, T]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,90 +69,73 @@ class OnsetDetector(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for convolution in self.convolutions:
-            x = F.relu(convolution(x))
-        return self.out(x)
+            x = F.relu(convolution(x))  # [B, CHANNELS, T]
+        logits: Tensor = self.out(x)
+        return logits
 
 
 def log_band_energies(mix: Tensor) -> Tensor:
     """Mono audio [B, N] at 44.1 kHz to log band energies [B, BANDS, T], T = N // HOP + 1.
 
-    Each band's mean over time is taken off, so that neither level nor EQ of the whole mix matters.
+    Each band's mean over time is subtracted, so that neither level nor EQ of the whole mix matters.
     """
-    parts = []
-    for window, edges in (LOW, HIGH):
-        spectrum = torch.stft(
-            mix,
-            window,
-            HOP,
-            window=torch.hann_window(window),
-            center=True,
-            pad_mode="constant",
-            return_complex=True,
-        )
-        power = spectrum.real.square() + spectrum.imag.square()  # `abs` would take a root
-        parts.append(_band_matrix(window, edges) @ power)
-    energy = torch.cat(parts, dim=1)
+    energy = FRONT_END.power(mix)
+    # A floor 40 dB below the band's mean keeps near-silence from spanning most of the logarithm's range.
     floor = 1e-4 * energy.mean(dim=2, keepdim=True) + 1e-9
-    level = torch.log(energy + floor)
-    return level - level.mean(dim=2, keepdim=True)
-
-
-@functools.cache
-def _band_matrix(window: int, edges: tuple[int, ...]) -> Tensor:
-    """[bands, bins], 1 where a bin lies in a band; a band narrower than a bin takes the nearest one."""
-    bins = np.arange(window // 2 + 1) * RATE / window
-    rows = [(bins >= a) & (bins < b) for a, b in itertools.pairwise(edges)]
-    for row, (a, b) in zip(rows, itertools.pairwise(edges), strict=True):
-        row[np.abs(bins - (a + b) / 2).argmin()] = True
-    return torch.tensor(np.array(rows), dtype=torch.float32)
+    log_energy = torch.log(energy + floor)
+    return log_energy - log_energy.mean(dim=2, keepdim=True)
 
 
 @functools.cache
 def detector() -> OnsetDetector:
-    """The fitted network that ships with the package."""
+    """The trained network that ships with the package."""
     net = OnsetDetector()
     net.load_state_dict(safetensors.torch.load_file(WEIGHTS))
     return net.eval().requires_grad_(False)
 
 
-def likelihoods(mix: np.ndarray, net: OnsetDetector | None = None) -> np.ndarray:
-    """How likely each of DRUMS is hit at each frame: mix [N] mono 44.1 kHz to [3, N // HOP + 1], 0..1."""
+def onset_likelihoods(mix: np.ndarray, net: OnsetDetector | None = None) -> np.ndarray:
+    """Likelihood 0..1 of an onset of each of DRUMS per frame: mix [N] mono 44.1 kHz to [3, N // HOP + 1]."""
     audio = torch.from_numpy(np.ascontiguousarray(mix, dtype=np.float32))[None]
     with torch.inference_mode():
-        return (net or detector())(log_band_energies(audio))[0].sigmoid().numpy()
+        out: np.ndarray = (net or detector())(log_band_energies(audio))[0].sigmoid().numpy()
+        return out
 
 
-def find_onsets(mix: np.ndarray, drum: str, count: int, chances: np.ndarray | None = None) -> list[Onset]:
-    """The `count` best hits of `drum` in mix [N] mono 44.1 kHz, best first; fewer when there are fewer peaks.
+def find_onsets(mix: np.ndarray, drum: str, count: int, likelihoods: np.ndarray | None = None) -> list[Onset]:
+    """The `count` best onsets of `drum` in mix [N] mono 44.1 kHz, best first; fewer if there are fewer peaks.
 
-    `chances` are the mix's `likelihoods`, for callers that ask for several drums. Raises ValueError for an
-    unknown drum.
+    `likelihoods` are the mix's `onset_likelihoods`, for callers that ask for several drums. Raises ValueError
+    for an unknown drum.
     """
     if drum not in DRUMS:
         raise ValueError(f"{drum!r} is not one of {', '.join(DRUMS)}")
-    chances = likelihoods(mix) if chances is None else chances
-    own = chances[DRUMS.index(drum)]
-    others = np.delete(chances, DRUMS.index(drum), axis=0).max(axis=0)
+    likelihoods = onset_likelihoods(mix) if likelihoods is None else likelihoods
+    own = likelihoods[DRUMS.index(drum)]  # [T]
+    others = np.delete(likelihoods, DRUMS.index(drum), axis=0).max(axis=0)  # [T]
+    # Peak picking: every local maximum is a candidate, there is no threshold.
     peaks = np.flatnonzero((own[1:-1] > own[:-2]) & (own[1:-1] >= own[2:])) + 1
-    found = [_hit(own, others, int(p), len(mix)) for p in peaks]
-    found.sort(key=lambda hit: (-hit.rank, hit.start))
-    kept: list[Onset] = []
-    for hit in found:
-        if len(kept) == count:
+    ranked = [_onset(own, others, int(p), len(mix)) for p in peaks]
+    ranked.sort(key=lambda onset: (-onset.rank, onset.start))
+    # Non-maximum suppression in time: best first, nothing within MIN_DISTANCE of one that was chosen.
+    chosen: list[Onset] = []
+    for onset in ranked:
+        if len(chosen) == count:
             break
-        if all(abs(hit.start - k.start) >= APART * RATE for k in kept):
-            kept.append(hit)
-    return kept
+        if all(abs(onset.start - other.start) >= MIN_DISTANCE * RATE for other in chosen):
+            chosen.append(onset)
+    return chosen
 
 
-def _hit(own: np.ndarray, others: np.ndarray, peak: int, samples: int) -> Onset:
-    frames = RATE / HOP
-    around = others[max(0, peak + round(ALONE[0] * frames)) : peak + round(ALONE[1] * frames)]
-    after = own[peak + round(APART * frames) : peak + round(0.35 * frames)]
-    rank = own[peak] - OTHERS * around.max(initial=0) - REPEAT * after.max(initial=0)
-    # The vertex of a parabola through the logarithms places the peak between frames.
+def _onset(own: np.ndarray, others: np.ndarray, peak: int, samples: int) -> Onset:
+    """The onset at frame `peak` of the drum's likelihoods `own` [T], ranked against `others` [T]."""
+    rate = RATE / HOP  # frames per second
+    around = others[max(0, peak + round(DISTURBED[0] * rate)) : peak + round(DISTURBED[1] * rate)]
+    after = own[peak + round(MIN_DISTANCE * rate) : peak + round(REPEATED * rate)]
+    rank = own[peak] - OTHER_WEIGHT * around.max(initial=0) - REPEAT_WEIGHT * after.max(initial=0)
+    # The vertex of a parabola through three log likelihoods places the onset between frames.
     a, b, c = np.log(own[peak - 1 : peak + 2] + 1e-6)
-    bend = a - 2 * b + c
-    shift = 0.5 * (a - c) / bend if bend < 0 else 0.0
+    curvature = a - 2 * b + c
+    shift = 0.5 * (a - c) / curvature if curvature < 0 else 0.0
     start = round((peak + float(np.clip(shift, -0.5, 0.5))) * HOP)
     return Onset(start=min(max(start, 0), samples - 1), likelihood=float(own[peak]), rank=float(rank))

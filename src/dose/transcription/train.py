@@ -1,5 +1,6 @@
-"""Fits the onset detector on mixes whose hits are known."""
+"""Trains the onset detector on mixes whose onsets are known."""
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -10,76 +11,95 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dose import files
+from dose.audio import RATE
 from dose.drums import DRUMS
-from dose.transcription.detector import HOP, RATE, OnsetDetector, find_onsets, likelihoods, log_band_energies
+from dose.transcription.detector import (
+    HOP,
+    OnsetDetector,
+    find_onsets,
+    log_band_energies,
+    onset_likelihoods,
+)
 
-SPREAD = 0.8  # frames; how far around a hit its frame counts as hit
+TARGET_WIDTH = 0.8  # frames: standard deviation of the bell around a true onset; chosen by hand
+BATCH = 16  # mixes per step
+# Of AdamW and the one-cycle schedule; defaults without a study.
+LEARNING_RATE, WEIGHT_DECAY = 3e-3, 0.01
+BAND_DROPOUT = 0.05  # share of a mix's bands that a training step hides
+
+AnnotatedMix = tuple[np.ndarray, dict[str, tuple[float, ...]]]  # mono [N], and drum -> onsets in seconds
 
 
-def features(items: Iterable[tuple[np.ndarray, dict[str, tuple[float, ...]]]]) -> tuple[Tensor, Tensor]:
-    """(mix [N] mono, hits in seconds) to levels [n, BANDS, T] and targets [n, 3, T], half precision."""
-    levels, targets = [], []
-    for mix, hits in items:
-        level = log_band_energies(torch.from_numpy(mix)[None])[0]
-        levels.append(level.half())
-        targets.append(target(hits, level.shape[1]).half())
-    return torch.stack(levels), torch.stack(targets)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DetectorData:
+    """Training data in half precision."""
+
+    energies: Tensor  # [n, BANDS, T]
+    targets: Tensor  # [n, drums, T]
 
 
-def target(hits: dict[str, tuple[float, ...]], frames: int) -> Tensor:
-    """[3, frames]: 1 at a hit, falling off as a bell of SPREAD frames."""
+def features(mixes: Iterable[AnnotatedMix]) -> DetectorData:
+    """The detector's input and target for each mix; all mixes are of one length."""
+    energies, targets = [], []
+    for mix, onsets in mixes:
+        energy = log_band_energies(torch.from_numpy(mix)[None])[0]  # [BANDS, T]
+        energies.append(energy.half())
+        targets.append(target(onsets, energy.shape[1]).half())
+    return DetectorData(energies=torch.stack(energies), targets=torch.stack(targets))
+
+
+def target(onsets: dict[str, tuple[float, ...]], frames: int) -> Tensor:
+    """[drums, frames]: 1 at an onset (in seconds), falling off as a Gaussian of TARGET_WIDTH frames."""
     grid = torch.arange(frames)
     out = torch.zeros(len(DRUMS), frames)
     for row, drum in zip(out, DRUMS, strict=True):
-        for seconds in hits[drum]:
-            torch.maximum(row, torch.exp(-0.5 * ((grid - seconds * RATE / HOP) / SPREAD) ** 2), out=row)
+        for seconds in onsets[drum]:
+            bell = torch.exp(-0.5 * ((grid - seconds * RATE / HOP) / TARGET_WIDTH) ** 2)
+            torch.maximum(row, bell, out=row)
     return out
 
 
-def fit_detector(
-    levels: Tensor, targets: Tensor, *, epochs: int, seed: int, report: Callable[[int, float], None]
+def train_detector(
+    data: DetectorData, *, epochs: int, seed: int, report: Callable[[int, float], None]
 ) -> OnsetDetector:
-    """Trains from nothing; `report(epoch, loss)`."""
+    """Trains a detector from random weights; `report(epoch, loss)` after each epoch."""
+    energies, targets = data.energies, data.targets
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = OnsetDetector()
-        size = 16
-        steps = epochs * (len(levels) // size)
-        optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=0.01)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=max(steps, 1))
+        steps = epochs * (len(energies) // BATCH)
+        optimiser = torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=max(steps, 1))
         for epoch in range(epochs):
             total = 0.0
-            order = torch.randperm(len(levels))
-            for start in range(0, len(order) - size + 1, size):
-                pick = order[start : start + size]
-                # A band that is louder or absent must not decide: each is shifted and some are hidden.
-                x = levels[pick].float() * (torch.rand(size, levels.shape[1], 1) > 0.05)
-                loss = F.binary_cross_entropy_with_logits(net(x), targets[pick].float())
+            order = torch.randperm(len(energies))
+            for start in range(0, len(order) - BATCH + 1, BATCH):
+                batch = order[start : start + BATCH]
+                # Band dropout: no single band may decide, since a mix can lack it or have it louder.
+                x = energies[batch].float() * (torch.rand(BATCH, energies.shape[1], 1) > BAND_DROPOUT)
+                loss = F.binary_cross_entropy_with_logits(net(x), targets[batch].float())
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
                 schedule.step()
                 total += float(loss.detach())
-            report(epoch, total / max(1, len(order) // size))
+            report(epoch, total / max(1, len(order) // BATCH))
     return net.eval().requires_grad_(False)
 
 
 def precision(
-    items: Iterable[tuple[np.ndarray, dict[str, tuple[float, ...]]]],
-    net: OnsetDetector,
-    count: int,
-    tolerance: float = 0.02,
+    mixes: Iterable[AnnotatedMix], net: OnsetDetector, count: int, tolerance: float = 0.02
 ) -> dict[str, float]:
-    """Per drum: the part of the `count` best hits per mix that lie within `tolerance` s of a true hit."""
-    right = dict.fromkeys(DRUMS, 0)
+    """Per drum: the share of the `count` best onsets per mix that lie within `tolerance` s of a reference."""
+    correct = dict.fromkeys(DRUMS, 0)
     total = dict.fromkeys(DRUMS, 0)
-    for mix, hits in items:
-        chances = likelihoods(mix, net)
+    for mix, onsets in mixes:
+        likelihoods = onset_likelihoods(mix, net)
         for drum in DRUMS:
-            for hit in find_onsets(mix, drum, count, chances):
+            for onset in find_onsets(mix, drum, count, likelihoods):
                 total[drum] += 1
-                right[drum] += min(abs(hit.start / RATE - t) for t in hits[drum]) <= tolerance
-    return {drum: right[drum] / max(1, total[drum]) for drum in DRUMS}
+                correct[drum] += min(abs(onset.start / RATE - t) for t in onsets[drum]) <= tolerance
+    return {drum: correct[drum] / max(1, total[drum]) for drum in DRUMS}
 
 
 def save(net: OnsetDetector, path: Path) -> None:

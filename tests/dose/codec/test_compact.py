@@ -18,9 +18,9 @@ def codec():
 def drums():
     """Recorded drums of the test split, [1, 1, N] by class."""
     found = {"kick": [], "snare": [], "hihat": []}
-    for take in shipped.takes():
-        if take.split == "test" and take.cls in found:
-            found[take.cls].append(torch.from_numpy(np.asarray(take.load(), np.float32))[None, None])
+    for item in shipped.takes():
+        if item.split == "test" and item.cls in found:
+            found[item.cls].append(torch.from_numpy(np.asarray(item.load(), np.float32))[None, None])
     return found
 
 
@@ -49,23 +49,23 @@ def test_silence_is_code_zero_and_back(codec):
     assert codec.decode(codes).eq(0).all()
 
 
-def test_no_sound_has_the_code_of_silence(codec, loop):
+def test_no_sounding_frame_has_the_code_of_silence(codec, loop):
     for level in (1.0, 0.03, 0.001):
         codes = codec.encode(loop * level)
-        # A frame holds the samples from 64 before its place on the grid, less what it shares.
+        # The grid lies 64 samples to the left, and a frame shares 128 samples with the next one.
         sounding = loop.unfold(-1, 512, 512)[..., :384].abs().amax(-1)[0, 0] * level > 2e-4
         assert codes[0, 0, : len(sounding)][sounding].ne(0).all()
 
 
 @pytest.mark.parametrize("samples", [1, 511, 512, 513, 44_100])
-def test_alone_equals_in_a_batch_on_noise(codec, samples):
+def test_codes_do_not_depend_on_the_batch_on_noise(codec, samples):
     audio = torch.randn(5, 1, samples) * torch.logspace(-3, 0, 5)[:, None, None]
     together = codec.encode(audio)
     for i in range(5):
         assert torch.equal(together[i : i + 1], codec.encode(audio[i : i + 1]))
 
 
-def test_alone_equals_in_a_batch_on_drums(codec, drums):
+def test_codes_do_not_depend_on_the_batch_on_drums(codec, drums):
     shots = [s for kind in drums.values() for s in kind]
     longest = max(s.shape[-1] for s in shots)
     batch = torch.cat([torch.nn.functional.pad(s, (0, longest - s.shape[-1])) for s in shots])
@@ -79,7 +79,7 @@ def test_chunked_equals_whole(codec, loop, monkeypatch, chunk):
     part = loop[..., : 512 * (30 if chunk == 1 else 600)]
     noise = 0.2 * torch.randn(1, 1, 512 * 20 + 77)
     expected = [codec.encode(part), codec.encode(noise)]
-    monkeypatch.setattr(compact, "CHUNK", chunk)
+    monkeypatch.setattr(compact.codec, "CHUNK", chunk)
     assert torch.equal(codec.encode(part), expected[0])
     assert torch.equal(codec.encode(noise), expected[1])
 
@@ -94,8 +94,8 @@ def test_threads_do_not_change_codes(codec, loop):
     assert torch.equal(*found)
 
 
-def test_what_comes_later_does_not_change_what_came_before(codec, loop):
-    """But for the last frame, whose right neighbour appears."""
+def test_later_samples_do_not_change_earlier_codes(codec, loop):
+    """Except in the last frame, whose right neighbour differs."""
     short, long = codec.encode(loop[..., :44_100]), codec.encode(loop[..., :88_200])
     assert torch.equal(short[..., :85], long[..., :85])
 
@@ -113,14 +113,14 @@ def test_round_trip_of_unseen_kits(codec, drums):
     assert np.median([sdr(codec.decode(codec.encode(s)), s) for s in drums["snare"]]) > 2
 
 
-def test_energy_of_hats_is_kept(codec, drums):
+def test_hi_hats_keep_their_energy(codec, drums):
     for shot in drums["hihat"]:
         back = codec.decode(codec.encode(shot))[..., : shot.shape[-1]]
         assert abs(10 * torch.log10(back.square().sum() / shot.square().sum())) < 1.5
 
 
 @pytest.mark.parametrize("lead", [0, 100, 400, 447, 449, 500, 511])
-def test_nothing_sounds_before_a_hit(codec, drums, lead):
+def test_there_is_no_pre_echo(codec, drums, lead):
     for shot in [kind[0] for kind in drums.values()]:
         placed = torch.nn.functional.pad(shot, (2048 + lead, 0))
         onset = int((placed.abs() > 0.01 * placed.abs().max()).nonzero()[0, -1])
@@ -128,7 +128,7 @@ def test_nothing_sounds_before_a_hit(codec, drums, lead):
         assert back[..., : onset - 44].abs().max() < 10 ** (-50 / 20) * placed.abs().max()
 
 
-def test_level_moves_only_the_first_codes(codec, drums):
+def test_a_change_of_level_changes_only_the_first_codes(codec, drums):
     """Turning a drum down by 6 dB leaves most of the waveform's codes alone."""
     shot = drums["kick"][0]
     loud, soft = codec.encode(shot), codec.encode(shot / 2)
@@ -154,7 +154,7 @@ def test_any_codes_decode_to_finite_sound_of_bounded_level(codec):
         (torch.full((1, 1, 100), float("inf")), None, "finite"),
     ],
 )
-def test_bad_audio_is_named(codec, audio, rate, word):
+def test_bad_audio_is_refused(codec, audio, rate, word):
     with pytest.raises(AudioError, match=word):
         codec.encode(audio, rate)
     with pytest.raises(AudioError, match=word):

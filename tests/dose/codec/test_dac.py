@@ -6,6 +6,7 @@ import torch
 
 from dose.codec import dac, load_codec
 from dose.codec.config import OfficialConfig
+from dose.codec.official import official_codec
 from dose.errors import IntegrityError, MissingInputError
 
 SMALL = {"encoder_dim": 8, "decoder_dim": 64, "latent_dim": 32}
@@ -32,7 +33,7 @@ def test_codes_equal_upstreams_alone_and_in_a_batch(codec, audio):
     assert expected.unique().numel() > 100
     assert torch.equal(codec.encode(audio), expected)
     assert torch.equal(codec.encode(audio[1:2]), expected[1:2])
-    assert torch.equal(dac.with_path(codec, "plain").encode(audio), expected)
+    assert torch.equal(dac.with_backend(codec, "plain").encode(audio), expected)
 
 
 def test_chunked_equals_whole(codec, audio, monkeypatch):
@@ -55,7 +56,7 @@ def test_decoding_paths_agree(codec, audio):
     with torch.inference_mode():
         expected = codec.model.decode(codec.model.quantizer.from_codes(codes)[0])
     assert torch.allclose(codec.decode(codes), expected, atol=1e-5)
-    half = dac.with_path(codec, "fast", "bf16").decode(codes)
+    half = dac.with_backend(codec, "fast", "bf16").decode(codes)
     assert (half - expected).norm() < 0.03 * expected.norm()  # the stated tolerance: 30 dB
 
 
@@ -84,18 +85,18 @@ def official(path, **changes):
 def test_official_file_opens(codec, audio, tmp_path):
     path = tmp_path / "weights.pth"
     codec.model.save(str(path), package=False)
-    again = dac.official_codec(official(path))
+    again = official_codec(official(path))
     assert again.id == codec.id
     with pytest.raises(IntegrityError, match="sha256"):
-        dac.official_codec(official(path, sha256="0" * 64))
+        official_codec(official(path, sha256="0" * 64))
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(IntegrityError, match="truncated"):
-        dac.official_codec(official(path))
+        official_codec(official(path))
 
 
 def test_absent_and_unreachable_is_one_sentence(tmp_path):
     with pytest.raises(MissingInputError, match="put it at"):
-        dac.official_codec(official(tmp_path / "none.pth"))
+        official_codec(official(tmp_path / "none.pth"))
     assert not list(tmp_path.iterdir())
 
 
@@ -110,7 +111,7 @@ def test_code_in_a_pickle_does_not_run(tmp_path, monkeypatch):
     (tmp_path / "plain.pth").write_bytes(pickle.dumps(Evil()))
     for name in ("zip.pth", "plain.pth"):
         with pytest.raises(IntegrityError, match="pickle"):
-            dac.official_codec(official(tmp_path / name))
+            official_codec(official(tmp_path / name))
     assert not (tmp_path / "owned").exists()
 
 

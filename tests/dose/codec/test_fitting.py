@@ -10,7 +10,7 @@ from dose.codec.compact import CompactConfig
 from dose.codec.config import MaterialConfig, OfficialConfig
 from dose.codec.fitting import FittingConfig, collect, fit
 
-HOW = FittingConfig(rounds=2, sweeps=1, frames=1500, seed=3)
+FITTING = FittingConfig(rounds=2, joint_refits=1, frames=1500, seed=3)
 
 
 def drums(count):
@@ -20,17 +20,17 @@ def drums(count):
         body = np.sin(2 * np.pi * rng.uniform(40, 400) * t) * np.exp(-t / rng.uniform(0.02, 0.3))
         noise = rng.standard_normal(len(t)) * np.exp(-t / rng.uniform(0.02, 0.3))
         sound = (body + rng.uniform(0, 1) * noise).astype(np.float32)
-        # Hits begin anywhere in a frame, or there would be no rises to learn.
+        # Hits begin anywhere in a frame, or there would be no attack curves to fit.
         yield np.concatenate([np.zeros(37 * i % 512, np.float32), 0.5 * sound])
 
 
 @pytest.fixture(scope="module")
-def material():
-    return collect(drums(120), CompactConfig(), HOW)
+def data():
+    return collect(drums(120), CompactConfig(), FITTING)
 
 
-def test_a_fit_cut_off_anywhere_ends_in_the_same_weights(material, tmp_path, monkeypatch):
-    whole = fit(material, CompactConfig(), HOW, tmp_path / "whole")
+def test_a_fit_that_is_killed_anywhere_ends_in_the_same_weights(data, tmp_path, monkeypatch):
+    whole = fit(data, CompactConfig(), FITTING, tmp_path / "whole")
     steps = len(list((tmp_path / "whole").iterdir()))
 
     class Killed(Exception):
@@ -48,21 +48,21 @@ def test_a_fit_cut_off_anywhere_ends_in_the_same_weights(material, tmp_path, mon
     monkeypatch.setattr(fitting, "save_file", save_then_die)
     for _ in range(3):
         with pytest.raises(Killed):
-            fit(material, CompactConfig(), HOW, tmp_path / "cut")
-    again = fit(material, CompactConfig(), HOW, tmp_path / "cut")
+            fit(data, CompactConfig(), FITTING, tmp_path / "cut")
+    again = fit(data, CompactConfig(), FITTING, tmp_path / "cut")
     assert again.id == whole.id
-    assert len(done) == steps + 3  # nothing that was finished was made twice
+    assert len(done) == steps + 3  # no finished step ran twice
 
 
-def test_a_state_of_another_fit_is_not_used(material, tmp_path):
-    first = fit(material, CompactConfig(), HOW, tmp_path)
-    other = fit(material, CompactConfig(), dataclasses.replace(HOW, seed=4), tmp_path)
+def test_a_state_of_another_fit_is_not_used(data, tmp_path):
+    first = fit(data, CompactConfig(), FITTING, tmp_path)
+    other = fit(data, CompactConfig(), dataclasses.replace(FITTING, seed=4), tmp_path)
     assert other.id != first.id
-    assert fit(material, CompactConfig(), HOW, tmp_path).id == first.id
+    assert fit(data, CompactConfig(), FITTING, tmp_path).id == first.id
 
 
-def test_the_fit_does_its_work(material, tmp_path):
-    codec = fit(material, CompactConfig(), HOW, tmp_path / "state")
+def test_a_fitted_codec_reconstructs_its_training_sounds(data, tmp_path):
+    codec = fit(data, CompactConfig(), FITTING, tmp_path / "state")
     codec.save(tmp_path / "codec")
     assert load_codec(tmp_path / "codec").id == codec.id
     sound = torch.from_numpy(next(drums(1)))[None, None]
@@ -72,17 +72,17 @@ def test_the_fit_does_its_work(material, tmp_path):
     assert (codes[0] != codes[0, :, :1]).any()
 
 
-def test_frames_are_drawn_from_sound_only(material):
-    assert len(material.folded) == 1500
-    assert material.folded.abs().amax(-1).min() >= 1e-4
-    assert (material.jump > 0).any()
-    assert material.jumps[:2].eq(0).all()
+def test_silent_frames_are_left_out(data):
+    assert len(data.folded) == 1500
+    assert data.folded.abs().amax(-1).min() >= 1e-4
+    assert (data.attack > 0).any()
+    assert data.attack_curves[:2].eq(0).all()
 
 
-def test_progress_is_reported_and_kept(material, tmp_path):
-    told = {}
-    fit(material, CompactConfig(), HOW, tmp_path, told.__setitem__)
-    errors = [told[f"wave{i}"] for i in range(7)]
+def test_each_step_is_reported_and_saved(data, tmp_path):
+    errors_by_step = {}
+    fit(data, CompactConfig(), FITTING, tmp_path, errors_by_step.__setitem__)
+    errors = [errors_by_step[f"wave{i}"] for i in range(7)]
     assert errors == sorted(errors, reverse=True)
     names = {p.name.split("-")[0] for p in tmp_path.iterdir()}
     assert names == {"embed", "envelope", *(f"wave{i}" for i in range(7)), "sweep0"}
@@ -94,11 +94,11 @@ def test_progress_is_reported_and_kept(material, tmp_path):
     [
         (FittingConfig, {"rounds": 0}),
         (FittingConfig, {"frames": 10}),
-        (CompactConfig, {"edges": (0, 5, 5, 512)}),
-        (CompactConfig, {"edges": (0, 5, 500)}),
-        (CompactConfig, {"wave": 16}),
+        (CompactConfig, {"band_edges": (0, 5, 5, 512)}),
+        (CompactConfig, {"band_edges": (0, 5, 500)}),
+        (CompactConfig, {"waveform_bands": 16}),
         (CompactConfig, {"overlap": 7}),
-        (CompactConfig, {"jumps": 500}),
+        (CompactConfig, {"attack_curves": 500}),
         (MaterialConfig, {"shots": 1, "mixes": 2, "stems": 0}),
         (OfficialConfig, {"weights": "w", "url": "u", "sha256": "short"}),
     ],

@@ -5,7 +5,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from dose import config
 from dose.codec import bundled_codec, load_codec
+from dose.codec.compact import CompactConfig
+from dose.codec.fitting import FittingConfig
 from dose.codec.store import BUNDLED
 from dose.errors import ConfigError, IntegrityError, MissingInputError
 
@@ -93,3 +96,16 @@ def test_codec_json_that_lies(folder, key, value, word, kind):
     meta = json.loads((folder / "codec.json").read_text())
     (folder / "codec.json").write_text(json.dumps(meta | {key: value}))
     refused(folder, word, kind)
+
+
+def test_settings_have_their_stored_names_in_codec_json_and_old_names_in_params_are_read(folder):
+    meta = json.loads((folder / "codec.json").read_text())
+    shipped = json.loads((BUNDLED / "codec.json").read_text())
+    assert meta["config"] == shipped["config"]
+    assert set(meta["config"]) >= {"wave", "gamma", "jump_db", "jumps", "shapes", "detail", "air", "beam"}
+    renamed = config.parse(CompactConfig, meta["config"], "params.yaml: codec.compact", announce=False)
+    assert renamed == bundled_codec().config
+    assert (
+        config.parse(FittingConfig, {"rounds": 1, "sweeps": 3, "frames": 2000, "seed": 0}, "").joint_refits
+        == 3
+    )

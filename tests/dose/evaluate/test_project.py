@@ -62,14 +62,14 @@ class FakeExtractor:
     drums = ("kick",)
 
     def __init__(self):
-        self.asked, self.voices = [], {}
+        self.asked, self.models = [], {}
 
     def extract_batch(self, mixes, drum):
         self.asked.append([m.shape for m in mixes])
         return np.stack([np.full(44100, 0.5, np.float32) for _ in mixes])
 
-    def extract_consensus(self, mixes, drum, *, draws):
-        return np.stack([np.full(44100, draws / 100, np.float32) for _ in mixes])
+    def extract_consensus(self, mixes, drum, *, samples):
+        return np.stack([np.full(44100, samples / 100, np.float32) for _ in mixes])
 
     def extract(self, mix, rate, *, drums):
         from types import SimpleNamespace
@@ -162,7 +162,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize(("path", "rows"), [
-    ("audio.py", {"codec", "hpss", "larsnet", "dose"}),
+    ("audio/processing.py", {"codec", "hpss", "larsnet", "dose"}),
     ("metrics/shots.py", {"codec", "hpss", "larsnet", "dose"}),
     ("compute.py", {"codec", "dose"}),
     ("codec/quantise.py", {"codec", "dose"}),

@@ -1,4 +1,4 @@
-"""A bundle with tiny random models: everything real but what they have learnt."""
+"""A bundle with tiny random models: with the real codec, untrained."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Calibration sees mixes with and without each drum, and its figures come from mixes that were held out."""
+"""Calibration uses mixes with and without each drum, and reports on held-out mixes."""
 
 import json
 
@@ -8,82 +8,84 @@ from extract_beat import RATE, drum_loop
 
 from dose import bundle
 from dose.extract import Extractor, calibrate, confidence
-from dose.extract.calibrate import Example
-from dose.extract.extractor import Candidate
+from dose.extract.calibration_data import Example, distance, log_spectrogram
+from dose.extract.candidates import Candidate
 
 
 def _examples(count: int) -> list[Example]:
     rng = np.random.default_rng(0)
-    made = []
+    calibration = []
     for i in range(count):
         mix = drum_loop(4.0, seed=i)
         shot = (rng.normal(size=RATE) * np.exp(-np.arange(RATE) / RATE * rng.uniform(5, 60))).astype(
             np.float32
         )
-        made.append(Example(mix=mix, stems={"kick": mix * 0.5}, shots={"kick": shot}))
-    return made
+        calibration.append(Example(mix=mix, stems={"kick": mix * 0.5}, shots={"kick": shot}))
+    return calibration
 
 
 class Oracle:
-    """Stands for an Extractor: one feature tells presence, another tells which of two tries is the truth."""
+    """A stand-in Extractor: one feature is presence, another marks which of two candidates is correct."""
 
     def __init__(self, examples: list[Example]) -> None:
         self.examples = examples
-        self.asked: list[float] = []
+        self.requests: list[float] = []
 
-    def presence(self, mix: np.ndarray, drums: tuple[str, ...]) -> dict[str, np.ndarray]:
-        return {drum: confidence.OF_THE_DRUM * self.evidence(mix, drum)[0].features for drum in drums}
+    def segment_features(self, mix: np.ndarray, drums: tuple[str, ...]) -> dict[str, np.ndarray]:
+        return {
+            drum: confidence.IS_SEGMENT_FEATURE * self.candidates(mix, drum)[0].features for drum in drums
+        }
 
-    def evidence(self, mix: np.ndarray, drum: str) -> list[Candidate]:
+    def candidates(self, mix: np.ndarray, drum: str) -> list[Candidate]:
         (example,) = [
             e for e in self.examples if np.allclose(mix / np.abs(mix).max(), e.mix / np.abs(e.mix).max())
         ]
-        there = float(np.abs(mix).max() > 0.75 * np.abs(example.mix).max())
-        self.asked.append(there)
-        noise = np.random.default_rng(len(self.asked)).normal(0, 0.02, (2, len(confidence.FEATURES)))
+        present = float(np.abs(mix).max() > 0.75 * np.abs(example.mix).max())
+        self.requests.append(present)
+        noise = np.random.default_rng(len(self.requests)).normal(0, 0.02, (2, len(confidence.FEATURES)))
         shots = [example.shots[drum], np.sin(np.arange(RATE) * 0.01).astype(np.float32)]
-        tries = []
+        candidates = []
         for right, shot in zip((1.0, 0.0), shots, strict=True):
-            features = noise[int(right)] + np.array([right, 0.5, 0.5, 0.5, there, 0.5, 0.5])
-            tries.append(
+            features = noise[int(right)] + np.array([right, 0.5, 0.5, 0.5, present, 0.5, 0.5])
+            candidates.append(
                 Candidate(
                     shot=shot,
-                    window=None,  # type: ignore[arg-type]
+                    segment=None,  # type: ignore[arg-type]
                     seed=0,
-                    match=right,
-                    agreement=0.5,
-                    borrowed=0.0,
+                    conditioning_fit=right,
+                    self_consistency=0.5,
+                    source_energy_ratio=0.0,
                     features=features,
                 )
             )
-        return tries
+        return candidates
 
 
-def test_what_tells_is_learnt():
+def test_informative_features_are_learnt():
     examples = _examples(12)
     oracle = Oracle(examples)
-    made = calibrate.calibrate(oracle, examples, drums=("kick",))  # type: ignore[arg-type]
-    assert oracle.asked == [1.0, 0.0] * 24
-    assert made["kick"]["mixes"] == 12
-    report = made["kick"]["report"]
-    assert report["present"]["auc"] == 1.0
+    calibration = calibrate.calibrate(oracle, examples, drums=("kick",))  # type: ignore[arg-type]
+    assert oracle.requests == [1.0, 0.0] * 24
+    assert calibration["kick"]["mixes"] == 12
+    report = calibration["kick"]["report"]
+    assert report["detected"]["auc"] == 1.0
     assert report["confidence"]["auc"] == 1.0
-    assert report["present"]["base_rate"] == pytest.approx(0.8)
+    assert report["detected"]["base_rate"] == pytest.approx(0.8)
     assert report["confidence"]["base_rate"] == pytest.approx(0.4)
     assert report["confidence"]["count"] == 48
-    fitted = confidence.from_json(json.loads(json.dumps(made)))["kick"]
+    fitted = confidence.from_json(json.loads(json.dumps(calibration)))["kick"]
     x = np.array([[1.0, 0.5, 0.5, 0.5, 1.0, 0.5, 0.5], [1.0, 0.5, 0.5, 0.5, 0.0, 0.5, 0.5]])
-    there, absent = fitted.confidence(x)
-    assert there > 0.6 > 0.45 > absent
-    assert fitted.present(x)[0] > 0.8 > 0.5 > fitted.present(x)[1]
+    present, absent = fitted.confidence(x)
+    assert present > 0.6 > 0.45 > absent
+    assert fitted.detected(x)[0] > 0.8 > 0.5 > fitted.detected(x)[1]
 
 
-def test_distance_knows_neither_gain_nor_lead_in():
+def test_distance_ignores_gain_and_lead_in():
     shot = _examples(1)[0].shots["kick"]
     late = np.concatenate([np.zeros(3000, np.float32), 0.1 * shot])[:RATE]
-    mine, other = calibrate.log_spectrogram(shot), calibrate.log_spectrogram(late)
-    assert calibrate.distance(mine, other) < 1.5
-    assert calibrate.distance(mine, calibrate.log_spectrogram(np.sin(np.arange(RATE) * 0.01))) > 10
+    reference, other = log_spectrogram(shot), log_spectrogram(late)
+    assert distance(reference, other) < 1.5
+    assert distance(reference, log_spectrogram(np.sin(np.arange(RATE) * 0.01))) > 10
 
 
 def test_a_bundle_is_calibrated_in_place(bundle_copy):
@@ -91,9 +93,9 @@ def test_a_bundle_is_calibrated_in_place(bundle_copy):
     examples = _examples(3)
     for example in examples:
         example.stems.update(kick=example.mix * 0.9)
-    made = calibrate.calibrate(extractor, examples, drums=("kick",))
-    opened = bundle.recalibrate(bundle_copy, made)
-    assert opened.calibration["kick"]["report"]["present"]["count"] > 0
+    calibration = calibrate.calibrate(extractor, examples, drums=("kick",))
+    opened = bundle.recalibrate(bundle_copy, calibration)
+    assert opened.calibration["kick"]["report"]["detected"]["count"] > 0
     again = Extractor.load(bundle_copy)
     assert set(again.calibration) == {"kick"}
     before = extractor.extract(examples[0].mix, RATE, drums=("kick",)).hits["kick"][0]

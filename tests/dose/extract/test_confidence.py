@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say, on data whose truth is known."""
+"""The confidence is calibrated, on data whose outcome probabilities are known."""
 
 import numpy as np
 import pytest
@@ -6,34 +6,33 @@ import pytest
 from dose.extract.confidence import (
     FEATURES,
     Calibration,
-    expected_calibration_error,
     fit,
     from_json,
-    reliability,
     to_json,
 )
+from dose.extract.reliability import expected_calibration_error, reliability_curve
 
 
 def _data(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Features of which two matter, and outcomes drawn from the probability that they give."""
+    """Features of which two matter, and outcomes sampled from their probability."""
     rng = np.random.default_rng(seed)
     x = rng.normal(0.5, 0.2, (n, len(FEATURES)))
     p = 1 / (1 + np.exp(-(8 * (x[:, 0] - 0.5) - 5 * (x[:, 3] - 0.5) + 0.4)))
     return x, (rng.uniform(size=n) < p).astype(float)
 
 
-def test_fitted_probabilities_come_true_on_new_data():
+def test_fitted_probabilities_are_calibrated_on_new_data():
     model = fit(*_data(2000))
     x, y = _data(4000, seed=1)
     p = model(x)
     assert expected_calibration_error(p, y) < 0.03
     assert np.abs(model.weights[0]) > 5 * np.abs(model.weights[1])
-    rows = reliability(p, y)
+    rows = reliability_curve(p, y)
     assert sum(row["count"] for row in rows) == len(y)
     assert all(abs(row["predicted"] - row["observed"]) < 0.15 for row in rows if row["count"] > 100)
 
 
-def test_a_weight_of_two_is_a_row_twice():
+def test_weight_two_equals_a_repeated_row():
     x, y = _data(80)
     weight = np.where(np.arange(80) < 30, 2.0, 1.0)
     twice = np.concatenate([np.arange(80), np.arange(30)])
@@ -45,7 +44,7 @@ def test_a_weight_of_two_is_a_row_twice():
     )
 
 
-def test_fit_equals_a_slow_descent():
+def test_newton_equals_gradient_descent():
     x, y = _data(150)
     model = fit(x, y)
     standard = (x - model.mean) / np.array(model.scale)
@@ -60,7 +59,7 @@ def test_fit_equals_a_slow_descent():
 
 
 @pytest.mark.parametrize("outcome", [0.0, 1.0])
-def test_one_sided_samples_do_not_give_certainty(outcome):
+def test_one_sided_outcomes_do_not_give_certainty(outcome):
     x, _ = _data(30)
     p = fit(x, np.full(30, outcome))(x)
     assert np.isfinite(p).all()
@@ -71,7 +70,7 @@ def test_one_sided_samples_do_not_give_certainty(outcome):
 
 def test_calibration_survives_json_and_other_features_are_ignored():
     model = fit(*_data(100))
-    calibration = Calibration(present=model, right=model)
+    calibration = Calibration(detected=model, correct=model)
     stored = {"kick": to_json(calibration)}
     assert from_json(stored) == {"kick": calibration}
     stored["kick"]["features"] = ["something", "else"]

@@ -1,4 +1,4 @@
-"""What `dose extract` says of what it does not hear, and what it takes from a pipe."""
+"""Inputs of `dose extract`: standard input, folders, file names, and messages about skipped files."""
 
 import io
 import json
@@ -25,9 +25,11 @@ class _Pipe(io.TextIOWrapper):
 
 def test_standard_input_is_a_mix(run, mix, monkeypatch):
     """Issue 17, 8: `ffmpeg ... | dose extract - --out kit`."""
-    run(str(mix), "--out", "plain", "--absent")
+    run(str(mix), "--out", "plain", "--keep-undetected")
     monkeypatch.setattr(sys, "stdin", _Pipe(mix.read_bytes()))
-    code, out, err = run("-", "--out", "kit", "--absent", "--kit", "sfz", "--name", "piped", "--json")
+    code, out, err = run(
+        "-", "--out", "kit", "--keep-undetected", "--kit", "sfz", "--name", "piped", "--json"
+    )
     assert (code, err) == (0, "")
     assert Path("kit/piped.sfz").is_file()
     for drum in ("kick", "snare", "hihat"):
@@ -41,14 +43,14 @@ def test_standard_input_is_a_mix(run, mix, monkeypatch):
     [(_Pipe(b"", tty=True), "Nothing is piped in"), (None, "Nothing is piped in"), (_Pipe(b""), "is empty"),
      (_Pipe(b"a letter" * 99), "not a sound file")],
 )  # fmt: skip
-def test_standard_input_without_a_sound_is_told(run, monkeypatch, pipe, says):
+def test_standard_input_without_a_sound_is_an_error(run, monkeypatch, pipe, says):
     monkeypatch.setattr(sys, "stdin", pipe)
     code, _, err = run("-", "--out", "kit")
     assert (code, err.count("\n"), says in err) == (1, 1, True)
     assert not Path("kit").exists()
 
 
-def test_what_a_folder_holds_besides_is_named(run, mix, loop):
+def test_skipped_files_of_a_folder_are_named(run, mix, loop):
     """Issue 17, 8: a folder with an .m4a beside a .wav used the .wav and said nothing."""
     for name in ("a.wave", "b.aifc"):
         audio.write("songs/a.wav", loop, RATE)
@@ -56,7 +58,7 @@ def test_what_a_folder_holds_besides_is_named(run, mix, loop):
     Path("songs/cover.jpg").write_bytes(b"\xff\xd8")
     Path("songs/live").mkdir()
     Path("songs/.hidden").write_text("")
-    code, out, err = run("songs", "--out", "kits", "--absent", "--drums", "kick")
+    code, out, err = run("songs", "--out", "kits", "--keep-undetected", "--drums", "kick")
     assert code == 0
     assert "a.wave -> kits/a" in out
     assert "b.aifc -> kits/b" in out
@@ -90,19 +92,21 @@ def test_every_suffix_of_a_sound_counts_in_a_folder(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9.wav", "日本語.wav".encode(), b"a\x1b[31m.wav"])
-def test_any_file_name_is_taken_and_told(run, mix, name, tmp_path):
+def test_any_file_name_is_accepted_and_printed(run, mix, name, tmp_path):
     import os
 
     path = os.fsdecode(name)
     mix.rename(path)
-    code, out, err = run(path, "--out", "kit", "--absent", "--kit", "all", "--page", "kit.html", "--json")
+    code, out, err = run(
+        path, "--out", "kit", "--keep-undetected", "--kit", "all", "--page", "kit.html", "--json"
+    )
     assert (code, err) == (0, "")
     json.loads(out).get("mixes")[0]["source"].encode()  # no lone surrogate, which no other reader takes
     assert len(list(Path("kit").glob("*.wav"))) == 3
-    assert run(path, path, str(path), "--out", "kits", "--absent", "--drums", "kick")[0] == 0
+    assert run(path, path, str(path), "--out", "kits", "--keep-undetected", "--drums", "kick")[0] == 0
 
 
-def test_a_folder_that_may_not_be_read_is_told(run, tmp_path, monkeypatch):
+def test_an_unreadable_folder_is_an_error(run, tmp_path, monkeypatch):
     Path("songs").mkdir()
 
     def refuse(self):

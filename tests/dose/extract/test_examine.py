@@ -1,16 +1,16 @@
-"""How the confidence of a bundle is judged on mixes it was not fitted to, and drawn."""
+"""A bundle's calibration is evaluated on mixes that it was not fitted to, and plotted."""
 
 import numpy as np
 import pytest
 from test_calibrate import Oracle, _examples
 
-from benchmarks.calibration import draw
+from benchmarks.calibration import plot
 from dose.extract import calibrate, confidence
-from dose.extract.extractor import SearchConfig
+from dose.extract.candidates import SearchConfig
 
 
 @pytest.fixture(scope="module")
-def told():
+def report():
     examples = _examples(24)
     fitted = confidence.from_json(calibrate.calibrate(Oracle(examples[:12]), examples[:12], drums=("kick",)))
     fresh = Oracle(examples[12:])
@@ -18,29 +18,29 @@ def told():
     return calibrate.examine(fresh, examples[12:], drums=("kick",))["kick"]
 
 
-def test_a_drum_that_is_not_there_is_said_to_be_absent(told):
-    assert told["said_present"] == {"with": 1.0, "without": 0.0}
+def test_an_absent_drum_is_not_detected(report):
+    assert report["detection_rate"] == {"with": 1.0, "without": 0.0}
 
 
-def test_errors_and_curves_are_of_the_fresh_mixes(told):
-    assert told["present"]["auc"] == told["confidence"]["auc"] == 1.0
-    assert told["present"]["count"] == 48
-    rows = told["present"]["reliability"]
+def test_errors_and_curves_use_the_new_mixes(report):
+    assert report["detected"]["auc"] == report["confidence"]["auc"] == 1.0
+    assert report["detected"]["count"] == 48
+    rows = report["detected"]["reliability"]
     by_hand = sum(r["count"] * abs(r["predicted"] - r["observed"]) for r in rows) / sum(
         r["count"] for r in rows
     )
-    assert told["present"]["ece"] == pytest.approx(by_hand, abs=1e-4)
-    assert 0 < told["present"]["ece"] < 0.2
+    assert report["detected"]["ece"] == pytest.approx(by_hand, abs=1e-4)
+    assert 0 < report["detected"]["ece"] < 0.2
 
 
-def test_without_calibration_the_slopes_set_by_hand_are_judged():
+def test_without_calibration_the_weights_set_by_hand_are_evaluated():
     examples = _examples(4)
     oracle = Oracle(examples)
     oracle.calibration, oracle.search = {}, SearchConfig()
-    told = calibrate.examine(oracle, examples, drums=("kick",))["kick"]
-    assert np.isfinite(told["confidence"]["ece"])
+    report = calibrate.examine(oracle, examples, drums=("kick",))["kick"]
+    assert np.isfinite(report["confidence"]["ece"])
 
 
-def test_the_curves_are_drawn(told, tmp_path):
-    draw({"kick": told}, tmp_path / "images" / "curve.png", "made up")
+def test_reliability_is_plotted(report, tmp_path):
+    plot({"kick": report}, tmp_path / "images" / "curve.png", "made up")
     assert (tmp_path / "images" / "curve.png").read_bytes()[:4] == b"\x89PNG"

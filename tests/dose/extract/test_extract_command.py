@@ -1,4 +1,4 @@
-"""`dose extract` as people use it, good files and bad."""
+"""`dose extract` end to end, with good files and bad ones."""
 
 import dataclasses
 import io
@@ -26,7 +26,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def test_one_mix_gives_three_wavs(run, mix):
-    code, out, err = run(str(mix), "--out", "kit", "--absent")
+    code, out, err = run(str(mix), "--out", "kit", "--keep-undetected")
     assert (code, err) == (0, "")
     assert "kick" in out
     assert _names(Path("kit")) == ["hihat.wav", "kick.wav", "snare.wav"]
@@ -51,7 +51,17 @@ def test_a_page_holds_the_mix_and_its_kit(run, mix):
 
 def test_candidates_formats_and_json(run, mix):
     code, out, _ = run(
-        str(mix), "--out", "kit", "--absent", "--candidates", "2", "--kit", "sfz,sf2", "--json", "--seed", "7"
+        str(mix),
+        "--out",
+        "kit",
+        "--keep-undetected",
+        "--candidates",
+        "2",
+        "--kit",
+        "sfz,sf2",
+        "--json",
+        "--seed",
+        "7",
     )
     assert code == 0
     report = json.loads(out)
@@ -66,9 +76,9 @@ def test_candidates_formats_and_json(run, mix):
     assert len(_names(Path("kit"))) == 8
 
 
-def test_sound_options_reach_the_files(run, mix):
+def test_sound_options_are_applied(run, mix):
     options = ["--bits", "24", "--rate", "48000", "--tail", "0.1", "--peak", "-6", "--channels", "mix"]
-    assert run(str(mix), "--out", "kit", "--absent", "--drums", "snare", *options)[0] == 0
+    assert run(str(mix), "--out", "kit", "--keep-undetected", "--drums", "snare", *options)[0] == 0
     assert _names(Path("kit")) == ["snare.wav"]
     info = soundfile.info("kit/snare.wav")
     assert (info.samplerate, info.channels, info.subtype) == (48000, 2, "PCM_24")
@@ -78,8 +88,8 @@ def test_sound_options_reach_the_files(run, mix):
     assert np.abs(sound[:, 0]).max() / np.abs(sound[:, 1]).max() == pytest.approx(0.5, abs=0.1)
 
 
-def test_the_story_is_inside_the_wav(run, mix, bundle):
-    run(str(mix), "--out", "kit", "--absent", "--drums", "kick")
+def test_provenance_is_in_the_wav(run, mix, bundle):
+    run(str(mix), "--out", "kit", "--keep-undetected", "--drums", "kick")
     version = json.loads((bundle / "bundle.json").read_text())["version"]
     with soundfile.SoundFile("kit/kick.wav") as f:
         told = f.copy_metadata()
@@ -91,7 +101,7 @@ def test_the_story_is_inside_the_wav(run, mix, bundle):
 
 
 def test_the_same_command_gives_the_same_bytes(run, mix):
-    formats = ["--kit", "all", "--absent", "--candidates", "2"]
+    formats = ["--kit", "all", "--keep-undetected", "--candidates", "2"]
     run(str(mix), "--out", "a", *formats)
     run(str(mix), "--out", "b", *formats)
     first = {p.name: p.read_bytes() for p in Path("a").iterdir()}
@@ -123,7 +133,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_gets_one_sentence(run, name):
+def test_a_bad_file_is_reported_in_one_sentence(run, name):
     content, says = BAD[name]
     if content is not None:
         Path(name).write_bytes(content)
@@ -136,18 +146,18 @@ def test_a_bad_file_gets_one_sentence(run, name):
     assert not Path("kit").exists()
 
 
-def test_a_flac_cut_in_the_middle_gives_what_it_still_holds(run):
+def test_a_truncated_flac_gives_what_can_be_decoded(run):
     Path("half.flac").write_bytes(_truncated_flac(0.5))
-    code, _, err = run("half.flac", "--out", "kit", "--absent")
+    code, _, err = run("half.flac", "--out", "kit", "--keep-undetected")
     assert (code, err) == (0, "")
     assert _names(Path("kit")) == ["hihat.wav", "kick.wav", "snare.wav"]
 
 
-def test_a_batch_goes_on_past_a_bad_file(run, tmp_path):
+def test_a_batch_continues_after_a_bad_file(run, tmp_path):
     for name in ("a.wav", "c.wav"):
         audio.write(tmp_path / "songs" / name, LOOP, RATE)
     (tmp_path / "songs" / "b.wav").write_bytes(b"no sound")
-    code, out, err = run("songs", "--out", "kits", "--json", "--drums", "kick", "--absent")
+    code, out, err = run("songs", "--out", "kits", "--json", "--drums", "kick", "--keep-undetected")
     assert code == 1
     assert "b.wav" in err
     report = json.loads(out)
@@ -157,12 +167,12 @@ def test_a_batch_goes_on_past_a_bad_file(run, tmp_path):
     assert _names(Path("kits/a")) == ["kick.wav"]
 
 
-def test_a_drum_that_is_not_there_is_not_written(run, mix, monkeypatch):
+def test_an_undetected_drum_is_not_written(run, mix, monkeypatch):
     def never(name):
         return dataclasses.replace(getattr(confidence.UNCALIBRATED, name), bias=-30.0)
 
-    doubting = confidence.Calibration(present=never("present"), right=never("right"))
-    monkeypatch.setattr(confidence, "UNCALIBRATED", doubting)
+    never_detected = confidence.Calibration(detected=never("detected"), correct=never("correct"))
+    monkeypatch.setattr(confidence, "UNCALIBRATED", never_detected)
     code, out, _ = run(str(mix), "--out", "kit")
     assert code == 0
     assert out.count("not found (0.00)") == 3
@@ -171,7 +181,7 @@ def test_a_drum_that_is_not_there_is_not_written(run, mix, monkeypatch):
     assert json.loads(out)["mixes"][0]["files"] == []
     assert "nothing was written" in err
     assert not Path("kit").exists()
-    run(str(mix), "--out", "kit", "--absent")
+    run(str(mix), "--out", "kit", "--keep-undetected")
     assert len(_names(Path("kit"))) == 3
 
 
@@ -186,22 +196,22 @@ def test_a_drum_that_is_not_there_is_not_written(run, mix, monkeypatch):
         (["--candidates", "0"], "1 to 64"),
     ],
 )
-def test_wrong_options_are_told(run, mix, options, says):
+def test_wrong_options_are_errors(run, mix, options, says):
     code, out, err = run(str(mix), "--out", "kit", *options)
     assert code == 1
     assert says in err
     assert out == ""
 
 
-def test_a_place_that_cannot_be_written_is_told(run, mix):
+def test_an_unwritable_folder_is_an_error(run, mix):
     Path("kit").write_text("a file, not a folder")
-    code, _, err = run(str(mix), "--out", "kit", "--absent", "--drums", "kick")
+    code, _, err = run(str(mix), "--out", "kit", "--keep-undetected", "--drums", "kick")
     assert code == 1
     assert err.startswith("dose: kit cannot be written")
     assert err.count("\n") == 1
 
 
-def test_a_missing_bundle_is_told(mix, tmp_path, monkeypatch, capsys):
+def test_a_missing_bundle_is_an_error(mix, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["extract", str(mix), "--out", "kit", "--bundle", "nowhere"]) == 1
     assert "nowhere is not a kit bundle" in capsys.readouterr().err
@@ -217,7 +227,7 @@ def test_twenty_minutes_in_bounded_memory(bundle, tmp_path):
             f.write(minute.T)
     script = (
         "import resource, sys; from dose import cli\n"
-        f"options = ['--out', 'kit', '--absent', '--bundle', {str(bundle)!r}]\n"
+        f"options = ['--out', 'kit', '--keep-undetected', '--bundle', {str(bundle)!r}]\n"
         "code = cli.main(['extract', 'long.flac', *options])\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
         "sys.exit(code)"
@@ -236,7 +246,7 @@ def test_twenty_minutes_in_bounded_memory(bundle, tmp_path):
         ("--device", "warp", "warp"),
     ],
 )
-def test_a_device_or_precision_that_is_not_here_is_named(run, mix, option, value, words):
+def test_an_unavailable_device_or_precision_is_named(run, mix, option, value, words):
     code, _, err = run(str(mix), "--out", "kit", option, value)
     assert code == 1
     assert re.search(words, err)
@@ -245,6 +255,24 @@ def test_a_device_or_precision_that_is_not_here_is_named(run, mix, option, value
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_an_explicit_precision_is_what_decodes(bundle, precision):
+def test_an_explicit_precision_is_used(bundle, precision):
     extractor = Extractor.load(bundle, precision=precision)
-    assert {voice.engine.precision for voice in extractor.voices.values()} == {precision}
+    assert {model.engine.precision for model in extractor.models.values()} == {precision}
+
+
+def test_former_options_still_work(run, mix):
+    code, out, _ = run(str(mix), "--out", "kit", "--absent", "--generated", "--drums", "kick", "--json")
+    assert code == 0
+    (found,) = json.loads(out)["mixes"]
+    assert found["files"]
+    assert found["drums"]["kick"]["candidates"][0]["source_energy_ratio"] == 0
+
+
+def test_renamed_facts_are_in_the_json_under_both_names(run, mix):
+    _, out, _ = run(str(mix), "--out", "kit", "--keep-undetected", "--drums", "kick", "--json")
+    drum = json.loads(out)["mixes"][0]["drums"]["kick"]
+    assert drum["present"] == drum["detected"]
+    (candidate,) = drum["candidates"]
+    assert candidate["match"] == candidate["conditioning_fit"]
+    assert candidate["agreement"] == candidate["self_consistency"]
+    assert candidate["borrowed"] == candidate["source_energy_ratio"]

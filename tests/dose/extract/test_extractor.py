@@ -1,4 +1,4 @@
-"""From mix to kit: the same every time, whatever the form of the input, and in batches as one by one."""
+"""From mix to kit: reproducible, independent of the form of the input, and the same in batches."""
 
 import librosa
 import numpy as np
@@ -9,7 +9,7 @@ from dose import audio
 from dose.drums import DRUMS
 from dose.errors import AudioError, DoseError, IntegrityError
 from dose.extract import Extractor
-from dose.extract.extractor import SearchConfig
+from dose.extract.candidates import SearchConfig
 from dose.model.sampling import Sampling
 
 RATE = 44100
@@ -20,7 +20,7 @@ def loop():
     return drum_loop(4.0)
 
 
-def test_a_kit_has_finished_hits(extractor, loop):
+def test_a_kit_has_postprocessed_one_shots(extractor, loop):
     kit = extractor.extract(loop, RATE, candidates=3)
     assert list(kit.hits) == list(DRUMS)
     for drum, hits in kit.hits.items():
@@ -37,7 +37,7 @@ def test_a_kit_has_finished_hits(extractor, loop):
     assert kit.seconds == pytest.approx(4)
 
 
-def test_the_same_seed_gives_the_same_kit_and_another_another(extractor, loop):
+def test_the_seed_determines_the_kit(extractor, loop):
     def sounds(seed):
         kit = extractor.extract(loop, RATE, drums=("snare",), candidates=2, seed=seed)
         return [hit.raw for hit in kit.hits["snare"]]
@@ -48,7 +48,7 @@ def test_the_same_seed_gives_the_same_kit_and_another_another(extractor, loop):
 
 
 def test_rate_channels_and_blocks_do_not_matter_much(extractor, loop, tmp_path):
-    """The hits are found in the same places; the exact sound may differ by what resampling does."""
+    """Onsets are found at the same times; the sound may differ by the resampler's error."""
     direct = extractor.extract(loop, RATE).hits["kick"][0]
     audio.write(tmp_path / "x.flac", audio.resample(loop, RATE, 48000), 48000, subtype="PCM_24")
     from_file = extractor.extract_file(tmp_path / "x.flac").hits["kick"][0]
@@ -64,21 +64,21 @@ def test_batches_equal_one_by_one(extractor):
     assert together.shape == (3, RATE)
     alone = np.concatenate([extractor.extract_batch([mix], "hihat") for mix in mixes])
     assert np.abs(together - alone).max() < 1e-5
-    drawn = extractor.extract_batch(mixes, "hihat", sampling=Sampling(temperature=1.0, seed=3))
-    assert np.abs(drawn - together).max() > 1e-3
+    samples = extractor.extract_batch(mixes, "hihat", sampling=Sampling(temperature=1.0, seed=3))
+    assert np.abs(samples - together).max() > 1e-3
 
 
-def test_the_consensus_is_the_draw_nearest_to_the_others(extractor):
+def test_the_consensus_is_the_medoid(extractor):
     mix = drum_loop(4.0, seed=1)
     prompt = extractor.prompt(mix.mean(axis=0) if mix.ndim == 2 else mix, "snare")
-    drawn = extractor.sample("snare", prompt.expand(5, -1, -1), Sampling(temperature=1.0, seed=2))
-    chosen = extractor.extract_consensus([mix], "snare", draws=5, seed=2)[0]
-    far = [sum(_distance(a, b) for b in drawn) for a in drawn]
-    assert (chosen == drawn[int(np.argmin(far))]).all()
+    samples = extractor.sample("snare", prompt.expand(5, -1, -1), Sampling(temperature=1.0, seed=2))
+    chosen = extractor.extract_consensus([mix], "snare", samples=5, seed=2)[0]
+    far = [sum(_distance(a, b) for b in samples) for a in samples]
+    assert (chosen == samples[int(np.argmin(far))]).all()
 
 
 def _distance(a, b):
-    """The slow, obvious twin of `candidates.central`'s distance."""
+    """The distance of `rerank.mean_distances`, by librosa."""
     total = 0.0
     for size in (2048, 512, 128):
         pair = [
@@ -104,16 +104,18 @@ def test_the_pan_of_the_mix_is_found(extractor, loop):
     assert extractor.extract(loop[0], RATE).hits["snare"][0].pan == (1.0, 1.0)
 
 
-def test_progress_is_told(extractor, loop):
-    told = []
-    extractor.extract(loop, RATE, drums=("kick", "hihat"), progress=lambda f, stage: told.append((f, stage)))
-    assert [stage for _, stage in told] == ["listen", "kick", "hihat", "done"]
-    assert [f for f, _ in told] == sorted(f for f, _ in told)
-    assert told[-1][0] == 1
+def test_progress_is_reported(extractor, loop):
+    reports = []
+    extractor.extract(
+        loop, RATE, drums=("kick", "hihat"), progress=lambda f, stage: reports.append((f, stage))
+    )
+    assert [stage for _, stage in reports] == ["listen", "kick", "hihat", "done"]
+    assert [f for f, _ in reports] == sorted(f for f, _ in reports)
+    assert reports[-1][0] == 1
 
 
 @pytest.mark.parametrize(
-    ("sound", "says"),
+    ("sound", "message"),
     [
         (np.zeros((2, RATE)), "is silent"),
         (np.full(RATE, 1e-6), "is silent"),
@@ -121,12 +123,12 @@ def test_progress_is_told(extractor, loop):
         (np.ones(3), "only 3 samples"),
     ],
 )
-def test_what_cannot_hold_a_drum_is_told(extractor, sound, says):
-    with pytest.raises(AudioError, match=says):
+def test_unusable_input_is_an_error(extractor, sound, message):
+    with pytest.raises(AudioError, match=message):
         extractor.extract(sound, RATE)
 
 
-def test_wrong_questions_are_told(extractor, loop):
+def test_wrong_requests_are_errors(extractor, loop):
     with pytest.raises(DoseError, match="no drum 'tom'"):
         extractor.extract(loop, RATE, drums=("kick", "tom"))
     with pytest.raises(DoseError, match="once"):
@@ -135,25 +137,27 @@ def test_wrong_questions_are_told(extractor, loop):
         extractor.extract(loop, RATE, candidates=0)
 
 
-def test_a_mix_without_its_best_window_gives_hits_of_other_windows(extractor):
-    """Several windows take part: with two songs' worth of sound, tries come from both ends."""
+def test_candidates_come_from_several_segments(extractor):
+    """A song with drums at both ends gives candidates from both ends."""
     song = np.concatenate([drum_loop(4.0), np.zeros((2, 30 * RATE), np.float32), drum_loop(4.0, 1)], axis=1)
     kit = extractor.extract(song, RATE, drums=("snare",), candidates=4)
     times = [hit.time for hit in kit.hits["snare"]]
     assert min(times) < 8 < 30 < max(times)
 
 
-def test_nothing_said_is_no_hit(extractor, loop, monkeypatch):
+def test_silent_samples_give_no_one_shot(extractor, loop, monkeypatch):
     monkeypatch.setattr(extractor, "sample", lambda drum, prompts, rules: np.zeros((len(prompts), RATE)))
     kit = extractor.extract(loop, RATE, drums=("kick",))
     assert kit.hits == {"kick": ()}
-    assert not kit.present("kick")
-    assert kit.facts()["drums"]["kick"] == {"present": False, "confidence": 0.0, "candidates": []}
+    assert not kit.detected("kick")
+    assert kit.facts()["drums"]["kick"] == {
+        "detected": False, "confidence": 0.0, "candidates": [], "present": False,
+    }  # fmt: skip
 
 
-def test_more_candidates_are_more_tries(bundle):
-    search = SearchConfig(pool=2, more=1)
-    assert [search.tries(n) for n in (1, 2, 8)] == [2, 3, 9]
+def test_more_candidates_need_more_samples(bundle):
+    search = SearchConfig(samples=2, samples_per_candidate=1)
+    assert [search.sample_count(n) for n in (1, 2, 8)] == [2, 3, 9]
     kit = Extractor.load(bundle, search=search).extract(drum_loop(4.0), RATE, drums=("kick",), candidates=2)
     assert len(kit.hits["kick"]) == 2
 

@@ -1,4 +1,4 @@
-"""Which files are meant, and when a watched file is complete."""
+"""Files, folders and globs are resolved, and a watched file is taken once it is complete."""
 
 import itertools
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_a_file_may_have_glob_characters_in_its_name(tmp_path):
     assert expand([str(tmp_path / "mix [final].wav")]) == [tmp_path / "mix [final].wav"]
 
 
-def test_nothing_to_do_is_told(tmp_path):
+def test_no_input_is_an_error(tmp_path):
     with pytest.raises(AudioError, match="No file matches"):
         expand([str(tmp_path / "*.wav")])
     with pytest.raises(AudioError, match="holds no sound files"):
@@ -48,7 +48,7 @@ def test_watch_waits_for_the_end_of_writing_and_sees_replacements(tmp_path):
             lambda: path.write_bytes(b"1"),  # begins
             lambda: path.write_bytes(b"12345"),  # grows
             lambda: None,  # rests: complete
-            lambda: None,  # must not be given twice
+            lambda: None,  # must not be yielded twice
             lambda: path.write_bytes(b"another sound"),
             lambda: None,
         ]
@@ -73,6 +73,6 @@ def test_watch_waits_for_the_end_of_writing_and_sees_replacements(tmp_path):
     assert given == [b"12345", b"another sound"]
 
 
-def test_watching_nothing_is_told(tmp_path):
+def test_watching_no_folder_is_an_error(tmp_path):
     with pytest.raises(AudioError, match="not a folder"):
         next(watch(tmp_path / "nowhere"))

@@ -9,7 +9,7 @@ from extract_beat import RATE
 
 from dose import audio
 
-ALL = ("--absent", "--kit", "all")
+ALL = ("--keep-undetected", "--kit", "all")
 
 
 def _everything(root: Path) -> dict[str, bytes]:
@@ -53,7 +53,7 @@ def test_an_input_is_never_overwritten(run, tmp_path, loop, name):
     path, out, options = COLLISIONS[name]
     if "{confidence}" in path:  # learnt from a run elsewhere: the same input gives the same names
         _song("probe.wav", loop)
-        run("probe.wav", "--out", "probe", "--absent", "--candidates", "2")
+        run("probe.wav", "--out", "probe", "--keep-undetected", "--candidates", "2")
         path = f"loops/{sorted(p.name for p in Path('probe').iterdir() if 'kick_01' in p.name)[0]}"
     audio.write(tmp_path / "made.wav", loop, RATE)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def test_an_input_is_never_overwritten(run, tmp_path, loop, name):
     before = _everything(tmp_path)
     mix = {"GLOB": "loops/*", "FOLDER": "loops"}.get(options[0] if options else "", path)
     options = [o for o in options if o not in ("GLOB", "FOLDER")]
-    code, _, err = run(mix, "--out", out.format(root=tmp_path), "--absent", *options)
+    code, _, err = run(mix, "--out", out.format(root=tmp_path), "--keep-undetected", *options)
     assert code == 1
     assert err.count("\n") == 1
     assert "would be overwritten" in err
@@ -78,7 +78,7 @@ def test_a_link_to_an_input_is_not_followed(run, tmp_path, loop):
     Path("other").symlink_to("link", target_is_directory=True)
     before = _everything(tmp_path)
     for out in ("symlink", "link", "other"):
-        code, _, err = run("a.wav", "--out", out, "--absent")
+        code, _, err = run("a.wav", "--out", out, "--keep-undetected")
         assert (code, "would be overwritten" in err) == (1, True)
     assert _everything(tmp_path) == before
 
@@ -87,10 +87,10 @@ def test_a_link_to_an_input_is_not_followed(run, tmp_path, loop):
 def test_a_kit_that_is_extracted_from_is_not_replaced(run, tmp_path, loop, mix):
     """The input is a file that DOSE itself wrote: it could be made again, but it is an input."""
     _song("a.wav", loop)
-    run("a.wav", "--out", "kit", "--absent", "--drums", "kick")
+    run("a.wav", "--out", "kit", "--keep-undetected", "--drums", "kick")
     Path("link.wav").symlink_to("kit/kick.wav")
     before = _everything(tmp_path)
-    code, _, err = run(mix, "--out", "kit", "--absent")
+    code, _, err = run(mix, "--out", "kit", "--keep-undetected")
     assert (code, "is an input and would be replaced" in err) == (1, True)
     assert _everything(tmp_path) == before
 
@@ -99,7 +99,7 @@ def test_a_users_own_sound_is_not_overwritten_either(run, tmp_path, loop):
     _song("loops/song.wav", loop)
     _song("loops/snare.wav", loop)
     before = _everything(tmp_path)
-    code, _, err = run("loops/song.wav", "--out", "loops", "--absent")
+    code, _, err = run("loops/song.wav", "--out", "loops", "--keep-undetected")
     assert (code, "loops/snare.wav would be overwritten" in err) == (1, True)
     assert _everything(tmp_path) == before
 
@@ -108,7 +108,7 @@ def test_beside_other_files_a_kit_is_written_and_they_stay(run, tmp_path, loop):
     _song("loops/song.wav", loop)
     Path("loops/notes.txt").write_text("mine")
     before = _everything(tmp_path)
-    assert run("loops/song.wav", "--out", "loops", "--absent")[0] == 0
+    assert run("loops/song.wav", "--out", "loops", "--keep-undetected")[0] == 0
     after = _everything(tmp_path)
     assert before.items() <= after.items()
     assert set(after) - set(before) == {"loops/kick.wav", "loops/snare.wav", "loops/hihat.wav"}
@@ -119,7 +119,7 @@ def test_nothing_is_written_when_one_of_several_places_is_taken(run, tmp_path, l
         _song(name, loop)
     _song("kits/b/kick.wav", loop)
     before = _everything(tmp_path)
-    code, _, err = run("a.wav", "b.wav", "--out", "kits", "--absent")
+    code, _, err = run("a.wav", "b.wav", "--out", "kits", "--keep-undetected")
     assert (code, "kits/b/kick.wav would be overwritten" in err) == (1, True)
     assert _everything(tmp_path) == before
 
@@ -131,7 +131,7 @@ def test_a_page_replaces_nothing_but_a_page(run, tmp_path, loop, page):
     Path("mine.html").write_text("<title>My own page</title>")
     Path("link.html").symlink_to("song.wav")
     before = _everything(tmp_path)
-    code, _, err = run("song.wav", "--out", "kit", "--absent", "--page", page)
+    code, _, err = run("song.wav", "--out", "kit", "--keep-undetected", "--page", page)
     assert code == 1
     assert err.count("\n") == 1
     assert _everything(tmp_path) == before
@@ -140,7 +140,7 @@ def test_a_page_replaces_nothing_but_a_page(run, tmp_path, loop, page):
 def test_a_page_is_written_anew_beside_or_in_the_kit(run, loop):
     _song("song.wav", loop)
     for _ in range(2):
-        assert run("song.wav", "--out", "kit", "--absent", "--page", "kit/kit.html")[0] == 0
+        assert run("song.wav", "--out", "kit", "--keep-undetected", "--page", "kit/kit.html")[0] == 0
         assert "Kits out of 1 recording" in Path("kit/kit.html").read_text()
 
 
@@ -149,17 +149,17 @@ def test_a_kit_folder_holds_one_kit(run, loop):
     _song("a.wav", loop)
     _song("b.wav", loop[::-1] * 0.5)
     assert run("a.wav", "--out", "kit", *ALL, "--candidates", "2")[0] == 0
-    assert run("b.wav", "--out", "kit", "--absent", "--kit", "sfz", "--drums", "kick")[0] == 0
+    assert run("b.wav", "--out", "kit", "--keep-undetected", "--kit", "sfz", "--drums", "kick")[0] == 0
     assert sorted(p.name for p in Path("kit").iterdir()) == ["b.sfz", "kick.wav"]
     assert _sources(Path("kit")) == {"b.wav"}
 
 
 def test_a_kit_that_finds_nothing_leaves_the_one_before(run, loop, tmp_path):
     _song("a.wav", loop)
-    run("a.wav", "--out", "kit", "--absent")
+    run("a.wav", "--out", "kit", "--keep-undetected")
     before = _everything(tmp_path)
     audio.write("silent.wav", loop * 0, RATE)
-    assert run("silent.wav", "--out", "kit", "--absent")[0] == 1
+    assert run("silent.wav", "--out", "kit", "--keep-undetected")[0] == 1
     assert _everything(tmp_path / "kit") == {k[4:]: v for k, v in before.items() if k.startswith("kit/")}
 
 
@@ -167,12 +167,12 @@ def test_sounds_of_several_kits_are_somebodys_choice(run, loop, tmp_path):
     """A folder of chosen sounds, which older versions also made by mistake, is not emptied."""
     for name, drum in (("a", "kick"), ("b", "snare")):
         _song(f"{name}.wav", loop)
-        run(f"{name}.wav", "--out", name, "--absent", "--drums", drum)
+        run(f"{name}.wav", "--out", name, "--keep-undetected", "--drums", drum)
     Path("best").mkdir()
     Path("a/kick.wav").rename("best/kick.wav")
     Path("b/snare.wav").rename("best/snare.wav")
     before = _everything(tmp_path)
-    code, _, err = run("a.wav", "--out", "best", "--absent")
+    code, _, err = run("a.wav", "--out", "best", "--keep-undetected")
     assert (code, "several kits (a.wav, b.wav)" in err) == (1, True)
     assert _everything(tmp_path) == before
 
@@ -181,7 +181,7 @@ def test_songs_of_one_stem_keep_their_own_folders_over_runs(run, loop):
     """One folder a song: a kit of x.wav is not replaced by that of x.flac, nor of another X.wav."""
     for name in ("1/x.wav", "2/x.flac", "3/X.wav", "y.wav"):
         _song(name, loop)
-    options = ("--out", "kits", "--absent", "--drums", "kick")
+    options = ("--out", "kits", "--keep-undetected", "--drums", "kick")
     run("1/x.wav", "y.wav", *options)
     run("2/x.flac", "3/X.wav", *options)
     run("1/x.wav", "2/x.flac", *options)
@@ -197,7 +197,7 @@ def test_a_folder_named_from_a_mix_stays_below_out(run, tmp_path, loop, name):
     """Issue 17, 4: the stem of `...wav` is `..`, so its kit was written beside --out."""
     _song(name, loop)
     _song("b.wav", loop)
-    assert run(name, "b.wav", "--out", "kits/deep", "--absent", "--drums", "kick")[0] == 0
+    assert run(name, "b.wav", "--out", "kits/deep", "--keep-undetected", "--drums", "kick")[0] == 0
     made = list(tmp_path.rglob("kick.wav"))
     assert len(made) == 2
     assert {p.parent.parent for p in made} == {tmp_path / "kits" / "deep"}
@@ -235,7 +235,7 @@ def watch(run, monkeypatch):
                 raise KeyboardInterrupt
 
         monkeypatch.setattr("dose.extract.inputs.watch.__defaults__", (0.0, sleep))
-        _, out, err = run("--watch", "in", "--out", "kits", "--drums", "kick", "--absent", *options)
+        _, out, err = run("--watch", "in", "--out", "kits", "--drums", "kick", "--keep-undetected", *options)
         assert "Stopped" in err
         return out
 
@@ -319,14 +319,14 @@ def test_the_working_directory_stays_where_it_is(run, loop):
     _song("a.wav", loop)
     here = os.stat(".").st_ino
     for _ in range(2):
-        assert run("a.wav", "--out", ".", "--absent")[0] == 0
+        assert run("a.wav", "--out", ".", "--keep-undetected")[0] == 0
     assert os.stat(".").st_ino == os.stat(os.getcwd()).st_ino == here
 
 
 def test_a_page_is_not_the_kits_folder(run, tmp_path, loop):
     """The kit was written and then the page could not be, which was said with the name of a scratch file."""
     audio.write(tmp_path / "song.wav", loop)
-    code, _, err = run("song.wav", "--out", "kit.html", "--absent", "--page", "./kit.html")
+    code, _, err = run("song.wav", "--out", "kit.html", "--keep-undetected", "--page", "./kit.html")
     assert code == 1
     assert "choose another name for the page" in err
     assert not (tmp_path / "kit.html").exists()
@@ -335,5 +335,5 @@ def test_a_page_is_not_the_kits_folder(run, tmp_path, loop):
 def test_a_link_that_leads_nowhere_is_no_folder(run, tmp_path, loop):
     audio.write(tmp_path / "song.wav", loop)
     (tmp_path / "kit").symlink_to("nowhere")
-    code, _, err = run("song.wav", "--out", "kit", "--absent")
+    code, _, err = run("song.wav", "--out", "kit", "--keep-undetected")
     assert (code, err) == (1, "dose: kit is a link that leads nowhere; choose another.\n")

@@ -1,4 +1,4 @@
-"""What a producer hears first: the attack is there, at once, and nothing else is."""
+"""Postprocessing: trimmed at the attack, no DC, faded, levelled."""
 
 import numpy as np
 import pytest
@@ -35,14 +35,14 @@ def test_starts_on_the_attack_and_keeps_it(hz, start):
     assert np.corrcoef(same, made[100:3000])[0, 1] > 0.9999
 
 
-def test_no_dc_even_when_the_model_says_some():
+def test_dc_of_the_model_is_removed():
     made = postprocess(_hit(0) + 0.05, PostprocessConfig(tail=0.5))
     assert abs(made.mean()) < 1e-6
     assert abs(made[0]) < 1e-6
     assert abs(made[-1]) < 1e-6
 
 
-def test_ends_when_it_has_died_away():
+def test_ends_at_the_floor():
     raw = _hit(0, decay=40.0)
     made = postprocess(raw, PostprocessConfig())
     gone = np.log(1000) / 40  # seconds to -60 dB
@@ -91,6 +91,6 @@ def test_silence_is_refused():
 
 
 @pytest.mark.parametrize("wrong", [{"peak_db": 3.0}, {"lufs": 5.0}, {"tail": 0.0}, {"rate": 100}])
-def test_nonsense_is_refused(wrong):
+def test_values_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError):
         PostprocessConfig(**wrong)

@@ -1,4 +1,4 @@
-"""The clearest places of a song are found, whatever its length, and memory does not grow with it."""
+"""The best segments of a song are found, whatever its length, in bounded memory."""
 
 import dataclasses
 import itertools
@@ -8,32 +8,42 @@ import pytest
 from extract_beat import drum_loop
 
 from dose.drums import DRUMS
-from dose.dsp.mel import BANDS, FRAME, HOP, RANGES, bands, edges, in_range
-from dose.extract.segments import KEEP, LOOP, SEGMENT, STEP, Segment, _cut, choose, onset_snr, scan
+from dose.dsp.mel import BANDS, DRUM_RANGES, FRAME, HOP, band_edges, drum_bands, mel_magnitudes
+from dose.extract.segments import (
+    SEGMENT,
+    SEGMENTS_PER_DRUM,
+    SHORTEST_LOOP,
+    STEP,
+    Segment,
+    _cut,
+    choose,
+    onset_snr,
+    scan,
+)
 
 RATE = 44100
 
 
-def _window(start: float, score: float) -> Segment:
-    """A window whose score is `score`."""
+def _segment(start: float, score: float) -> Segment:
+    """A segment whose score is `score`."""
     return Segment(
         audio=np.zeros((1, 1)),
         start=int(start * RATE),
-        hits=(0,),
+        onsets=(0,),
         likelihood=(score,),
-        clarity=(1.0,),
+        onset_snr=(1.0,),
     )
 
 
-def test_bands_equal_a_slow_transform():
+def test_mel_magnitudes_equal_a_naive_transform():
     sound = np.random.default_rng(0).normal(size=3000).astype(np.float32)
-    made = bands(sound)
+    made = mel_magnitudes(sound)
     assert made.shape == (BANDS, -(-3000 // HOP))
     padded = np.pad(sound, (FRAME // 2, FRAME))
     for t in (0, 5, 11):
         power = np.abs(np.fft.rfft(padded[t * HOP : t * HOP + FRAME] * np.hanning(FRAME))) ** 2
         for band in (0, 10, BANDS - 1):
-            low, high = edges()[band : band + 2]
+            low, high = band_edges()[band : band + 2]
             total = 0.0
             for k, p in enumerate(power):
                 bin_low, bin_high = (k - 0.5) * RATE / FRAME, (k + 0.5) * RATE / FRAME
@@ -41,24 +51,24 @@ def test_bands_equal_a_slow_transform():
             assert made[band, t] == pytest.approx(np.sqrt(total), rel=1e-3)
 
 
-def test_every_drum_has_bands_of_its_own():
-    assert all(in_range(drum).any() for drum in RANGES)
-    assert not (in_range("kick") & in_range("hihat")).any()
+def test_every_drum_has_mel_bands():
+    assert all(drum_bands(drum).any() for drum in DRUM_RANGES)
+    assert not (drum_bands("kick") & drum_bands("hihat")).any()
 
 
 @pytest.mark.parametrize("total", [3, RATE, SEGMENT, SEGMENT + 1, 3 * SEGMENT + 777])
 @pytest.mark.parametrize("block", [1000, RATE, 10 * SEGMENT])
-def test_windows_cover_the_song_in_any_blocks(total, block):
+def test_segments_cover_the_song_in_any_blocks(total, block):
     song = np.random.default_rng(0).normal(size=(2, total)).astype(np.float32)
     cut = list(_cut(song[:, i : i + block] for i in range(0, total, block)))
     covered = np.zeros(total, bool)
-    for start, window, length in cut:
-        assert window.shape == (2, SEGMENT)
-        assert (window[:, :length] == song[:, start : start + length]).all()
-        if length < LOOP:
-            assert not window[:, length:].any()
+    for start, segment, length in cut:
+        assert segment.shape == (2, SEGMENT)
+        assert (segment[:, :length] == song[:, start : start + length]).all()
+        if length < SHORTEST_LOOP:
+            assert not segment[:, length:].any()
         else:  # a loop: its beginning again
-            assert (window[:, length:][:, :length] == song[:, : SEGMENT - length][:, :length]).all()
+            assert (segment[:, length:][:, :length] == song[:, : SEGMENT - length][:, :length]).all()
         covered[start : start + length] = True
     assert covered.all()
     assert cut[-1][0] + cut[-1][2] == total
@@ -67,59 +77,67 @@ def test_windows_cover_the_song_in_any_blocks(total, block):
         assert all(b[0] - a[0] <= STEP for a, b in itertools.pairwise(cut))
 
 
-def test_a_hit_of_a_repeated_loop_is_timed_within_it():
+def test_an_onset_of_a_repeated_loop_is_timed_within_it():
     loop = drum_loop(1.5)
-    [window] = scan([loop], ("snare",)).windows["snare"]
-    assert window.period == loop.shape[1]
-    [padded] = scan([loop[:, : LOOP - 1]], ("snare",)).windows["snare"]
-    assert sum(window.clarity) > 2 * sum(padded.clarity)
-    assert 0 <= window.time < 1.5
-    later = dataclasses.replace(window, hits=(window.period + 4410,))
+    [segment] = scan([loop], ("snare",)).segments["snare"]
+    assert segment.period == loop.shape[1]
+    [padded] = scan([loop[:, : SHORTEST_LOOP - 1]], ("snare",)).segments["snare"]
+    assert sum(segment.onset_snr) > 2 * sum(padded.onset_snr)
+    assert 0 <= segment.time < 1.5
+    later = dataclasses.replace(segment, onsets=(segment.period + 4410,))
     assert later.time == pytest.approx(0.1)
 
 
 def test_many_channels_become_one():
-    (_, window, _), *_ = _cut([np.ones((6, RATE), np.float32)])
-    assert window.shape == (1, SEGMENT)
-    assert (window[0, :RATE] == 1).all()
+    (_, segment, _), *_ = _cut([np.ones((6, RATE), np.float32)])
+    assert segment.shape == (1, SEGMENT)
+    assert (segment[0, :RATE] == 1).all()
 
 
-def test_choice_is_the_best_spread_over_the_song():
-    windows = [_window(0, 0.9), _window(2, 0.88), _window(60, 0.8), _window(120, 0.5), _window(62, 0.79)]
-    assert [w.start / RATE for w in choose(windows, 3)] == [0, 60, 120]
-    assert len(choose(windows, 10)) == 5
+def test_chosen_segments_are_spread_over_the_song():
+    segments = [
+        _segment(0, 0.9),
+        _segment(2, 0.88),
+        _segment(60, 0.8),
+        _segment(120, 0.5),
+        _segment(62, 0.79),
+    ]
+    assert [w.start / RATE for w in choose(segments, 3)] == [0, 60, 120]
+    assert len(choose(segments, 10)) == 5
     assert choose([], 3) == []
 
 
-def test_clarity_needs_a_rise_in_the_drums_own_range():
+def test_onset_snr_needs_a_rise_in_the_drums_own_range():
     time = np.arange(RATE) / RATE
     burst = np.where(time >= 0.5, np.exp(-20 * (time - 0.5)), 0)
     kick = burst * np.sin(2 * np.pi * 60 * time)
     hiss = burst * np.diff(np.random.default_rng(0).normal(size=RATE + 1))
     at = RATE // 2
-    assert onset_snr(bands(kick), at, "kick") > 0.8
-    assert onset_snr(bands(kick), at, "hihat") < 0.2
-    assert onset_snr(bands(hiss), at, "hihat") > 0.6
-    assert onset_snr(bands(hiss), at, "kick") < 0.2
-    assert onset_snr(bands(kick), RATE // 4, "kick") == 0  # nothing happens there
-    assert onset_snr(bands(kick + 10 * hiss), at, "kick") < onset_snr(bands(kick), at, "kick")  # masked
+    assert onset_snr(mel_magnitudes(kick), at, "kick") > 0.8
+    assert onset_snr(mel_magnitudes(kick), at, "hihat") < 0.2
+    assert onset_snr(mel_magnitudes(hiss), at, "hihat") > 0.6
+    assert onset_snr(mel_magnitudes(hiss), at, "kick") < 0.2
+    assert onset_snr(mel_magnitudes(kick), RATE // 4, "kick") == 0  # nothing happens there
+    assert onset_snr(mel_magnitudes(kick + 10 * hiss), at, "kick") < onset_snr(
+        mel_magnitudes(kick), at, "kick"
+    )  # masked
 
 
-def test_scan_hears_a_beat_where_it_is():
+def test_scan_finds_a_beat_where_it_is():
     song = np.concatenate([np.zeros((2, 8 * RATE), np.float32), drum_loop(8.0)], axis=1)
-    heard = scan([song[:, : 5 * RATE], song[:, 5 * RATE :]], DRUMS)
-    assert heard.samples == 16 * RATE
-    assert heard.peak == pytest.approx(np.abs(song).max())
+    scanned = scan([song[:, : 5 * RATE], song[:, 5 * RATE :]], DRUMS)
+    assert scanned.samples == 16 * RATE
+    assert scanned.peak == pytest.approx(np.abs(song).max())
     for drum in DRUMS:
-        best = choose(heard.windows[drum], 1)[0]
+        best = choose(scanned.segments[drum], 1)[0]
         assert best.start >= 4 * RATE
         assert best.time >= 7.9
 
 
 def test_memory_of_a_long_song_is_bounded(monkeypatch):
-    monkeypatch.setattr("dose.extract.segments.likelihoods", lambda mono: None)
-    monkeypatch.setattr("dose.extract.segments.find_onsets", lambda mono, drum, count, chances: [])
+    monkeypatch.setattr("dose.extract.segments.onset_likelihoods", lambda mono: None)
+    monkeypatch.setattr("dose.extract.segments.find_onsets", lambda mono, drum, count, likelihoods: [])
     hour = itertools.repeat(np.full((1, 20 * RATE), 0.1, np.float32), 12)
-    heard = scan(hour, ("kick",))
-    assert heard.samples == 240 * RATE
-    assert len(heard.windows["kick"]) < 2 * KEEP
+    scanned = scan(hour, ("kick",))
+    assert scanned.samples == 240 * RATE
+    assert len(scanned.segments["kick"]) < 2 * SEGMENTS_PER_DRUM

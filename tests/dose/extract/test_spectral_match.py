@@ -1,4 +1,4 @@
-"""Levels are moved to where they should be, no further than allowed, and nothing sounds before the attack."""
+"""Band energies are moved to the expected ones, within the limit, and nothing sounds before the attack."""
 
 import numpy as np
 import torch
@@ -12,31 +12,33 @@ TIME = np.arange(RATE) / RATE
 NOISE = np.random.default_rng(0).normal(size=RATE).astype(np.float32)
 
 
-def seen(shot: np.ndarray) -> np.ndarray:
+def spectrogram(shot: np.ndarray) -> np.ndarray:
     return band_energies.compress_power(
         torch.from_numpy(band_energies.quantised_spectrograms(shot[None], 87))
     ).numpy()[0]
 
 
-def test_what_is_as_expected_stays_and_so_does_silence():
+def test_a_matching_sound_and_silence_are_unchanged():
     shot = (NOISE * np.exp(-9 * TIME)).astype(np.float32)
-    assert np.abs(match_envelope(shot, seen(shot)) - shot).max() < 1e-5
-    assert not match_envelope(np.zeros(RATE, np.float32), seen(shot)).any()
+    assert np.abs(match_envelope(shot, spectrogram(shot)) - shot).max() < 1e-5
+    assert not match_envelope(np.zeros(RATE, np.float32), spectrogram(shot)).any()
 
 
 def test_a_decay_is_moved_to_the_expected_one():
     slow, fast = ((NOISE * np.exp(-k * TIME)).astype(np.float32) for k in (8, 12))
-    expected = seen(fast)
-    before, after = (np.square(seen(s) - expected).mean() for s in (slow, match_envelope(slow, expected)))
+    expected = spectrogram(fast)
+    before, after = (
+        np.square(spectrogram(s) - expected).mean() for s in (slow, match_envelope(slow, expected))
+    )
     assert after < 0.1 * before
 
 
-def test_no_level_is_moved_by_more_than_most():
+def test_gains_are_limited():
     low, high = np.sin(2 * np.pi * 86.1 * TIME), np.sin(2 * np.pi * 3000 * TIME)
     shot = (low + high).astype(np.float32)
-    out = match_envelope(shot, seen((0.001 * low + high).astype(np.float32)))
+    out = match_envelope(shot, spectrogram((0.001 * low + high).astype(np.float32)))
     kept = [abs(np.mean(out[8000:-8000] * w[8000:-8000])) * 2 for w in (low, high)]
-    assert all(0.9 / spectral_match.MOST < gain < spectral_match.MOST for gain in kept)
+    assert all(0.9 / spectral_match.MAX_GAIN < gain < spectral_match.MAX_GAIN for gain in kept)
     assert kept[0] < 0.4 * kept[1]
 
 

@@ -23,7 +23,7 @@ CONFIG = FitConfig(
     model=MODEL, prompt="levels", steps=60, batch=16, lr=3e-3, warmup=5, evaluate_every=60,
     evaluate_items=32, picture_weight=4.0, precision="fp32",
 )  # fmt: skip
-PROMPT = (band_energies.FEATURES, 2 * (band_energies.LEAD + 6))
+PROMPT = (band_energies.FEATURES, 2 * (band_energies.PRE_ONSET_FRAMES + 6))
 
 
 def pairs(n: int, seed: int) -> Pairs:
@@ -31,7 +31,7 @@ def pairs(n: int, seed: int) -> Pairs:
     rng = np.random.default_rng(seed)
     band = 10 * rng.integers(0, 4, n)
     prompts, pictures = np.zeros((n, *PROMPT), np.uint8), np.zeros((n, band_energies.BANDS, 8), np.uint8)
-    prompts[np.arange(n), band] = pictures[np.arange(n), band] = band_energies.TOP
+    prompts[np.arange(n), band] = pictures[np.arange(n), band] = band_energies.MAX_LEVEL
     shots = np.broadcast_to((band % 20)[:, None, None], (n, 3, 8)).astype(np.uint16)
     return Pairs([Codes([prompts])], [Codes([shots])], [Codes([pictures])])
 
@@ -46,7 +46,7 @@ def data() -> FitData:
 def test_excerpts_may_come_in_any_order():
     torch.manual_seed(0)
     hears = ConditionEncoder(16, 3, 8, 0.0).eval()
-    prompt = torch.randint(0, band_energies.TOP, (2, band_energies.FEATURES, 3, 10))
+    prompt = torch.randint(0, band_energies.MAX_LEVEL, (2, band_energies.FEATURES, 3, 10))
     one, other = (hears(p.flatten(2)) for p in (prompt, prompt[:, :, [2, 0, 1]]))
     for a, b in zip(one, other, strict=True):
         assert torch.allclose(a, b, atol=1e-5)
@@ -56,14 +56,14 @@ def test_excerpts_may_come_in_any_order():
 def test_generating_says_what_teacher_forcing_finds_most_likely():
     torch.manual_seed(0)
     model = DoseModel(MODEL).eval()
-    prompt = torch.randint(0, band_energies.TOP, (2, *PROMPT))
+    prompt = torch.randint(0, band_energies.MAX_LEVEL, (2, *PROMPT))
     rows = generate(model, prompt)
     with torch.inference_mode():
         likely = model(prompt, rows[:, :-1])[..., 1:].argmax(dim=-1) + 1
     said = rows > 0
     assert torch.equal(likely[said], rows[said])
     with pytest.raises(ValueError, match="prompt codes"):
-        generate(model, prompt + band_energies.TOP)
+        generate(model, prompt + band_energies.MAX_LEVEL)
 
 
 def test_it_learns_what_the_one_shot_looks_like(tmp_path):
@@ -95,13 +95,13 @@ def test_the_listener_may_learn_first(tmp_path):
 
 def test_an_equaliser_moves_drum_and_mix_alike():
     torch.manual_seed(0)
-    prompt = torch.randint(0, band_energies.TOP + 1, (3, *PROMPT))
-    prompt[:, 0, 0] = band_energies.TOP
+    prompt = torch.randint(0, band_energies.MAX_LEVEL + 1, (3, *PROMPT))
+    prompt[:, 0, 0] = band_energies.MAX_LEVEL
     heard, seen = equalise_pairs(prompt, prompt[:, : band_energies.BANDS])
     assert torch.equal(heard[:, : band_energies.BANDS], seen)
     assert torch.equal(heard[:, band_energies.BANDS :], prompt[:, band_energies.BANDS :])  # how sure a hit is
     assert (seen[prompt[:, : band_energies.BANDS] == 0] == 0).all()
-    assert (seen.amax(dim=(1, 2)) == band_energies.TOP).all()
+    assert (seen.amax(dim=(1, 2)) == band_energies.MAX_LEVEL).all()
     assert not torch.equal(seen, prompt[:, : band_energies.BANDS])
 
 

@@ -31,8 +31,8 @@ class Model:
     def silence(self, drums):
         raise AudioError("silent")
 
-    def kit(self, drums, shot, present=True):
-        return SimpleNamespace(hits={d: (SimpleNamespace(audio=shot, present=present),) for d in drums})
+    def kit(self, drums, shot, detected=True):
+        return SimpleNamespace(hits={d: (SimpleNamespace(audio=shot, detected=detected),) for d in drums})
 
 
 class GainDependent(Model):
@@ -67,11 +67,11 @@ class FindsDrumsInSilence(Model):
 
 class ReportsAbsence(Model):
     def silence(self, drums):
-        return self.kit(drums, decaying_sine(60), present=False)
+        return self.kit(drums, decaying_sine(60), detected=False)
 
 
 class FindsNothing(Model):
-    def kit(self, drums, shot, present=True):
+    def kit(self, drums, shot, detected=True):
         return SimpleNamespace(hits=dict.fromkeys(drums, ()))
 
 

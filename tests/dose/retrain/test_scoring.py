@@ -28,14 +28,14 @@ class StubExtractor:
     def __init__(self, detune_hz=0.0):
         self.detune_hz = detune_hz
 
-    def extract_consensus(self, mixes, drum, *, draws):
-        assert draws == 3
+    def extract_consensus(self, mixes, drum, *, samples):
+        assert samples == 3
         return np.stack(
             [decaying_sine(100 * int(m[0, 0]) + 20 * DRUMS.index(drum) + self.detune_hz) for m in mixes]
         )
 
     def extract(self, sound, rate, *, drums, seed=0):
-        hit = SimpleNamespace(audio=decaying_sine(60), present=False)
+        hit = SimpleNamespace(audio=decaying_sine(60), detected=False)
         return SimpleNamespace(hits=dict.fromkeys(drums, (hit,)))
 
 

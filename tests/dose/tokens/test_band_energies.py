@@ -1,19 +1,19 @@
-"""Levels of bands: on the codec's grid, at the right place, of the right height."""
+"""Band energies: on the codec's grid, at the right time, of the right level."""
 
 import numpy as np
 import pytest
 import torch
 
+from dose.audio import RATE
 from dose.tokens import band_energies
-from dose.transcription.detector import RATE
 
 
 def tone(hz: float, seconds: float, gain: float = 1.0) -> np.ndarray:
     return (gain * np.sin(2 * np.pi * hz * np.arange(int(seconds * RATE)) / RATE)).astype(np.float32)
 
 
-def slow_powers(sound: np.ndarray) -> np.ndarray:
-    """The slow, obvious twin: one frame at a time, one band at a time."""
+def naive_powers(sound: np.ndarray) -> np.ndarray:
+    """The definition, one frame and one band at a time."""
     out = []
     padded = np.pad(sound.astype(np.float64), band_energies.LONG)
     for t in range(len(sound) // band_energies.HOP):
@@ -33,24 +33,28 @@ def slow_powers(sound: np.ndarray) -> np.ndarray:
     return np.array(out).T
 
 
-def test_powers_are_those_of_the_slow_twin():
+def test_band_energies_equal_the_naive_version():
     sound = np.random.default_rng(0).normal(size=9000).astype(np.float32)
     assert band_energies.band_energies(sound[None])[0] == pytest.approx(
-        slow_powers(sound), rel=1e-3, abs=1e-5
+        naive_powers(sound), rel=1e-3, abs=1e-5
     )
 
 
-def test_an_excerpt_shows_its_hit_after_the_lead_and_its_loudest_band_is_the_top():
+def test_a_segments_onset_follows_the_lead_and_its_loudest_band_has_the_maximum():
     mix = np.zeros(3 * RATE, np.float32)
     start = 50_000
     mix[start : start + 6000] = tone(3000, 1)[:6000]
     rows = band_energies.segment_features(mix, [start], [0.5], 2, 20)
-    assert rows.shape == (band_energies.FEATURES, 2 * (band_energies.LEAD + 20))
+    assert rows.shape == (band_energies.FEATURES, 2 * (band_energies.PRE_ONSET_FRAMES + 20))
     first, second = np.split(rows, 2, axis=1)
-    assert np.array_equal(first, second)  # one hit, asked for twice
-    assert first[: band_energies.BANDS].max() == band_energies.TOP
-    assert not first[len(band_energies.LOW_BINS) : band_energies.BANDS, : band_energies.LEAD - 1].any()
-    assert first[band_energies.BANDS].tolist() == [band_energies.TOP // 2] * (band_energies.LEAD + 20)
+    assert np.array_equal(first, second)  # one onset, repeated
+    assert first[: band_energies.BANDS].max() == band_energies.MAX_LEVEL
+    assert not first[
+        len(band_energies.LOW_BINS) : band_energies.BANDS, : band_energies.PRE_ONSET_FRAMES - 1
+    ].any()
+    assert first[band_energies.BANDS].tolist() == [band_energies.MAX_LEVEL // 2] * (
+        band_energies.PRE_ONSET_FRAMES + 20
+    )
 
 
 def test_gain_changes_nothing_and_silence_and_the_edges_of_a_mix_are_no_error():
@@ -64,11 +68,13 @@ def test_gain_changes_nothing_and_silence_and_the_edges_of_a_mix_are_no_error():
     assert not band_energies.segment_features(np.zeros(RATE, np.float32), [5], [0.0], 2, 10).any()
 
 
-def test_a_picture_tells_pitches_and_levels():
+def test_pitch_and_level_are_visible():
     shots = np.stack([tone(50, 1), 0.1 * tone(70, 1)])
-    seen = band_energies.quantised_spectrograms(shots, 87)
-    assert seen.shape == (2, band_energies.BANDS, 87)
-    assert seen.max(axis=(1, 2)).tolist() == [band_energies.TOP] * 2
-    assert [int(p[:, 40].argmax()) for p in seen] == [1, 2]  # bins of 21.5 Hz, from the first
-    loud = band_energies.compress_power(torch.tensor([band_energies.TOP, band_energies.TOP - 40, 0]))
+    levels = band_energies.quantised_spectrograms(shots, 87)
+    assert levels.shape == (2, band_energies.BANDS, 87)
+    assert levels.max(axis=(1, 2)).tolist() == [band_energies.MAX_LEVEL] * 2
+    assert [int(p[:, 40].argmax()) for p in levels] == [1, 2]  # bins of 21.5 Hz, from the first
+    loud = band_energies.compress_power(
+        torch.tensor([band_energies.MAX_LEVEL, band_energies.MAX_LEVEL - 40, 0])
+    )
     assert loud.tolist() == pytest.approx([1, 10 ** (-20 / 40), 0.01])

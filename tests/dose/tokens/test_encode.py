@@ -1,4 +1,4 @@
-"""The tokens stage: shards made from items, kept while they are whole and made from the same."""
+"""The tokens stage: shards are made from items and reused while they are complete and have the same key."""
 
 import dataclasses
 import shutil
@@ -28,7 +28,7 @@ SMALL = stage.TokensConfig(
 
 
 def item(split: str, index: int):
-    """A mix of 1 s with three hits of noise, and one-shots, all a function of (split, index)."""
+    """A mix of 1 s with three bursts of noise, and one-shots, all a function of (split, index)."""
     rng = np.random.default_rng([index, len(split)])
     mix = np.zeros((2, audio.RATE), np.float32)
     starts = np.array([4000, 18000, 31000]) + rng.integers(0, 2000, 3)
@@ -53,7 +53,7 @@ def rendered(monkeypatch):
     monkeypatch.setattr("dose.rmod.dataset.stream", stream)
     library = types.SimpleNamespace(id="bank")
     monkeypatch.setattr("dose.sources.library.SampleLibrary.load", lambda folder: library)
-    stage._bank.cache_clear()
+    stage._library.cache_clear()
     return made
 
 
@@ -97,7 +97,7 @@ def contents(root):
     return {p.relative_to(root): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
 
 
-def test_shards_hold_each_items_shots_and_the_prompts_extraction_would_make(built):
+def test_shards_hold_each_items_one_shots_and_the_prompts_of_extraction(built):
     out, _ = built
     tokens, codec = shards.Tokens(out, "train"), bundled_codec()
     assert [s["count"] for s in tokens.index.shards] == [2, 2, 1]
@@ -106,19 +106,19 @@ def test_shards_hold_each_items_shots_and_the_prompts_extraction_would_make(buil
     assert np.array_equal(tokens.codes("snare").take(np.array([3]))[0], codec.encode(shot)[0].numpy())
     prompt = prompt_codes(codec, made.mix.mean(axis=0), "snare", SMALL.prompt)
     assert np.array_equal(tokens.codes("prompt_snare").take(np.array([3]))[0], prompt)
-    heard = prompt_codes(
+    features = prompt_codes(
         codec, made.mix.mean(axis=0), "snare", dataclasses.replace(SMALL.prompt, kind="levels")
     )
-    assert np.array_equal(tokens.codes("heard_snare").take(np.array([3]))[0], heard)
+    assert np.array_equal(tokens.codes("heard_snare").take(np.array([3]))[0], features)
     picture = band_energies.quantised_spectrograms(shot[0].numpy(), 87)[0]
     assert np.array_equal(tokens.codes("picture_snare").take(np.array([3]))[0], picture)
     batch = open_data(out, ("snare",), "levels").train.take(np.array([3]))
-    assert np.array_equal(batch.prompt[0], heard)
+    assert np.array_equal(batch.prompt[0], features)
     assert batch.picture is not None
     assert np.array_equal(batch.picture[0], picture)
 
 
-def test_only_a_deleted_or_damaged_shard_is_made_again_and_to_the_same_bytes(built, rendered):
+def test_only_deleted_or_damaged_shards_are_made_again_with_the_same_bytes(built, rendered):
     out, again = built
     before = contents(out)
     again()
@@ -134,7 +134,7 @@ def test_only_a_deleted_or_damaged_shard_is_made_again_and_to_the_same_bytes(bui
     assert contents(out) == before
 
 
-def test_what_was_made_from_something_else_is_made_again_and_a_smaller_run_leaves_no_more(built, rendered):
+def test_shards_with_another_key_are_made_again_and_surplus_ones_deleted(built, rendered):
     out, again = built
     again(train=2)
     assert rendered == []
@@ -178,17 +178,22 @@ def test_the_stage_writes_what_params_say(codec, tmp_path, monkeypatch, capsys):
     assert shards.Tokens("data/tokens", "train").codes("mix").shape == (2, 9, 87)
 
 
-def test_the_detector_can_be_fitted_from_the_command_line(tmp_path, capsys, rendered):
+def test_the_detector_can_be_trained_from_the_command_line(tmp_path, capsys, rendered):
     out = tmp_path / "onsets.safetensors"
-    command = ["fit-onsets", "--mixes", "16", "--val", "2", "--epochs", "2", "--out", str(out)]
+    command = ["train-onsets", "--mixes", "16", "--val", "2", "--epochs", "2", "--out", str(out)]
     assert not dose(command)
     said = capsys.readouterr().out
     assert "epoch 2: loss" in said
-    assert "best 3 per mix right: kick" in said
+    assert "precision of the best 3 per mix: kick" in said
     assert rendered.count(("train", 15)) == 1
     assert out.stat().st_size == detector.WEIGHTS.stat().st_size
 
 
-def test_a_count_of_nothing_is_told_in_one_sentence(tmp_path, capsys):
+def test_a_count_of_zero_is_refused(tmp_path, capsys):
+    assert dose(["train-onsets", "--mixes", "0", "--out", str(tmp_path / "o")]) == 1
+    assert "at least 1" in capsys.readouterr().err
+
+
+def test_the_former_name_of_train_onsets_still_works(tmp_path, capsys):
     assert dose(["fit-onsets", "--mixes", "0", "--out", str(tmp_path / "o")]) == 1
     assert "at least 1" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Finding hits and cutting the prompt: drums placed at known times in an otherwise quiet mix."""
+"""Onset detection and prompts, on drums at known times in an otherwise quiet mix."""
 
 import dataclasses
 import itertools
@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from dose.audio import RATE
 from dose.codec import bundled_codec
 from dose.tokens.prompt import PromptConfig, cut_segments, prompt_codes, prompts_of_all
 from dose.transcription import detector, train
-from dose.transcription.detector import HOP, RATE, find_onsets, likelihoods
+from dose.transcription.detector import HOP, find_onsets, onset_likelihoods
 
 
 def kick(n: int = 8000) -> np.ndarray:
@@ -36,27 +37,27 @@ def beat(offset: int = 0) -> tuple[np.ndarray, dict[str, list[int]]]:
 
 @pytest.mark.parametrize("drum", ["kick", "hihat"])
 @pytest.mark.parametrize("offset", [0, 77, 1000])
-def test_clear_hits_are_found_where_they_are(drum, offset):
+def test_clear_onsets_are_found_where_they_are(drum, offset):
     mix, places = beat(offset)
     found = sorted(h.start for h in find_onsets(mix, drum, 3))
     assert len(found) == 3
     assert np.abs(np.array(found) - places[drum]).max() < 0.008 * RATE
 
 
-def test_level_does_not_matter_and_the_answer_is_always_the_same():
+def test_detection_is_deterministic_and_ignores_level():
     mix, _ = beat()
     first = find_onsets(mix, "kick", 4)
     assert find_onsets(mix, "kick", 4) == first
     quiet = np.array([h.start for h in find_onsets(mix * 0.05, "kick", 3)])
     assert np.abs(quiet - [h.start for h in first[:3]]).max() <= 2  # rounding of the energies
-    assert find_onsets(mix, "kick", 4, likelihoods(mix)) == first
+    assert find_onsets(mix, "kick", 4, onset_likelihoods(mix)) == first
 
 
-def test_hits_are_apart_best_first_and_no_more_than_there_are():
+def test_onsets_are_apart_and_best_first():
     mix, _ = beat()
     hits = find_onsets(mix, "hihat", 16)
     starts = np.sort([h.start for h in hits])
-    assert np.diff(starts).min() >= detector.APART * RATE
+    assert np.diff(starts).min() >= detector.MIN_DISTANCE * RATE
     assert [h.rank for h in hits] == sorted((h.rank for h in hits), reverse=True)
     assert all(0 <= h.likelihood <= 1 and 0 <= h.start < len(mix) for h in hits)
 
@@ -73,7 +74,7 @@ def test_an_unknown_drum_is_refused():
         find_onsets(np.zeros(RATE, np.float32), "cowbell", 1)
 
 
-def test_excerpts_start_on_the_hit_at_one_level_and_few_hits_are_repeated():
+def test_segments_start_on_the_onset_at_one_level_and_are_repeated():
     mix = np.zeros(20000, np.float32)
     mix[5000:5400], mix[15000:15100] = 0.1, -0.4
     cut = cut_segments(mix, [5000, 15000], PromptConfig(hits=3, seconds=0.3))
@@ -100,7 +101,7 @@ def test_training_and_extraction_make_the_same_prompt():
     assert whole.shape == (9, 345)
 
 
-def test_the_target_of_the_detector_peaks_at_the_hits():
+def test_the_detectors_target_peaks_at_onsets():
     seconds = 1.0
     row = train.target({"kick": (seconds,), "snare": (), "hihat": ()}, 300)
     assert row[0].argmax() == round(seconds * RATE / HOP)
@@ -108,14 +109,14 @@ def test_the_target_of_the_detector_peaks_at_the_hits():
     assert not row[1:].any()
 
 
-def test_a_detector_can_be_fitted(tmp_path):
+def test_a_detector_can_be_trained(tmp_path):
     items = [(m, {d: tuple(p / RATE for p in ps.get(d, ())) for d in ("kick", "snare", "hihat")}) for m, ps in
              (beat(o) for o in range(0, 16000, 500))]  # fmt: skip
-    levels, targets = train.features(items)
+    data = train.features(items)
     losses: list[float] = []
-    net = train.fit_detector(levels, targets, epochs=6, seed=0, report=lambda e, loss: losses.append(loss))
+    net = train.train_detector(data, epochs=6, seed=0, report=lambda e, loss: losses.append(loss))
     assert losses[-1] < 0.7 * losses[0]
     train.save(net, tmp_path / "d.safetensors")
-    again = train.fit_detector(levels, targets, epochs=6, seed=0, report=lambda e, loss: None)
+    again = train.train_detector(data, epochs=6, seed=0, report=lambda e, loss: None)
     for a, b in zip(net.parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b)

@@ -1,4 +1,4 @@
-"""Shards: written once, read as they were written, refused when changed."""
+"""Shards are read as they were written and refused when changed."""
 
 import json
 
@@ -29,16 +29,16 @@ def test_any_items_are_read_back_in_any_order(written):
     tokens = shards.Tokens(root, "train")
     assert tokens.index.count == 12
     pick = np.array([11, 0, 5, 4, 9, 10, 0])
-    for name, truth in (("kick", kick), ("prompt_kick", prompt)):
+    for name, expected in (("kick", kick), ("prompt_kick", prompt)):
         codes = tokens.codes(name)
-        assert codes.shape == truth.shape
+        assert codes.shape == expected.shape
         assert codes.take(pick).dtype == np.int64
-        assert np.array_equal(codes.take(pick), truth[pick])
-    assert isinstance(tokens.codes("kick").parts[0], np.memmap)
+        assert np.array_equal(codes.take(pick), expected[pick])
+    assert isinstance(tokens.codes("kick").shards[0], np.memmap)
 
 
 @pytest.mark.parametrize("shard", [0, 1, 2])
-def test_a_changed_byte_is_found(written, shard):
+def test_a_changed_byte_is_detected(written, shard):
     path = written[0] / "train" / shards.shard_name(shard) / "kick.npy"
     raw = bytearray(path.read_bytes())
     raw[-1] ^= 1
@@ -59,7 +59,7 @@ def test_a_truncated_or_missing_file_is_named(written):
         shards.Tokens(written[0], "train").codes("kick")
 
 
-def test_tokens_that_were_not_made_are_named(written):
+def test_missing_arrays_and_splits_are_named(written):
     with pytest.raises(MissingInputError, match="'mix'"):
         shards.Tokens(written[0], "train").codes("mix")
     with pytest.raises(MissingInputError, match="val"):
@@ -74,7 +74,7 @@ def test_an_index_with_other_keys_is_refused(written):
         shards.Tokens(written[0], "train")
 
 
-def test_a_shard_is_kept_only_if_whole_and_made_from_the_same(written):
+def test_only_a_complete_shard_with_the_same_key_is_reused(written):
     folder = written[0] / "train"
     assert shards.finished_shard(folder, 0, "key", 5) is not None
     assert shards.finished_shard(folder, 0, "other", 5) is None

@@ -234,7 +234,7 @@ def test_two_processes_see_together_what_one_of_twice_the_size_sees():
 
 def test_an_error_of_the_loader_reaches_the_loop():
     broken = pairs(8, 0)
-    broken.shots[0].parts[0] = np.zeros((1, 3, 8), np.uint16)
+    broken.shots[0].shards[0] = np.zeros((1, 3, 8), np.uint16)
     with pytest.raises(IndexError):
         list(batches(broken, seed=0, first=0, stop=4, size=4))
 
