@@ -19,10 +19,10 @@ MAY_RERUN = {
     "sources": {"sources"},
     "rmod": {"cluster", "rmod", "sources"},
     "codec": {"cluster", "codec", "compute", "rmod", "sources", "tracking"},
-    "tokens": {"cluster", "codec", "compute", "rmod", "sources", "tokens", "transcription"},
+    "tokens": {"cluster", "codec", "compute", "dsp", "rmod", "sources", "tokens", "transcription"},
     "sweep": {
-        "bundle", "cluster", "codec", "compute", "metrics", "model", "sweep", "tokens", "tracking", "train",
-        "transcription",
+        "bundle", "cluster", "codec", "compute", "dsp", "metrics", "model", "sweep", "tokens", "tracking",
+        "train",
     },
     "evaluate": {
         "baselines", "bundle", "cluster", "codec", "compute", "evaluate", "extract", "metrics", "model",

@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-RATE = (
-    44100  # Hz, as dose.audio.RATE; training imports this module and must not need the sound file libraries
-)
+# Hz, as in dose.audio, which training must not import: it loads the sound file libraries.
+RATE = 44100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
