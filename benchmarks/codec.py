@@ -100,7 +100,7 @@ def recorded(folder: Path | None) -> dict[str, list[np.ndarray]]:
 def _bundled() -> Iterator[tuple[str, np.ndarray]]:
     from dose.sources import shipped
 
-    yield from ((item.cls, item.load()) for item in shipped.takes() if item.split == "test")
+    yield from ((item.cls, item.load()) for item in shipped.source_items() if item.split == "test")
 
 
 def _from_library(folder: Path) -> Iterator[tuple[str, np.ndarray]]:

@@ -31,10 +31,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     import numpy as np
 
     from dose.drums import DRUMS
-    from dose.evaluate.kit_page import KitPage
+    from dose.evaluate.page.kits import KitPage
     from dose.evaluate.reference_free import drum_classifier
     from dose.extract import Extractor
-    from dose.metrics.shots import prepare
+    from dose.metrics.one_shots import prepare
     from dose.sources.library import SampleLibrary
 
     extractor = Extractor.load(args.bundle)
@@ -46,7 +46,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         for drum in DRUMS:
             best = kit.best(drum)
             shot = None if best is None else prepare(best.raw)[None]
-            correct[drum] = shot is not None and bool(classifier.metrics(shot, drum)["class_check"][0])
+            correct[drum] = shot is not None and bool(
+                classifier.metrics(shot, drum)["classifier_accuracy"][0]
+            )
         notes = {
             drum: "class correct" if yes else "classified as another drum" for drum, yes in correct.items()
         }

@@ -12,11 +12,15 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from benchmarks._pedalboard_chain import render_plainly
+
+if TYPE_CHECKING:
+    from dose.rmod import MixSpec, RmodConfig
+    from dose.sources.library import SampleLibrary
 
 AUTHORS_MIXES_PER_S = 1.3  # the authors' generator on the machine of the design notes, one core
 
@@ -27,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--reference", type=int, default=12, help="of them also by the plain chain (default 12)"
     )
     parser.add_argument("--rounds", type=int, default=5, help="of one worker and two by turns (default 5)")
-    parser.add_argument("--specs", type=int, default=50_000, help="recipes drawn and written (default 50000)")
+    parser.add_argument(
+        "--specs", type=int, default=50_000, help="mix specifications drawn and written (default 50000)"
+    )
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--sources", type=Path, default=Path("data/sources"))
 
@@ -44,16 +50,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     with _pinned():
         figures = _one_core(specs, library, config, args.reference)
     figures |= _workers(args, config, library)
-    figures |= _recipes(args, config, library)
+    figures |= _specs(args, config, library)
     figures["mixes"] = len(specs)
-    figures["bank_clips"] = len(library.clips)
+    figures["library_clips"] = len(library.clips)
     _print(figures)
     return figures
 
 
 @contextlib.contextmanager
 def _pinned() -> Iterator[None]:
-    """This process on one core; elsewhere than Linux wherever the system puts it."""
+    """Pins this process to one core, on Linux; elsewhere the system chooses."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
@@ -65,10 +71,12 @@ def _pinned() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _one_core(specs, library, config, reference: int) -> dict[str, Any]:
+def _one_core(
+    specs: list["MixSpec"], library: "SampleLibrary", config: "RmodConfig", reference: int
+) -> dict[str, Any]:
     from dose.rmod.render import render
 
-    def ours(spec) -> None:
+    def ours(spec: "MixSpec") -> None:
         render(spec, library, config)
 
     for spec in specs[:3]:  # compiles
@@ -101,7 +109,7 @@ def _one_core(specs, library, config, reference: int) -> dict[str, Any]:
     }
 
 
-def _times(fn: Callable[[Any], Any], values) -> tuple[list[float], list[float]]:
+def _times(fn: Callable[[Any], Any], values: Iterable[Any]) -> tuple[list[float], list[float]]:
     """Wall and processor seconds of each call."""
     wall, cpu = [], []
     for value in values:
@@ -112,8 +120,8 @@ def _times(fn: Callable[[Any], Any], values) -> tuple[list[float], list[float]]:
     return wall, cpu
 
 
-def _by_turns(fns: tuple[Callable, ...], values) -> list[tuple[list[float], list[float]]]:
-    """`_times` of each function, all on one value before the next: what slows the machine slows them all."""
+def _by_turns(fns: tuple[Callable, ...], values: Iterable[Any]) -> list[tuple[list[float], list[float]]]:
+    """`_times` of each function, all on one value before the next: a busy machine slows all alike."""
     turns = [[_times(fn, [value]) for fn in fns] for value in values]
     return [([wall[0] for wall, _ in own], [cpu[0] for _, cpu in own]) for own in zip(*turns, strict=True)]
 
@@ -124,10 +132,10 @@ def _steps() -> Iterator[dict[str, float]]:
     render = importlib.import_module("dose.rmod.render")
     effects = render.effects
     steps = {
-        "one-shots": (render, "shot"),
+        "one-shots": (render, "one_shot"),
         "placing hits": (render, "place"),
         "loops (pitch from cache)": (render, "_loop"),
-        "EQ": (effects, "equalise"),
+        "EQ": (effects, "apply_eq"),
         "compressor": (effects, "compress"),
         "level return": (effects, "rms"),
         "send filters": (effects, "first_order"),
@@ -140,7 +148,7 @@ def _steps() -> Iterator[dict[str, float]]:
     depth = [0]
 
     def clocked(name: str, fn: Callable) -> Callable:
-        def call(*args):
+        def call(*args: Any) -> Any:
             start = time.process_time()
             depth[0] += 1
             try:
@@ -166,10 +174,10 @@ def _steps() -> Iterator[dict[str, float]]:
 
 
 TURN = 1.5  # seconds of one worker, or of both
-STARTING = 20  # seconds for two processes to start, open the bank and warm up
+STARTING = 20  # seconds for two processes to start, open the sample library and warm up
 
 
-def _workers(args: argparse.Namespace, config, library) -> dict[str, Any]:
+def _workers(args: argparse.Namespace, config: "RmodConfig", library: "SampleLibrary") -> dict[str, Any]:
     """Mixes a second of one process and of two at once, and what a process holds in memory.
 
     Two cores of a machine are not always twice one: they may be two threads of one, or lent to others as
@@ -209,7 +217,9 @@ def _as_processes() -> Iterator[None]:
             os.environ["RAY_ADDRESS"] = address
 
 
-def _busy(config, library, rounds: int, start: float, worker: int) -> dict[str, list[float]]:
+def _busy(
+    config: "RmodConfig", library: "SampleLibrary", rounds: int, start: float, worker: int
+) -> dict[str, list[float]]:
     """What this worker gets done in each of its turns, which begin at `start`; until then it warms up."""
     import resource
 
@@ -236,98 +246,25 @@ def _busy(config, library, rounds: int, start: float, worker: int) -> dict[str, 
     return {**done, "memory": [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]}
 
 
-def _recipes(args: argparse.Namespace, config, library) -> dict[str, Any]:
-    """Draws and writes recipes with one worker; a million by extrapolation."""
+def _specs(args: argparse.Namespace, config: "RmodConfig", library: "SampleLibrary") -> dict[str, Any]:
+    """Draws and writes mix specifications with one worker; a million by extrapolation."""
     from dose.rmod import table
 
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "recipes.parquet"
+        path = Path(folder) / "mix_specs.parquet"
         start = time.perf_counter()
         table.write_part(config, library, "train", 0, args.specs, path)
         seconds = time.perf_counter() - start
         size = path.stat().st_size
     return {
-        "recipes_per_s_one_worker": args.specs / seconds,
-        "million_recipes_minutes_one_worker_extrapolated": 1e6 / args.specs * seconds / 60,
-        "million_recipes_gb_extrapolated": 1e6 / args.specs * size / 1e9,
+        "specs_per_s_one_worker": args.specs / seconds,
+        "million_specs_minutes_one_worker_extrapolated": 1e6 / args.specs * seconds / 60,
+        "million_specs_gb_extrapolated": 1e6 / args.specs * size / 1e9,
     }
 
 
-def render_plainly(spec, library, lean: bool = False) -> np.ndarray:
-    """The mix [2, N] as a careful user of pedalboard and librosa would make it from the same recipe.
-
-    Every track is stereo from the start, as the paper's loops are, and goes through one plugin after the
-    other; loops are transposed by librosa. `lean` uses that our clips are mono: one channel is transposed,
-    and only the slice that plays. pedalboard's compressor and limiter are other algorithms than ours, so
-    this is a yardstick of speed and of what belongs in the mix, not of samples.
-    """
-    from pedalboard import Compressor, LowShelfFilter, PeakFilter, Pedalboard
-
-    render = importlib.import_module("dose.rmod.render")
-    tracks = [(render.place(d, render.shot(d, library)), d.chain) for d in spec.drums.values()]
-    tracks += [(_plain_loop(loop, library, lean), loop.chain) for loop in spec.loops.values()]
-    bus = np.zeros((2, render.MIX), np.float32)
-    for sound, chain in tracks:
-        x = np.broadcast_to(sound, (2, render.MIX))
-        x = x * np.float32(10 ** (chain.gain_db / 20) * (-1 if chain.inverted else 1))
-        peaks = [PeakFilter(f.hz, f.gain_db, f.q) for f in chain.peaks]
-        shelf = LowShelfFilter(chain.shelf.hz, chain.shelf.gain_db, chain.shelf.q)
-        x = _same_level(Pedalboard([shelf, *peaks])(x, 44100), x)
-        c = chain.compressor
-        x = _same_level(Compressor(c.threshold_db, c.ratio, c.attack_ms, c.release_ms)(x, 44100), x)
-        x = x * np.array(render.pan_gains(chain.pan, chain.law), np.float32)[:, None]
-        bus += _plain_sends(_plain_limiter(chain.limiter, x), chain)
-    m = spec.master
-    bus = _same_level(Pedalboard([PeakFilter(f.hz, f.gain_db, f.q) for f in m.peaks])(bus, 44100), bus)
-    return _plain_limiter(m.limiter, bus * np.float32(10 ** (m.gain_db / 20)))
-
-
-def _plain_limiter(limiter, x: np.ndarray) -> np.ndarray:
-    from pedalboard import Limiter
-
-    return Limiter(limiter.threshold_db, limiter.release_ms)(x, 44100)
-
-
-def _plain_sends(x: np.ndarray, chain) -> np.ndarray:
-    from pedalboard import Delay, Gain, HighpassFilter, LowpassFilter, Pedalboard, Reverb
-
-    total = x.copy()
-    for send in (chain.reverb, chain.delay):
-        if send is None:
-            continue
-        effect: Reverb | Delay
-        if send is chain.reverb:
-            effect = Reverb(send.room, send.damping, wet_level=1, dry_level=0, width=send.width)
-        else:
-            effect = Delay(send.seconds, send.feedback, mix=1)
-        low = [LowpassFilter(send.lowpass_hz)] if send.lowpass_hz is not None else []
-        total += Pedalboard([effect, HighpassFilter(send.highpass_hz), *low, Gain(send.level_db)])(x, 44100)
-    return total
-
-
-def _plain_loop(loop, library, lean: bool) -> np.ndarray:
-    """[N] if lean, else [2, N]."""
-    from librosa.effects import pitch_shift
-
-    piece = loop.start // 176400 * 176400
-    x = library.audio(loop.clip)[piece : piece + 176400]
-    offset = loop.start - piece
-    if lean:
-        cut = pitch_shift(x[offset : offset + loop.length], sr=44100, n_steps=loop.semitones)
-    else:
-        whole = pitch_shift(np.stack([x, x]), sr=44100, n_steps=loop.semitones)
-        cut = whole[:, offset : offset + loop.length]
-    repeats = -(-176400 // cut.shape[-1])
-    return np.concatenate([cut] * repeats, axis=-1)[..., :176400].astype(np.float32)
-
-
-def _same_level(x: np.ndarray, before: np.ndarray) -> np.ndarray:
-    now = np.sqrt(np.mean(x**2))
-    return x * (np.sqrt(np.mean(before**2)) / now) if now > 1e-6 else x
-
-
 def _print(figures: dict[str, Any]) -> None:
-    print(f"one core, {figures['mixes']} mixes, {figures['bank_clips']} clips in the bank\n")
+    print(f"one core, {figures['mixes']} mixes, {figures['library_clips']} clips in the sample library\n")
     for name, ms in figures["steps_ms"].items():
         print(f"  {name:28}{ms:8.2f} ms a mix")
     print()

@@ -1,7 +1,7 @@
-"""What the platform costs: a sweep against bare training, going on after kill -9, 200 trials in MLflow.
+"""The overhead of the platform: a sweep against bare training, resuming after kill -9, 200 trials in MLflow.
 
-The trials are stubs that sleep and write a state as large as that of a laptop-scale trial, so that all that
-is measured is Ray, MLflow and checkpoints. Everything runs in a temporary folder.
+The trials are stubs that sleep and write a state as large as that of a laptop-scale trial, so that only Ray,
+MLflow and checkpoints are measured. Everything runs in a temporary folder.
 """
 
 import argparse
@@ -14,12 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 EXAMPLE_SECONDS = 20.0
 EVALUATIONS = 10
-STATE_BYTES = 85 * 2**20  # four layers of 128: weights, their average, two moments, the best model
+STATE_BYTES = 85 * 2**20  # four layers of 128: weights, EMA, two moments, the best model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,14 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trials", type=int, default=200, help="runs in the search test (default: %(default)s)"
     )
-    parser.add_argument("--drive", type=Path, help=argparse.SUPPRESS)  # the driver that gets killed
+    parser.add_argument("--drive", type=Path, help=argparse.SUPPRESS)  # for the driver that is killed
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.drive:
         _sweep(args.drive, args.seconds)
         return {}
-    with tempfile.TemporaryDirectory() as scratch, _own_store():
+    with tempfile.TemporaryDirectory() as scratch, _without_servers():
         figures = _overhead(Path(scratch) / "overhead", args.seconds)
         figures |= _resume(Path(scratch) / "resume", args.seconds)
         figures |= _search(Path(scratch) / "search", args.trials)
@@ -46,17 +47,17 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _own_store():
-    """Neither the project's MLflow nor its cluster has any part in this."""
-    kept = {name: os.environ.pop(name, None) for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS")}
+def _without_servers() -> Iterator[None]:
+    """Uses neither the project's MLflow server nor its Ray cluster."""
+    saved = {name: os.environ.pop(name, None) for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS")}
     try:
         yield
     finally:
-        os.environ.update({name: value for name, value in kept.items() if value is not None})
+        os.environ.update({name: value for name, value in saved.items() if value is not None})
 
 
 def _stub(seconds: float, hyper: dict[str, Any], out: Path, report: Any) -> None:
-    """EVALUATIONS evaluations in `seconds`; goes on from its state."""
+    """EVALUATIONS evaluations in `seconds`; resumes from its state."""
     state = out / "state.json"
     done = json.loads(state.read_text()) if state.exists() else 0
     for step in range(done + 1, EVALUATIONS + 1):
@@ -70,10 +71,10 @@ def _stub(seconds: float, hyper: dict[str, Any], out: Path, report: Any) -> None
 
 def _sweep(root: Path, seconds: float) -> None:
     """One stub trial as a sweep of its own."""
-    from dose.model.transformer import ModelConfig
+    from dose.model.config import ModelConfig
     from dose.sweep import SweepConfig, run_sweep
     from dose.tokens.shards import Index, write_index
-    from dose.train.trainer import FitConfig
+    from dose.train.config import FitConfig
 
     for split in ("train", "val"):
         (root / "tokens" / split).mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""One training step: ours against a restatement of the authors', on the same data and sizes.
+"""One training step against a restatement of the authors', on the same data and sizes.
 
-Both train on a 4 s mix (353 rows) and a one-shot of 2 s (183 rows). Theirs: fp32 (their fp16 needs a GPU), a
-head over all rows, three cross entropies, Adam. Ours: head and last block on the one-shot's rows, one
-weighted cross entropy, fused AdamW, clipping, in the number format that `dose.compute` chooses here, and in
-each one by itself. FLOPs are counted by torch's counter on our step.
+Both train on a 4 s mix (353 steps) and a one-shot of 2 s (183 steps). The authors': fp32 (their fp16 needs a
+GPU), a head over all steps, three cross entropies, Adam. This project's: head and last block on the
+one-shot's steps, one weighted cross entropy, fused AdamW, clipping, in the number format that `dose.compute`
+chooses here, and in each format by itself. FLOPs are counted by torch's counter on this project's step.
 """
 
 import argparse
@@ -17,17 +17,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dose import compute
 from dose.model.compat import authors_decoding
+from dose.model.config import ModelConfig
 from dose.model.loss import onset_mask, training_loss
-from dose.model.transformer import DoseModel, ModelConfig, parameter_count
+from dose.model.transformer import DoseModel, parameter_count
 from dose.tokens import layout
 from dose.train import optim
-from dose.train.trainer import choose_format
+from dose.train.number_format import choose_format
 
 # Dense bf16 peaks, FLOP/s, from the vendor's data sheets; for the MFU.
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
 
 
-LONG = 10.0  # seconds; a step that takes longer is run once
+LONG = 10.0  # seconds; a step that takes longer runs once
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--steps", type=int, default=3, help="steps timed; the fastest counts")
-    parser.add_argument("--compile", action="store_true", help="torch.compile our step")
-    parser.add_argument("--no-authors", action="store_true", help="time our step only")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the step")
+    parser.add_argument("--no-authors", action="store_true", help="leave out the authors' step")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -58,33 +59,33 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
     model = DoseModel(config).to(args.device).train()
     mix = torch.randint(1024, (args.batch, 9, 345), device=args.device)
     shot = torch.randint(1024, (args.batch, 9, 173), device=args.device)
-    choice = choose_format("auto", model.head.weight.device, args.batch * config.rows, args.width)
+    choice = choose_format("auto", model.head.weight.device, args.batch * config.steps, args.width)
     authors = None if args.no_authors else fastest(authors_step(model, mix, shot), args.steps)
     if args.device == "cpu":
-        compute.retain_freed_memory()  # as our trainer does, and theirs does not: so they come first
-    # The counter does not know oneDNN's product, nor one that adds to its result.
-    unknown = {
+        compute.retain_freed_memory()  # as the trainer does and the authors do not, so theirs is timed first
+    # Operators that torch's counter does not know: oneDNN's product, and products that add to their result.
+    uncounted = {
         torch.ops.mkldnn._linear_pointwise: _product_flop,
         torch.ops.aten.addmm_: lambda to, a, b, **more: 2 * math.prod(a) * b[1],
         torch.ops.aten.baddbmm_: lambda to, a, b, **more: 2 * math.prod(a) * b[2],
     }
-    with FlopCounterMode(display=False, custom_mapping=unknown) as counter:
+    with FlopCounterMode(display=False, custom_mapping=uncounted) as counter:
         our_step(model, mix, shot, "fp32", False)()
     flops = counter.get_total_flops()
     formats: tuple[compute.Format, ...] = ("fp32", "bf16")
-    took = {f: fastest(our_step(model, mix, shot, f, args.compile), args.steps) for f in formats}
-    seconds = took[choice.format]
-    rows = args.batch * (353 + config.rows - 1)
+    seconds_of = {f: fastest(our_step(model, mix, shot, f, args.compile), args.steps) for f in formats}
+    seconds = seconds_of[choice.format]
+    steps = args.batch * (353 + config.steps - 1)
     figures: dict[str, Any] = {
         "device": torch.cuda.get_device_name() if args.device == "cuda" else "cpu",
         "precision": choice.format,
         "chosen": choice.sentence,
-        **{f"{name}_s": s for name, s in took.items()},
+        **{f"{name}_s": s for name, s in seconds_of.items()},
         "parameters": parameter_count(model),
         "batch": args.batch,
         "ours_s": seconds,
-        "rows_per_s": rows / seconds,
-        "tokens_per_s": 9 * rows / seconds,
+        "steps_per_s": steps / seconds,
+        "tokens_per_s": 9 * steps / seconds,
         "pairs_per_s": args.batch / seconds,
         "gflop_per_step": flops / 1e9,
         "gflop_per_s": flops / 1e9 / seconds,
@@ -92,7 +93,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
     if authors is not None:
         figures["authors_s"] = authors
         figures["times_faster"] = authors / seconds
-        figures |= {f"{name}_times_faster": authors / s for name, s in took.items()}
+        figures |= {f"{name}_times_faster": authors / s for name, s in seconds_of.items()}
     peak = next((p for name, p in PEAKS.items() if name in figures["device"]), None)
     if peak:
         figures["mfu"] = flops / seconds / peak
@@ -107,13 +108,13 @@ def our_step(
     model: DoseModel, mix: torch.Tensor, shot: torch.Tensor, number_format: compute.Format, compiled: bool
 ) -> Callable[[], None]:
     optimiser = optim.adamw(model, 1e-4, 0.01)
-    mask = onset_mask(model.config.rows, 9, "code").to(mix.device)
+    mask = onset_mask(model.config.steps, 9, "code").to(mix.device)
     forward = torch.compile(model.hidden) if compiled else model.hidden
 
     def step() -> None:
-        rows = layout.one_shot_steps(shot)
+        tokens = layout.one_shot_steps(shot)
         with torch.autocast(mix.device.type, torch.bfloat16, enabled=number_format == "bf16"):
-            loss = training_loss(forward(mix, rows[:, :-1])[0], model.head, rows, mask, 1.0)
+            loss = training_loss(forward(mix, tokens[:, :-1])[0], model.head, tokens, mask, 1.0)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
@@ -126,7 +127,8 @@ def authors_step(model: DoseModel, mix: torch.Tensor, shot: torch.Tensor) -> Cal
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
 
     def step() -> None:
-        authors_decoding.training_loss(model, layout.mix_steps(mix), layout.one_shot_steps(shot)).backward()
+        loss = authors_decoding.training_loss(model, layout.mix_steps(mix), layout.one_shot_steps(shot))
+        loss.backward()
         optimiser.step()
         optimiser.zero_grad()
 
@@ -134,16 +136,17 @@ def authors_step(model: DoseModel, mix: torch.Tensor, shot: torch.Tensor) -> Cal
 
 
 def fastest(step: Callable[[], None], times: int) -> float:
-    took = []
+    """Seconds of the fastest of `times` steps, after a warm-up step; of one step where it takes long."""
+    seconds = []
     for _ in range(times + 1):
         began = time.perf_counter()
         step()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        took.append(time.perf_counter() - began)
-        if took[0] > LONG:
-            return took[0]
-    return min(took[1:])
+        seconds.append(time.perf_counter() - began)
+        if seconds[0] > LONG:
+            return seconds[0]
+    return min(seconds[1:])
 
 
 def table(figures: dict[str, Any]) -> str:

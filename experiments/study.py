@@ -1,9 +1,10 @@
 """Small models side by side: `python -m experiments.study ablations` fills data/study/ablations.
 
 A study (experiments/NAME.yaml) lists variants: what each changes in params.yaml's `sweep.fit`, in the
-number of pairs, or in the data it is trained on. Every variant is trained the same short way, answers the
-same val mixes, and is held against `base` on them: differences are paired, with 95 % intervals. Each is a run
-of the MLflow experiment of the study's name. What was trained before is not trained again.
+number of pairs, or in the training data. Every variant is trained for the same short time, generates
+one-shots for the same val mixes, and is compared with `base` on them: differences are paired, with 95 %
+intervals. Each variant is a run of the MLflow experiment with the study's name. A variant that was trained
+before is not trained again.
 """
 
 import argparse
@@ -19,14 +20,14 @@ import yaml
 
 from dose import config, files
 from dose.codec import Codec, load_codec
+from dose.config import was
 from dose.drums import DRUMS
 from dose.errors import ConfigError
 from dose.evaluate.datasets import rmod_items
 from dose.extract import rerank, segments
 from dose.metrics.attack import attack_error
 from dose.metrics.mss import mss
-from dose.metrics.shots import prepare
-from dose.metrics.statistics import mean_difference, mean_estimate, resamples
+from dose.metrics.one_shots import prepare
 from dose.model import checkpoint
 from dose.model.decode import generate
 from dose.model.sampling import Sampling
@@ -36,46 +37,49 @@ from dose.tokens import layout
 from dose.tokens.encode import TokensConfig, build
 from dose.tokens.shards import Codes
 from dose.tracking import Tracker, lineage_tags
+from dose.train.config import FitConfig
 from dose.train.data import FitData, Pairs, open_data
-from dose.train.trainer import FitConfig, FitResult, fit
+from dose.train.trainer import FitResult, fit
+from experiments import report
+from experiments.report import BASE, METHODS, METRICS
 from pipelines.scale import overlay
 from pipelines.stage import run_stage
 
 STUDIES = Path(__file__).parent
 OUT, SOURCES, CODEC = Path("data/study"), Path("data/sources"), Path("data/codec")
 TOKENS, RMOD = Path("data/tokens"), Path("data/rmod")
-BASE = "base"
-LOSSES = ("val/loss", "val/onset_loss", "val/shuffle_gap", "val/onset_shuffle_gap", "val/picture_loss")
-# The paper's; any draw; the medoid; what extraction writes; and that blended with the record, as it gives it.
-RULES = ("greedy", "free", "central", "written", "answer")
-JUDGED = ("mss", "attack")  # ms
-SHOWN = (("mss", "free"), ("mss", "written"), ("mss", "answer"), ("attack", "free"))
+LOSSES = (
+    "val/loss",
+    "val/onset_loss",
+    "val/conditioning_gap",
+    "val/onset_conditioning_gap",
+    "val/spectrogram_loss",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Variant:
-    """What differs from `base`."""
+    """The differences from `base`."""
 
     fit: dict[str, Any] = dataclasses.field(default_factory=dict)
     data: dict[str, Any] = dataclasses.field(default_factory=dict)  # of params.yaml: rmod, tokens
     items: int | None = None  # train pairs
-    shared: bool = False  # one model for all drums, trained for as many steps as each of three
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Mix:
-    """What answers are held against."""
+    """A val mix, with the reference one-shot."""
 
     segments: list[segments.Segment]
-    truth: np.ndarray
+    reference: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Study:
     drums: tuple[str, ...]
-    items: int
-    score: int
-    draws: int
+    items: int  # train pairs
+    score: int  # val mixes to generate for
+    samples: int = dataclasses.field(metadata=was("draws"))  # per mix
     fit: dict[str, Any]
     data: dict[str, Any]
     variants: dict[str, dict[str, Any]]
@@ -107,38 +111,38 @@ def run_study(name: str, study: Study, drums: tuple[str, ...], wanted: list[str]
         base: dict[str, np.ndarray] = {}
         mixes = _mixes(drum, study.score)
         for label in wanted:
-            kept, scores = _scored(name, study, label, drum, codec, mixes)
+            figures, scores = _train_and_score(name, study, label, drum, codec, mixes)
             base = scores if label == BASE else base
-            rows.setdefault(drum, {})[label] = {**kept, **_estimates(scores, base)}
-            _record(tracker, name, label, drum, study, rows[drum][label])
+            rows.setdefault(drum, {})[label] = {**figures, **report.estimates(scores, base)}
+            _log_run(tracker, name, label, drum, study, rows[drum][label])
             files.write_json(OUT / name / f"{drum}.json", rows[drum])
             with files.atomic(OUT / name / f"{drum}.md") as beside:
-                beside.write_text(table(rows[drum]))
-            draw(rows[drum], f"{name}, {drum}", OUT / name / f"{drum}.png")
-            print(_row(drum, label, rows[drum][label]), flush=True)
+                beside.write_text(report.table(rows[drum]))
+            report.plot(rows[drum], f"{name}, {drum}", OUT / name / f"{drum}.png")
+            print(report.summary(drum, label, rows[drum][label]), flush=True)
 
 
 def _mixes(drum: str, count: int) -> list[Mix]:
-    """The first val mixes, which the val tokens were made of."""
+    """The first val mixes, from which the val tokens were made."""
     out = []
     for item in rmod_items(RMOD, "val", count):
-        heard = segments.scan([np.atleast_2d(item.read_mix())], (drum,)).segments[drum]
-        out.append(Mix(segments=heard, truth=item.read_truth(drum)))
+        scanned = segments.scan([np.atleast_2d(item.read_mix())], (drum,)).segments[drum]
+        out.append(Mix(segments=scanned, reference=item.read_reference(drum)))
     return out
 
 
-def _scored(
+def _train_and_score(
     name: str, study: Study, label: str, drum: str, codec: Codec, mixes: list[Mix]
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Losses and size of a variant's model, and how its answers to each val mix do."""
+    """Losses and size of a variant's model, and the scores of its one-shots for each val mix."""
     variant = study.variant(label)
     settings = _fit_config(study, variant)
     data = _data(study, variant, drum, settings)
-    out = OUT / name / ("all" if variant.shared else drum) / label.replace(" ", "-")
+    out = OUT / name / drum / label.replace(" ", "-")
     began = time.process_time()
     result = fit(settings, data, out / "fit")
     spent = time.process_time() - began
-    scores = _answers(study, variant, drum, data, result, codec, mixes)
+    scores = _score(study, data, result, codec, mixes)
     sizes = {"pairs": len(data.train), "steps": result.steps, "seconds": round(spent, 1)}
     losses = {m: result.history[-1][m] for m in LOSSES if m in result.history[-1]}
     parameters = {"parameters": sum(p.numel() for p in checkpoint.load(result.last).model.parameters())}
@@ -148,19 +152,16 @@ def _scored(
 def _fit_config(study: Study, variant: Variant) -> FitConfig:
     common = dataclasses.asdict(config.load("sweep", SweepConfig).fit)
     values = overlay(overlay(common, study.fit, "sweep.fit"), variant.fit, "sweep.fit")
-    if variant.shared:
-        values["model"]["drums"] = list(DRUMS)
     return config.parse(FitConfig, values, "sweep.fit")
 
 
 def _data(study: Study, variant: Variant, drum: str, settings: FitConfig) -> FitData:
     """Train pairs of the variant's own tokens. Where those are of other mixes, the val pairs are the study's,
-    so that all answer the same."""
-    drums = DRUMS if variant.shared else (drum,)
-    mine = _tokens(study, overlay_data(study.data, variant.data))
-    judged = _tokens(study, study.data) if "rmod" in variant.data else mine
-    own, others = (open_data(folder, drums, settings.prompt) for folder in (mine, judged))
-    return dataclasses.replace(own, train=_first(own.train, variant.items or study.items), val=others.val)
+    so that all variants are scored on the same."""
+    train_tokens = _tokens(study, overlay_data(study.data, variant.data))
+    val_tokens = _tokens(study, study.data) if "rmod" in variant.data else train_tokens
+    own, common = (open_data(folder, drum, settings.prompt) for folder in (train_tokens, val_tokens))
+    return dataclasses.replace(own, train=_first(own.train, variant.items or study.items), val=common.val)
 
 
 def overlay_data(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -168,8 +169,8 @@ def overlay_data(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tokens(study: Study, changes: dict[str, Any]) -> Path:
-    """The folder of tokens made under params.yaml with `changes`, made where it is not there yet; without
-    changes the project's own."""
+    """The folder of tokens made under params.yaml with `changes`, built if it is missing; without changes the
+    project's own."""
     if not changes:
         return TOKENS
     count = {"train": max(study.items, study.score), "val": study.score}
@@ -184,126 +185,50 @@ def _tokens(study: Study, changes: dict[str, Any]) -> Path:
 
 
 def _first(pairs: Pairs, count: int) -> Pairs:
-    def cut(arrays: list[Codes]) -> list[Codes]:
-        return [Codes([codes.take(np.arange(min(count, len(codes))))]) for codes in arrays]
+    def cut(codes: Codes) -> Codes:
+        return Codes([codes.take(np.arange(min(count, len(codes))))])
 
-    return Pairs(
-        cut(pairs.prompts), cut(pairs.shots), None if pairs.pictures is None else cut(pairs.pictures)
-    )
+    spectrograms = None if pairs.spectrograms is None else cut(pairs.spectrograms)
+    return Pairs(cut(pairs.prompts), cut(pairs.shots), spectrograms)
 
 
-def _answers(
-    study: Study,
-    variant: Variant,
-    drum: str,
-    data: FitData,
-    result: FitResult,
-    codec: Codec,
-    mixes: list[Mix],
+def _score(
+    study: Study, data: FitData, result: FitResult, codec: Codec, mixes: list[Mix]
 ) -> dict[str, np.ndarray]:
-    """{"mss_<rule>", "attack_<rule>"}: [items], against the true one-shots."""
+    """{"mss_<method>", "attack_<method>"}: [mixes], distances to the reference one-shots."""
     model = checkpoint.load(result.last).model
-    out = {f"{metric}_{rule}": np.zeros(len(mixes)) for metric in JUDGED for rule in RULES}
-    which = DRUMS.index(drum) if variant.shared else 0
-    rules = [Sampling()] + [Sampling(temperature=1.0, seed=i) for i in range(study.draws)]
+    out = {f"{metric}_{method}": np.zeros(len(mixes)) for metric in METRICS for method in METHODS}
+    rules = [Sampling()] + [Sampling(temperature=1.0, seed=i) for i in range(study.samples)]
     for item, mix in enumerate(mixes):
-        batch = data.val.take(np.array([which * data.val.each + item]))
+        # 1. One greedy one-shot and several samples, as one batch.
+        prompt = data.val.take(np.array([item])).prompt
         with torch.inference_mode():
-            wanted = None if batch.drum is None else batch.drum.expand(len(rules))
-            rows = generate(model, batch.prompt.expand(len(rules), -1, -1), rules, drum=wanted)
-            codes = torch.stack([layout.one_shot_codes(r, model.config.pattern) for r in rows])
+            tokens = generate(model, prompt.expand(len(rules), -1, -1), rules)
+            codes = torch.stack([layout.one_shot_codes(t, model.config.pattern) for t in tokens])
             sounds = codec.decode(codes)[:, 0].numpy()
-            picture = model.read_prompt(batch.prompt, batch.drum).picture
-        greedy, *drawn = (prepare(sound) for sound in sounds)
-        several, expected = np.stack(drawn), None if picture is None else picture[0].numpy()
-        written, answer = (prepare(rerank.consensus(several, expected, w)) for w in ((), mix.segments))
-        made = np.stack([greedy, several[rerank.medoid(several)], written, answer, *drawn])
-        truths = np.stack([mix.truth] * len(made))
-        for metric, far in zip(JUDGED, (mss(made, truths), attack_error(made, truths)), strict=True):
-            each = dict(zip(("greedy", "central", "written", "answer"), far, strict=False))
-            each["free"] = np.nanmean(far[4:])
-            for rule in RULES:
-                out[f"{metric}_{rule}"][item] = each[rule]
+            spectrogram = model.encode_prompt(prompt).spectrogram
+        greedy, *sampled = (prepare(sound) for sound in sounds)
+        samples, expected = np.stack(sampled), None if spectrogram is None else spectrogram[0].numpy()
+        # 2. One one-shot of the samples by each method.
+        matched, blended = (prepare(rerank.consensus(samples, expected, s)) for s in ((), mix.segments))
+        made = np.stack([greedy, samples[rerank.medoid(samples)], matched, blended, *sampled])
+        references = np.stack([mix.reference] * len(made))
+        # 3. Their distances; "sample" is the mean over all samples.
+        distances = (mss(made, references), attack_error(made, references))
+        for metric, values in zip(METRICS, distances, strict=True):
+            of_method = dict(zip(("greedy", "medoid", "matched", "blended"), values, strict=False))
+            of_method["sample"] = np.nanmean(values[4:])
+            for method in METHODS:
+                out[f"{metric}_{method}"][item] = of_method[method]
     return out
 
 
-def _estimates(scores: dict[str, np.ndarray], base: dict[str, np.ndarray]) -> dict[str, Any]:
-    """{"mss_free": value, "mss_free_low": ..., "mss_free_minus_base": ...}"""
-    out: dict[str, Any] = {}
-    for name, values in scores.items():
-        counts = resamples(len(values), 2000, 0)
-        found = {"": mean_estimate(values, counts)}
-        if base is not scores:
-            found["_minus_base"] = mean_difference(values, base[name], counts)
-        for end, e in found.items():
-            assert e is not None
-            out |= {name + end: e.value, f"{name}{end}_low": e.low, f"{name}{end}_high": e.high}
-    return out
-
-
-def _record(tracker: Tracker, name: str, label: str, drum: str, study: Study, row: dict[str, Any]) -> None:
+def _log_run(tracker: Tracker, name: str, label: str, drum: str, study: Study, row: dict[str, Any]) -> None:
     run = tracker.open_run(f"study/{name}/{drum}/{files.hash_json([study, label])}", f"{drum}: {label}")
     tracker.set_tags(run, {**lineage_tags(Path()), "dose.kind": "study", "dose.drum": drum})
     tracker.log_params(run, {"variant": label, "changes": json.dumps(study.variants[label])})
     tracker.log_metrics(run, [(0, int(time.time() * 1000), row)])
     tracker.end_run(run, "FINISHED")
-
-
-def table(rows: dict[str, dict[str, Any]]) -> str:
-    """Markdown: a line per variant; MSS by rule, and its answers' differences to base with intervals."""
-    heads = ["", "parameters, M", "pairs", "steps", "loss", "onset loss", "gap", "picture", *RULES]
-    heads += [f"{metric} {rule} - base" for metric, rule in SHOWN]
-    lines = [heads, ["---"] * len(heads)]
-    for label, row in rows.items():
-        cells = [f"{row['parameters'] / 1e6:.1f}", f"{row['pairs']}", f"{row['steps']}"]
-        cells += [f"{row[m]:.3f}" for m in ("val/loss", "val/onset_loss")] + [f"{row['val/shuffle_gap']:.4f}"]
-        cells += [f"{row['val/picture_loss']:.3f}" if "val/picture_loss" in row else ""]
-        cells += [f"{row[f'mss_{rule}']:.2f}" for rule in RULES]
-        cells += [_difference(row, f"{metric}_{rule}") for metric, rule in SHOWN]
-        lines.append([label, *cells])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
-def _difference(row: dict[str, Any], name: str) -> str:
-    if f"{name}_minus_base" not in row:
-        return ""
-    value, low, high = _less_base(row, name)
-    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
-
-
-def _less_base(row: dict[str, Any], name: str) -> list[float]:
-    """A figure less base's, and the ends of the interval."""
-    return [row[f"{name}_minus_base{end}"] for end in ("", "_low", "_high")]
-
-
-def draw(rows: dict[str, dict[str, Any]], title: str, path: Path) -> None:
-    """A line per variant: its MSS less base's, of what is written and of the answer, with 95 % intervals."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    others = {label: row for label, row in rows.items() if label != BASE}
-    figure, axes = plt.subplots(figsize=(7, 1.2 + 0.28 * len(others)), layout="constrained")
-    for rule, colour, shift in (("written", "tab:gray", 0.12), ("answer", "tab:blue", -0.12)):
-        cells = [_less_base(row, f"mss_{rule}") for row in others.values()]
-        middle, low, high = np.array(cells).reshape(-1, 3).T
-        place = np.arange(len(others)) + shift
-        axes.errorbar(middle, place, xerr=(middle - low, high - middle), fmt="o", color=colour, label=rule)
-    axes.axvline(0, color="black", linewidth=1)
-    axes.set_yticks(range(len(others)), others)
-    axes.invert_yaxis()
-    axes.set(xlabel="MSS against the true one-shot less base's; left is better", title=title)
-    axes.legend()
-    axes.grid(axis="x", alpha=0.3)
-    with files.atomic(path) as beside:
-        figure.savefig(beside, format="png", dpi=110)
-    plt.close(figure)
-
-
-def _row(drum: str, label: str, row: dict[str, Any]) -> str:
-    told = "  ".join(f"{rule} {row[f'mss_{rule}']:.2f}" for rule in RULES)
-    return f"{drum:6s} {label:32s} loss {row['val/loss']:.3f}  {told}  {_difference(row, 'mss_answer')}"
 
 
 if __name__ == "__main__":

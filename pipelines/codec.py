@@ -80,8 +80,8 @@ def provenance(section: CodecConfig, library: SampleLibrary, frames: int, second
         f"of the train split (sample library {library.id}) and from RMOD's train split, made of those and of "
         f"{len(clips) - recorded} synthetic drums: the one-shots of {material.shots} items, the mixes "
         f"of {material.mixes}, the single tracks of {material.stems}.",
-        "how": f"Weighted k-means, {fitting.rounds} rounds per codebook, then {fitting.joint_refits} sweeps "
-        f"over all waveform codebooks; {seconds:.0f} s (less where a fit was resumed) on {hardware()}. "
+        "how": f"Weighted k-means, {fitting.rounds} rounds per codebook, then {fitting.joint_refits} joint "
+        f"refits of all waveform codebooks; {seconds:.0f} s (less where a fit was resumed) on {hardware()}. "
         "Command: `python -m pipelines.codec --ship`, then `dose bench codec --card`.",
     }
 

@@ -1,4 +1,4 @@
-"""Stage rmod: recipes of every split, audio of val and test, and the data card."""
+"""Stage `rmod`: mix specifications of every split, audio of val and test, and the data card."""
 
 from pathlib import Path
 
@@ -13,13 +13,13 @@ OUT = Path("data/rmod")
 
 
 def main() -> None:
-    ranges = config.load("rmod", RmodConfig)
+    section = config.load("rmod", RmodConfig)
     library = SampleLibrary.load("data/sources")
-    build(ranges, library, OUT)
-    card = write_card(ranges, library, OUT)
+    build(section, library, OUT)
+    card = write_card(section, library, OUT)
     files.write_manifest(OUT)
     counts = ", ".join(f"{n} {split}" for split, n in card["items"].items())
-    print(f"rmod: {counts} recipes in {OUT}; groove is {card['groove']}; see {OUT / 'card.html'}")
+    print(f"rmod: {counts} mix specifications in {OUT}; groove is {card['groove']}; see {OUT / 'card.html'}")
 
 
 if __name__ == "__main__":

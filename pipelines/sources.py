@@ -1,11 +1,12 @@
-"""Stage `sources`: the chosen sources become data/sources, a cleaned and catalogued bank of clips."""
+"""Stage `sources`: the chosen sources become data/sources, the sample library."""
 
 from pathlib import Path
 
 from tqdm import tqdm
 
 from dose import config
-from dose.sources.build import SourcesConfig, build, counts
+from dose.sources.build import build, counts
+from dose.sources.config import SourcesConfig
 from dose.sources.library import CLASSES
 from pipelines.stage import run_stage
 

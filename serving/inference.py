@@ -1,5 +1,6 @@
-"""One extraction, start to end, in a worker thread."""
+"""One extraction from start to end, in a worker thread."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
@@ -7,85 +8,92 @@ from typing import BinaryIO
 import numpy as np
 
 from dose import audio
+from dose.drums import DRUMS
 from dose.errors import DoseError
 from dose.extract.result import Kit
 from serving import telemetry
+from serving.decoding import UPLOAD_NAME, decode_blocks
 from serving.limits import APIError
 from serving.models.canary import mean_confidence
 from serving.models.manager import LoadedModels, ModelManager
-from serving.settings import Bound
-from serving.uploads import NAME, InferenceParams, stream
+from serving.schemas import InferenceParams
+from serving.settings import AudioLimit
 
-LISTENING = 0.2  # share of the progress
+# Stage names in the progress of a job and as the label of `dose_stage_seconds`. The extractor reports SCAN
+# (onset detection over the whole file) and one stage per drum, and "done" at the end.
+DECODE, SCAN, DONE = "decode", "listen", "done"
+STAGES = (DECODE, SCAN, *DRUMS, DONE)
+SCAN_SHARE = 0.2  # of the progress, as in the extractor; the drums share the rest
 
 
-class Stopped(Exception):
-    """Raised inside the extractor, through its progress call, when nobody wants the result any more."""
+class Cancelled(Exception):
+    """Raised inside the extractor, through its progress callback, after `cancelled` was set."""
 
 
 def run(
-    engine: ModelManager,
+    manager: ModelManager,
     file: BinaryIO,
-    options: InferenceParams,
-    bound: Bound,
+    params: InferenceParams,
+    limit: AudioLimit,
     *,
     clock: telemetry.StageClock,
     route: str,
     cancelled: threading.Event,
     report: Callable[[float, str], None] = lambda fraction, stage: None,
 ) -> Kit:
-    """The kit of the sound in `file`, by the models that answer this request's id.
+    """The kit extracted from `file`, by the models that the canary rollout assigns to the request's id.
 
-    What models on trial fail at, the old ones do. Raises AudioError or Refusal for a sound that cannot be
-    used, Stopped soon after `cancelled` is set.
+    When canary models fail, the stable ones run the request again. Raises AudioError or APIError for a file
+    that cannot be used, and Cancelled soon after `cancelled` is set.
     """
 
     def progress(fraction: float, stage: str) -> None:
         if cancelled.is_set():
-            raise Stopped
+            raise Cancelled
         clock.enter(stage)
         report(fraction, stage)
 
     def blocks() -> Iterator[np.ndarray]:
-        """What the extractor pulls: decoding is booked apart from listening, and can be stopped."""
+        """The audio in blocks [C, N]; decoding and scanning alternate, and their times are kept apart."""
         file.seek(0)
-        length, heard = audio.probe(file, NAME).seconds, 0.0
-        source = stream(file, bound)
-        clock.enter("decode")
+        length, decoded = audio.probe(file, UPLOAD_NAME).seconds, 0.0
+        source = decode_blocks(file, limit)
+        clock.enter(DECODE)
         while (block := next(source, None)) is not None:
-            heard += block.shape[1] / audio.RATE
+            decoded += block.shape[1] / audio.RATE
             telemetry.AUDIO_SECONDS.labels(route).inc(block.shape[1] / audio.RATE)
-            progress(LISTENING * min(1.0, heard / max(length, heard)), "listen")
+            # The header's length may be wrong, so the fraction is bounded by what was decoded.
+            progress(SCAN_SHARE * min(1.0, decoded / max(length, decoded)), SCAN)
             yield block
-            clock.enter("decode")
+            clock.enter(DECODE)
 
-    def answer(models: LoadedModels) -> Kit:
+    def extract(models: LoadedModels) -> Kit:
         try:
             kit = models.extract(
                 blocks(),
-                drums=options.drum_list(),
-                candidates=options.candidates,
-                seed=options.seed,
+                drums=params.drum_list(),
+                candidates=params.candidates,
+                seed=params.seed,
                 progress=progress,
-                name=NAME,
+                name=UPLOAD_NAME,
             )
-        except (Stopped, APIError, DoseError):
-            raise  # not the models' fault
+        except (Cancelled, APIError, DoseError):
+            raise  # caused by the request, not by the models
         except Exception:
-            engine.note(models, None)
+            manager.record(models, None)
             raise
         finally:
             clock.enter(None)
-        engine.note(models, mean_confidence(kit))
+        manager.record(models, mean_confidence(kit))
         return kit
 
-    models, trial = engine.models(telemetry.request_id.get()), engine.trial
+    models, rollout = manager.models_for(telemetry.request_id.get()), manager.rollout
     try:
-        return answer(models)
-    except (Stopped, APIError, DoseError):
+        return extract(models)
+    except (Cancelled, APIError, DoseError):
         raise
     except Exception as e:
-        if trial is None or models is not trial.new:
+        if rollout is None or models is not rollout.canary:
             raise
-        telemetry.event("models on trial failed", level=40, error=e, version=models.version)
-    return answer(trial.old)
+        telemetry.event("canary models failed", level=logging.ERROR, error=e, version=models.version)
+    return extract(rollout.stable)

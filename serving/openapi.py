@@ -1,14 +1,14 @@
-"""The OpenAPI parts that are not told by the routes' types: uploads, options, kits and problems."""
+"""OpenAPI parts that FastAPI cannot derive from the routes: uploads, options, kits and errors."""
 
 from typing import Any
 
 import pydantic
 
-from serving import responses
+from serving.schemas import ErrorResponse, KitResponse, deprecated_names
 
-Answers = dict[int | str, dict[str, Any]]  # as FastAPI's `responses`
+Responses = dict[int | str, dict[str, Any]]  # as FastAPI's argument `responses`
 BINARY = {"type": "string", "format": "binary"}
-_PROBLEMS = {
+_ERRORS = {
     400: "The sound or an option cannot be used.",
     401: "An API key is needed.",
     404: "There is no such job.",
@@ -22,8 +22,9 @@ _PROBLEMS = {
 
 
 def upload(model: type[pydantic.BaseModel]) -> dict[str, Any]:
-    """A request body with a sound in it, and the options of `model`."""
+    """The request body with the file, and the options of `model`."""
     schema = {
+        # The document names one field; the service accepts a file in a field of any name.
         "title": "Upload",
         "type": "object",
         "required": ["audio"],
@@ -41,31 +42,38 @@ def upload(model: type[pydantic.BaseModel]) -> dict[str, Any]:
 
 
 def options(model: type[pydantic.BaseModel]) -> dict[str, Any]:
-    """The fields of `model` as optional query parameters."""
+    """The fields of `model` as optional query parameters; old names of renamed ones are deprecated."""
+    schemas = model.model_json_schema()["properties"]
+    parameters = [_parameter(name, schema) for name, schema in schemas.items()]
+    for old, name in deprecated_names(model).items():
+        # No default: a generated client sends defaults, and then both names would come.
+        alias = {k: v for k, v in schemas[name].items() if k != "default"}
+        alias["description"] = f"Old name of `{name}`."
+        parameters.append({**_parameter(old, alias), "deprecated": True})
+    return {"parameters": parameters}
+
+
+def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {
-        "parameters": [
-            {
-                "name": name,
-                "in": "query",
-                "required": False,
-                "description": schema.get("description", ""),
-                "schema": {k: v for k, v in schema.items() if k not in ("title", "description")},
-            }
-            for name, schema in model.model_json_schema()["properties"].items()
-        ]
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": schema.get("description", ""),
+        "schema": {k: v for k, v in schema.items() if k not in ("title", "description")},
     }
 
 
-def problems(*statuses: int) -> Answers:
-    return {s: {"model": responses.Problem, "description": _PROBLEMS[s]} for s in statuses}
+def errors(*statuses: int) -> Responses:
+    return {s: {"model": ErrorResponse, "description": _ERRORS[s]} for s in statuses}
 
 
-def kit(*statuses: int) -> Answers:
+def kit(*statuses: int) -> Responses:
+    """A kit, or errors with these statuses."""
     return {
         200: {
             "description": "The kit, as JSON with base64 WAVs or as a ZIP.",
-            "model": responses.KitResponse,
+            "model": KitResponse,
             "content": {"application/zip": {"schema": BINARY}},
         },
-        **problems(*statuses),
+        **errors(*statuses),
     }

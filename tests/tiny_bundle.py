@@ -8,7 +8,8 @@ from dose.bundle import assemble
 from dose.codec import bundled_codec
 from dose.drums import DRUMS
 from dose.model import checkpoint
-from dose.model.transformer import DoseModel, ModelConfig
+from dose.model.config import ModelConfig
+from dose.model.transformer import DoseModel
 
 PROMPT = {"kind": "hits", "hits": 2, "seconds": 0.2}
 
@@ -22,7 +23,7 @@ def make(
     codec.save(root / "codec")
     for i, drum in enumerate(DRUMS):
         torch.manual_seed(seed + i)
-        model = DoseModel(ModelConfig(layers=layers, width=width, heads=heads, frames=frames, excerpts=2))
+        model = DoseModel(ModelConfig(layers=layers, width=width, heads=heads, frames=frames, segments=2))
         meta = {"drum": drum, "codec_id": codec.id, "data_id": "made-up", "prompt": PROMPT, "steps": 0}
         checkpoint.save(root / drum, model, meta)
     return assemble(root / "bundle", codec=root / "codec", checkpoints={d: root / d for d in DRUMS}).folder

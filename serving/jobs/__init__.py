@@ -1,1 +1,1 @@
-"""Background jobs: store, worker, and the kits they leave."""
+"""Background jobs: their store, the worker, and the kits that they produce."""

@@ -1,4 +1,4 @@
-"""A kit on disk between two requests: kit.json, and one float WAV per hit as the model made it."""
+"""A kit on disk between two requests: kit.json, and one float WAV per hit before postprocessing."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,36 +9,38 @@ from dose.drums import DRUMS
 from dose.extract.postprocess import PostprocessConfig, postprocess
 from dose.extract.result import FORMER_NAMES, Kit, OneShot
 
-FACTS = [field.name for field in dataclasses.fields(OneShot) if field.name not in ("audio", "raw")]
+# All that is known of a one-shot but its audio; these names are those in kit.json.
+FIELDS = [field.name for field in dataclasses.fields(OneShot) if field.name not in ("audio", "raw")]
 CURRENT_NAMES = {former: name for name, former in FORMER_NAMES.items()}
 
 
-def keep(kit: Kit, folder: Path, base: Kit | None = None) -> None:
-    """Writes the kit, whole or not at all; drums that it lacks come from `base`."""
+def save(kit: Kit, folder: Path, base: Kit | None = None) -> None:
+    """Writes the kit atomically; drums that it lacks come from `base`."""
     hits = {**(base.hits if base else {}), **kit.hits}
     with files.atomic(folder) as beside:
         beside.mkdir()
-        rows = []
+        stored = []
         for drum, found in hits.items():
             for rank, hit in enumerate(found):
                 audio.write(beside / f"{drum}-{rank}.wav", hit.raw, subtype="FLOAT")
-                rows.append({name: getattr(hit, name) for name in FACTS})
+                stored.append({name: getattr(hit, name) for name in FIELDS})
         about = {"seconds": kit.seconds, "version": kit.version, "data_id": kit.data_id, "seed": kit.seed}
-        files.write_json(beside / "kit.json", {**about, "drums": list(hits), "hits": rows})
+        files.write_json(beside / "kit.json", {**about, "drums": list(hits), "hits": stored})
 
 
 def load(folder: Path) -> Kit:
-    """The kit that `keep` wrote; MissingInputError or IntegrityError when it is not whole."""
+    """The kit that `save` wrote. Raises MissingInputError or IntegrityError when it is not complete."""
     about = files.read_json(folder / "kit.json")
-    rows, drums = about.pop("hits"), about.pop("drums")
+    stored, drums = about.pop("hits"), about.pop("drums")
     hits: dict[str, Sequence[OneShot]] = {drum: () for drum in DRUMS if drum in drums}
-    for row in rows:
+    for row in stored:
+        # Rows are in order of rank, so a hit's rank is the number of its drum's hits before it.
         rank = len(hits[row["drum"]])
         raw = audio.read(folder / f"{row['drum']}-{rank}.wav")
-        # Kits that were stored before November 2026 hold the former names of some facts.
-        facts = {CURRENT_NAMES.get(name, name): value for name, value in row.items()}
+        # Kits that were stored before November 2026 hold the former names of some fields.
+        fields = {CURRENT_NAMES.get(name, name): value for name, value in row.items()}
         hit = OneShot(
-            **{**facts, "pan": tuple(row["pan"])}, raw=raw, audio=postprocess(raw, PostprocessConfig())
+            **{**fields, "pan": tuple(row["pan"])}, raw=raw, audio=postprocess(raw, PostprocessConfig())
         )
         hits[row["drum"]] = (*hits[row["drum"]], hit)
     return Kit(hits={drum: tuple(found) for drum, found in hits.items()}, **about)

@@ -5,8 +5,8 @@ state/<id>/song       the upload, until the job is deleted or expires
 state/<id>/base       the kit that a re-roll starts from, when it is one
 state/<id>/kit        the result (serving.jobs.kit_store), whole or absent
 
-A job is queued, running, done, failed or cancelled. Only `claim` makes one running, and only the process that
-holds the folder's lock may; so whatever is running when the store opens was cut off by a crash.
+A job is queued, running, done, failed or cancelled. Only `claim` makes one running, and only in the process
+that holds the folder's lock, so a job that is running when the store opens was interrupted by a crash.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ class Job:
     id: str
     state: State
     options: dict[str, Any]
-    seconds: float  # of the song, as its header says
+    seconds: float  # length of the song by its header
     created: float  # Unix time
     started: float | None
     ended: float | None
@@ -49,23 +49,26 @@ class JobStore:
     """All methods may be called from any thread; each is one transaction."""
 
     def __init__(self, folder: Path, attempts: int) -> None:
-        """Takes the folder, exclusively, and puts what a crash left in order.
+        """Locks the folder and recovers from a crash.
 
-        A job that was running goes back to the queue, or fails with the reason after `attempts` runs: it may
-        be what brings the process down. DoseError when another process holds the folder.
+        A job that was running goes back to the queue, or fails with the reason after `attempts` runs, since
+        it may have caused the crash. Raises DoseError when another process holds the folder.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.attempts = folder, attempts
+        # One connection for all threads, so that each statement is a transaction of its own.
         self._lock = threading.Lock()
-        self._owner = open(folder / "lock", "w")  # noqa: SIM115 - held as long as the store
+        self._lock_file = open(folder / "lock", "w")  # noqa: SIM115 - held as long as the store
         try:
-            fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The kernel releases the lock when the process dies, so a crash leaves no stale lock.
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise DoseError(
                 f"Another service works on the jobs in {folder}; give this one its own with DOSE_STATE."
             ) from None
         self._db = sqlite3.connect(folder / "jobs.sqlite", check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row
+        # WAL with full synchronisation: a committed job survives a power cut as well as a crash.
         self._db.execute("pragma journal_mode=wal")
         self._db.execute("pragma synchronous=full")
         self._db.execute(_TABLE)
@@ -74,31 +77,33 @@ class JobStore:
     def close(self) -> None:
         with self._lock:
             self._db.close()
-        self._owner.close()
+        self._lock_file.close()
 
     def _recover(self) -> None:
         self._execute(
+            # First the jobs that used up their attempts, then the others.
             "update jobs set state='failed', ended=?, error=? where state='running' and attempts>=?",
             time.time(),
             f"The service stopped {self.attempts} times while it worked on this song; send a shorter cut.",
             self.attempts,
         )
         self._execute("update jobs set state='queued', started=null where state='running'")
+        # A folder without a row is an upload that the crash cut off.
         known = {row["id"] for row in self._execute("select id from jobs")}
         for path in self.folder.iterdir():
             if path.is_dir() and path.name not in known:
                 shutil.rmtree(path, ignore_errors=True)
 
     def add(self, options: dict[str, Any], seconds: float, fill: Callable[[Path], None]) -> Job:
-        """A new queued job. `fill` puts the song (and base) into its folder, which goes if anything fails."""
-        job = secrets.token_urlsafe(16)
-        folder = self.path(job)
+        """A new queued job. `fill` writes the song (and base) into its folder, removed on any error."""
+        job_id = secrets.token_urlsafe(16)
+        folder = self.path(job_id)
         folder.mkdir()
         try:
             fill(folder)
             self._execute(
                 "insert into jobs (id, state, options, seconds, created) values (?, 'queued', ?, ?, ?)",
-                job,
+                job_id,
                 json.dumps(options),
                 seconds,
                 time.time(),
@@ -106,17 +111,18 @@ class JobStore:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        found = self.get(job)
-        assert found is not None
-        return found
+        job = self.get(job_id)
+        assert job is not None
+        return job
 
-    def get(self, job: str) -> Job | None:
-        rows = self._execute("select * from jobs where id=?", job)
+    def get(self, job_id: str) -> Job | None:
+        rows = self._execute("select * from jobs where id=?", job_id)
         return _job(rows[0]) if rows else None
 
     def claim(self) -> Job | None:
-        """The oldest queued job, now running; None when there is none."""
+        """Makes the oldest queued job running and returns it; None when there is none."""
         rows = self._execute(
+            # One statement selects and updates, so that no two threads claim the same job.
             "update jobs set state='running', started=?, attempts=attempts+1 where id="
             "(select id from jobs where state='queued' order by created limit 1) returning *",
             time.time(),
@@ -124,7 +130,10 @@ class JobStore:
         return _job(rows[0]) if rows else None
 
     def end(self, job: Job, state: State, error: str | None = None) -> bool:
-        """Ends the run that `claim` gave; False when that run was already given up or deleted."""
+        """Ends a run that `claim` began; False when that run was already ended, requeued or deleted.
+
+        `attempts` tells the runs of one job apart, so an abandoned thread cannot end the next run.
+        """
         return bool(
             self._execute(
                 "update jobs set state=?, error=?, ended=? where id=? and state='running' and attempts=? "
@@ -137,8 +146,8 @@ class JobStore:
             )
         )
 
-    def give_back(self, job: Job) -> None:
-        """Puts a run back that was stopped by a shutdown; it does not count as an attempt."""
+    def requeue(self, job: Job) -> None:
+        """Queues a job again whose run a shutdown stopped; that run does not count as an attempt."""
         self._execute(
             "update jobs set state='queued', started=null, attempts=attempts-1 "
             "where id=? and state='running' and attempts=?",
@@ -146,46 +155,47 @@ class JobStore:
             job.attempts,
         )
 
-    def cancel_queued(self, job: str) -> bool:
+    def cancel_queued(self, job_id: str) -> bool:
         return bool(
             self._execute(
                 "update jobs set state='cancelled', ended=? where id=? and state='queued' returning id",
                 time.time(),
-                job,
+                job_id,
             )
         )
 
-    def retry(self, job: str) -> bool:
+    def retry(self, job_id: str) -> bool:
         """Queues a failed or cancelled job again, with all its attempts."""
         return bool(
             self._execute(
                 "update jobs set state='queued', attempts=0, started=null, ended=null, error=null, created=? "
                 "where id=? and state in ('failed', 'cancelled') returning id",
                 time.time(),
-                job,
+                job_id,
             )
         )
 
-    def delete(self, job: str) -> None:
-        self._execute("delete from jobs where id=?", job)
-        shutil.rmtree(self.path(job), ignore_errors=True)
+    def delete(self, job_id: str) -> None:
+        self._execute("delete from jobs where id=?", job_id)
+        shutil.rmtree(self.path(job_id), ignore_errors=True)
 
     def expire(self, before: float) -> None:
-        """Deletes what ended before the Unix time `before`."""
+        """Deletes jobs that ended before the Unix time `before`."""
         for row in self._execute("select id from jobs where ended is not null and ended<?", before):
             self.delete(row["id"])
 
     def waiting(self) -> int:
-        return self._execute("select count(*) as n from jobs where state='queued'")[0]["n"]
+        """Number of queued jobs."""
+        return int(self._execute("select count(*) as n from jobs where state='queued'")[0]["n"])
 
     def position(self, job: Job) -> int:
-        """How many queued jobs come before this one."""
+        """Number of queued jobs before this one."""
         rows = self._execute("select count(*) as n from jobs where state='queued' and created<?", job.created)
-        return rows[0]["n"]
+        return int(rows[0]["n"])
 
-    def path(self, job: str) -> Path:
-        """The job's folder. Ids are made here and looked up before, so a path cannot be smuggled in."""
-        return self.folder / os.path.basename(job)
+    def path(self, job_id: str) -> Path:
+        """The job's folder. Routes look ids up first; `basename` is a second guard against path traversal."""
+        return self.folder / os.path.basename(job_id)
 
     def _execute(self, statement: str, *values: Any) -> list[sqlite3.Row]:
         with self._lock:

@@ -1,6 +1,7 @@
-"""The thread that works through the jobs, one song at a time."""
+"""The worker thread that runs the jobs, one song at a time, and the reaper that bounds their time."""
 
 import dataclasses
+import logging
 import threading
 import time
 
@@ -11,112 +12,123 @@ from serving.jobs import kit_store
 from serving.jobs.store import Job, JobStore, State
 from serving.limits import APIError
 from serving.models.manager import ModelManager
+from serving.schemas import InferenceParams
 from serving.settings import ServingConfig
-from serving.uploads import InferenceParams
+
+# Seconds; defaults without a study.
+_POLL_SECONDS = 5.0  # an idle worker looks for jobs, also without being woken
+_READY_POLL_SECONDS = 0.2  # until the models are loaded
+_REAP_SECONDS = 0.5  # between two looks at the running job's time
+_EXPIRE_SECONDS = 60.0  # between two deletions of expired jobs
+_GRACE_SECONDS = 30.0  # for a job to stop after its timeout, before its thread is abandoned
 
 
 @dataclasses.dataclass(kw_only=True)
 class Run:
-    """What is known of the job in work, besides its row."""
+    """The running job's state that is not in the store."""
 
     job: Job
-    since: float
+    started: float  # monotonic clock, seconds
     stop: threading.Event
     fraction: float = 0.0
     stage: str = "waiting"
     cancelled: bool = False
-    overdue: bool = False
+    timed_out: bool = False
 
 
-class Runner:
-    """Claims jobs until told to stop; a stopped run goes back to the queue."""
+class JobWorker:
+    """Claims jobs until it is stopped; an interrupted job goes back to the queue."""
 
     def __init__(
-        self, config: ServingConfig, engine: ModelManager, store: JobStore, signals: FeedbackLog
+        self, config: ServingConfig, manager: ModelManager, store: JobStore, feedback: FeedbackLog
     ) -> None:
-        self.config, self.engine, self.store, self.signals = config, engine, store, signals
+        self.config, self.manager, self.store, self.feedback = config, manager, store, feedback
         self._wake, self._stop = threading.Event(), threading.Event()
         self._current: Run | None = None
-        self._worker: threading.Thread | None = None
-        self._keeper = threading.Thread(target=self._keep_order, name="jobs keeper", daemon=True)
+        self._thread: threading.Thread | None = None
+        self._reaper = threading.Thread(target=self._reap, name="jobs reaper", daemon=True)
 
     def start(self) -> None:
-        self._new_worker()
-        self._keeper.start()
+        self._start_thread()
+        self._reaper.start()
 
-    def stop(self, patience: float = 20.0) -> None:
-        """Ends the run at its next step and puts its job back; waits at most `patience` seconds for it."""
+    def stop(self, timeout: float = 20.0) -> None:
+        """Stops the run at its next progress report and requeues its job; waits at most `timeout` seconds."""
         self._stop.set()
         self._wake.set()
         if run := self._current:
             run.stop.set()
-        if self._worker:
-            self._worker.join(patience)
-        if run and self._worker and self._worker.is_alive():
-            self.store.give_back(run.job)
+        if self._thread:
+            self._thread.join(timeout)
+        if run and self._thread and self._thread.is_alive():
+            self.store.requeue(run.job)
 
     def wake(self) -> None:
-        """Tells the worker that there may be a job."""
+        """Makes an idle worker look for jobs."""
         telemetry.QUEUE_DEPTH.labels("songs").set(self.store.waiting())
         self._wake.set()
 
-    def running(self, job: str) -> Run | None:
+    def running(self, job_id: str) -> Run | None:
         run = self._current
-        return run if run and run.job.id == job else None
+        return run if run and run.job.id == job_id else None
 
-    def cancel(self, job: str) -> bool:
-        """Asks the run of `job` to stop; it does at its next step."""
-        if run := self.running(job):
+    def cancel(self, job_id: str) -> bool:
+        """Asks the run of the job to stop, which it does at its next progress report."""
+        if run := self.running(job_id):
             run.cancelled = True
             run.stop.set()
         return run is not None
 
-    def _new_worker(self) -> None:
-        self._worker = threading.Thread(target=self._work, name="jobs", daemon=True)
-        self._worker.start()
+    def _start_thread(self) -> None:
+        self._thread = threading.Thread(target=self._loop, name="jobs", daemon=True)
+        self._thread.start()
 
-    def _work(self) -> None:
-        me = threading.current_thread()
-        while not self._stop.is_set() and self._worker in (me, None):
+    def _loop(self) -> None:
+        thread = threading.current_thread()
+        # A thread that the reaper abandoned is no longer `_thread`, and ends after its run.
+        while not self._stop.is_set() and self._thread in (thread, None):
+            # Cleared before looking: a job that arrives after the look sets it again.
             self._wake.clear()
-            if not self.engine.ready:
-                self._wake.wait(0.2)
+            if not self.manager.ready:
+                self._wake.wait(_READY_POLL_SECONDS)
                 continue
             job = self.store.claim()
             if job is None:
-                self._wake.wait(5.0)
+                self._wake.wait(_POLL_SECONDS)
                 continue
             telemetry.QUEUE_DEPTH.labels("songs").set(self.store.waiting())
-            run = Run(job=job, since=time.monotonic(), stop=threading.Event())
+            run = Run(job=job, started=time.monotonic(), stop=threading.Event())
             self._current = run
-            self._finish(run)
+            self._run(run)
+            # The reaper may have abandoned this run and started another.
             if self._current is run:
                 self._current = None
 
-    def _finish(self, run: Run) -> None:
-        telemetry.request_id.set(run.job.id[:8])  # this thread's own context
+    def _run(self, run: Run) -> None:
+        """Runs the job and stores how it ended."""
+        telemetry.request_id.set(run.job.id[:8])  # a context variable: it affects this thread only
         state: State = "done"
         error = None
         try:
             self._extract(run)
-        except inference.Stopped:
-            if not run.cancelled and not run.overdue:
-                self.store.give_back(run.job)
-                telemetry.event("job put back")
+        except inference.Cancelled:
+            if not run.cancelled and not run.timed_out:  # the service is stopping
+                self.store.requeue(run.job)
+                telemetry.event("job requeued")
                 return
             state = "cancelled" if run.cancelled else "failed"
-            error = None if run.cancelled else self._too_long()
+            error = None if run.cancelled else self._timeout_message()
         except APIError as e:
-            state, error = "failed", e.sentence
+            state, error = "failed", e.message
         except DoseError as e:
             state, error = "failed", str(e)
         except Exception as e:  # a bug must not end the worker
-            telemetry.event("job broke", level=40, error=e)
+            telemetry.event("job broke", level=logging.ERROR, error=e)
             state, error = "failed", "The service made a mistake with this song; retry, or send another one."
         if self.store.end(run.job, state, error):
             telemetry.JOBS.labels(state).inc()
-            seconds = round(time.monotonic() - run.since, 3)
-            telemetry.event("job ended", state=state, seconds=seconds, why=error)
+            seconds = round(time.monotonic() - run.started, 3)
+            telemetry.event("job ended", state=state, seconds=seconds, error_message=error)
 
     def _extract(self, run: Run) -> None:
         folder = self.store.path(run.job.id)
@@ -124,11 +136,12 @@ class Runner:
         def report(fraction: float, stage: str) -> None:
             run.fraction, run.stage = fraction, stage
 
+        # A re-roll extracts some drums; the kit that it started from provides the others.
         base = kit_store.load(folder / "base") if (folder / "base").is_dir() else None
         clock = telemetry.StageClock()
         with open(folder / "song", "rb") as song:
             kit = inference.run(
-                self.engine,
+                self.manager,
                 song,
                 InferenceParams(**run.job.options),
                 self.config.song,
@@ -138,25 +151,26 @@ class Runner:
                 report=report,
             )
         with clock("pack"):
-            kit_store.keep(kit, folder / "kit", base)
-        self.signals.note(kit, reroll=base is not None)
+            kit_store.save(kit, folder / "kit", base)
+        self.feedback.add(kit, reroll=base is not None)
 
-    def _keep_order(self) -> None:
-        """Gives up runs that take too long, and deletes what is old."""
-        swept = 0.0
-        while not self._stop.wait(0.5):
+    def _reap(self) -> None:
+        """Stops runs that exceed the timeout, and deletes expired jobs."""
+        last_expiry = 0.0
+        while not self._stop.wait(_REAP_SECONDS):
             run = self._current
-            overdue = time.monotonic() - run.since - self.config.song_timeout_s if run else 0.0
+            overdue = time.monotonic() - run.started - self.config.song_timeout_s if run else 0.0
             if run and overdue > 0:
-                run.overdue = True
+                run.timed_out = True
                 run.stop.set()
-            if run and overdue > 30:  # it does not even look at `stop`: leave that thread behind
-                self.store.end(run.job, "failed", self._too_long())
+            # It has not reported progress since: abandon its thread and start a new one.
+            if run and overdue > _GRACE_SECONDS:
+                self.store.end(run.job, "failed", self._timeout_message())
                 self._current = None
-                self._new_worker()
-            if time.monotonic() - swept > 60:
-                swept = time.monotonic()
+                self._start_thread()
+            if time.monotonic() - last_expiry > _EXPIRE_SECONDS:
+                last_expiry = time.monotonic()
                 self.store.expire(time.time() - 3600 * self.config.keep_hours)
 
-    def _too_long(self) -> str:
+    def _timeout_message(self) -> str:
         return f"The song took longer than {self.config.song_timeout_s:g} s; send a shorter cut of it."

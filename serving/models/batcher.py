@@ -1,9 +1,9 @@
-"""Adaptive batching: rows of several requests go through a drum's model in one pass.
+"""Adaptive batching: sequences of several requests go through a drum's model in one batch.
 
-Decoding reads every weight once per step, whether for one row or for twenty; so requests that are in work at
-the same time share their passes. Each row keeps its own seed and random numbers. The joining is adaptive: the
-first row waits for others only while some request in work has not yet asked for its rows, and never longer
-than `wait` seconds; a lone request never waits.
+Decoding reads every weight once per step, whether for one sequence or for twenty, so concurrent requests
+share their batches. Each sequence keeps its own seed and random numbers. The first call of a batch waits for
+others only while some active request has not called yet, and at most `wait` seconds; a lone request never
+waits.
 """
 
 import contextlib
@@ -16,34 +16,35 @@ from typing import Any
 
 import numpy as np
 
-from serving.telemetry import BATCH_ROWS
+from serving.telemetry import BATCH_SIZE
 
-Sample = Callable[[str, Any, Any], np.ndarray]  # as Extractor.sample: drum, prompts [B, K, P], rules
+# As Extractor.sample: drum, prompts [B, K, P], one sampling rule per sequence -> one-shots float32 [B, N].
+Sample = Callable[[str, Any, Any], np.ndarray]
 
 
-@dataclasses.dataclass(kw_only=True, eq=False)  # told apart by identity: tensors have no single truth
+@dataclasses.dataclass(kw_only=True, eq=False)  # compared by identity: tensors have no single truth value
 class Call:
     drum: str
     prompts: Any  # [B, K, P]
-    rules: Sequence[Any]
-    answer: Future[np.ndarray]
+    sampling: Sequence[Any]  # [B]
+    result: Future[np.ndarray]
 
     @property
-    def kind(self) -> tuple[Any, ...]:
-        """Calls of one kind can be joined: the same model, prompts of the same shape."""
+    def batch_key(self) -> tuple[Any, ...]:
+        """Calls with equal keys can share a batch: the same model, prompts of the same shape [K, P]."""
         return (self.drum, *self.prompts.shape[1:])
 
 
 class Batcher:
-    """Stands in for `sample`; safe to call from any number of threads."""
+    """Replaces `sample`; safe to call from any number of threads."""
 
-    def __init__(self, sample: Sample, wait: float, rows: int) -> None:
-        self.sample, self.wait, self.rows = sample, wait, rows
+    def __init__(self, sample: Sample, wait: float, max_size: int) -> None:
+        self.sample, self.wait, self.max_size = sample, wait, max_size
         self._calls: list[Call] = []
-        self._working = 0  # requests between `at_work`'s ends
+        self._active = 0  # requests inside `active_request`
         self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._serve, name="batching", daemon=True)
+        self._thread = threading.Thread(target=self._loop, name="batching", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -52,69 +53,71 @@ class Batcher:
             self._changed.notify_all()
 
     @contextlib.contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Brackets a request that may ask for rows; that is how others know whom to wait for."""
+    def active_request(self) -> Iterator[None]:
+        """Encloses a request that may call the batcher, so that other requests know whom to wait for."""
         with self._changed:
-            self._working += 1
+            self._active += 1
         try:
             yield
         finally:
             with self._changed:
-                self._working -= 1
+                self._active -= 1
                 self._changed.notify_all()
 
-    def __call__(self, drum: str, prompts: Any, rules: Sequence[Any]) -> np.ndarray:
-        """As `sample`: one-shots float32 [B, N] for prompts [B, K, P] with a rule each."""
-        call = Call(drum=drum, prompts=prompts, rules=list(rules), answer=Future())
+    def __call__(self, drum: str, prompts: Any, sampling: Sequence[Any]) -> np.ndarray:
+        """As `sample`: one-shots float32 [B, N] for prompts [B, K, P] with one sampling rule each."""
+        call = Call(drum=drum, prompts=prompts, sampling=list(sampling), result=Future())
         with self._changed:
-            if self._closed:  # replaced by newer models while this request ran
-                return self.sample(drum, prompts, rules)
+            if self._closed:  # newer models replaced these while the request ran
+                return self.sample(drum, prompts, sampling)
             self._calls.append(call)
             self._changed.notify_all()
-        return call.answer.result()
+        return call.result.result()
 
-    def _serve(self) -> None:
+    def _loop(self) -> None:
         while True:
             with self._changed:
                 while not self._calls and not self._closed:
                     self._changed.wait()
                 if not self._calls:
                     return
+                # Wait while an active request has not called yet, the batch has room, and time is left.
                 deadline = time.monotonic() + self.wait
-                while len(self._calls) < self._working and self._queued() < self.rows:
+                while len(self._calls) < self._active and self._queued_sequences() < self.max_size:
                     if (left := deadline - time.monotonic()) <= 0:
                         break
                     self._changed.wait(left)
-                batch = self._take()
+                batch = self._next_batch()
             self._run(batch)
 
-    def _queued(self) -> int:
-        return sum(len(call.rules) for call in self._calls)
+    def _queued_sequences(self) -> int:
+        return sum(len(call.sampling) for call in self._calls)
 
-    def _take(self) -> list[Call]:
-        """The oldest call and those of its kind that fit beside it."""
+    def _next_batch(self) -> list[Call]:
+        """Removes the oldest call from the queue, with those of its key that fit into the batch."""
         first = self._calls.pop(0)
-        batch, total = [first], len(first.rules)
+        batch, size = [first], len(first.sampling)
         for call in list(self._calls):
-            if call.kind == first.kind and total + len(call.rules) <= self.rows:
+            if call.batch_key == first.batch_key and size + len(call.sampling) <= self.max_size:
                 self._calls.remove(call)
                 batch.append(call)
-                total += len(call.rules)
+                size += len(call.sampling)
         return batch
 
     def _run(self, batch: list[Call]) -> None:
         import torch
 
         try:
-            prompts = torch.cat([call.prompts for call in batch])
-            rules = [rule for call in batch for rule in call.rules]
-            BATCH_ROWS.observe(len(rules))
-            shots = self.sample(batch[0].drum, prompts, rules)
+            prompts = torch.cat([call.prompts for call in batch])  # [sum of B, K, P]
+            sampling = [rule for call in batch for rule in call.sampling]
+            BATCH_SIZE.observe(len(sampling))
+            one_shots = self.sample(batch[0].drum, prompts, sampling)  # [sum of B, N]
+        # Every waiting request must get a result or the exception, or it would wait for ever.
         except BaseException as e:
             for call in batch:
-                call.answer.set_exception(e)
+                call.result.set_exception(e)
             return
         start = 0
-        for call in batch:
-            call.answer.set_result(shots[start : start + len(call.rules)])
-            start += len(call.rules)
+        for call in batch:  # each caller gets its own part [B, N]
+            call.result.set_result(one_shots[start : start + len(call.sampling)])
+            start += len(call.sampling)

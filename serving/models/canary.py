@@ -1,7 +1,7 @@
-"""New models on trial: they answer a share of the requests, or only score them, until they can be trusted.
+"""Canary rollout: new models answer a share of the requests, or shadow them, until they are promoted.
 
-The old ones stay loaded. They answer what the new ones fail at, and take over again when the new ones fail
-more often than they did or are less sure of what they find.
+The stable models stay loaded. They answer requests that the canary models fail at, and serve alone again when
+the canary models fail more often than they do or report a lower confidence.
 """
 
 import hashlib
@@ -14,89 +14,95 @@ import numpy as np
 from dose.extract.result import Kit
 from serving.settings import CanaryConfig
 
-Verdict = Literal["open", "passed", "failed"]
-FEW = 3  # failures are not yet a rate
-ENOUGH = 10  # answers of the old models with which a mean confidence can be compared
+Verdict = Literal["pending", "passed", "failed"]
+# Defaults without a study: failures from which on there is a rate, and kits of the stable models from which
+# on their mean confidence is a baseline.
+MIN_FAILURES = 3
+MIN_BASELINE = 10
 
 
 def mean_confidence(kit: Kit) -> float:
-    """Over the drums asked for; one that was not heard counts as 0."""
+    """Mean over the requested drums of the best candidate's confidence; 0 for a drum without candidates."""
     best = [hits[0].confidence if hits else 0.0 for hits in kit.hits.values()]
     return float(np.mean(best)) if best else 0.0
 
 
-class CanaryRecord:
-    """How a bundle's last extractions went; safe to use from any thread."""
+class OutcomeWindow:
+    """Outcomes of a bundle's last `size` extractions; safe to use from any thread."""
 
     def __init__(self, size: int) -> None:
-        self._last: deque[float | None] = deque(maxlen=max(size, ENOUGH))
+        self._outcomes: deque[float | None] = deque(maxlen=max(size, MIN_BASELINE))
         self._lock = threading.Lock()
-        self.count = 0
+        self.count = 0  # all extractions, also those that left the window
 
-    def note(self, confidence: float | None) -> None:
+    def add(self, confidence: float | None) -> None:
         """The mean confidence of a kit, or None for a failure."""
         with self._lock:
             self.count += 1
-            self._last.append(confidence)
+            self._outcomes.append(confidence)
 
     @property
-    def last(self) -> list[float | None]:
+    def outcomes(self) -> list[float | None]:
         with self._lock:
-            return list(self._last)
+            return list(self._outcomes)
 
     @property
     def failures(self) -> int:
-        return sum(one is None for one in self.last)
+        return sum(outcome is None for outcome in self.outcomes)
 
     @property
     def failure_rate(self) -> float:
-        return self.failures / max(1, len(self.last))
+        return self.failures / max(1, len(self.outcomes))
 
     @property
-    def sure(self) -> list[float]:
-        return [one for one in self.last if one is not None]
+    def confidences(self) -> list[float]:
+        return [outcome for outcome in self.outcomes if outcome is not None]
 
 
-class Recorded(Protocol):
-    record: CanaryRecord
+class Monitored(Protocol):
+    window: OutcomeWindow
 
     @property
     def version(self) -> str: ...
 
 
-M = TypeVar("M", bound=Recorded)
+M = TypeVar("M", bound=Monitored)
 
 
-class Canary(Generic[M]):
-    """`old` against `new`, each with its record."""
+class CanaryRollout(Generic[M]):
+    """The `stable` and the `canary` models, and what decides between them."""
 
-    def __init__(self, config: CanaryConfig, old: M, new: M) -> None:
-        self.config, self.old, self.new = config, old, new
+    def __init__(self, config: CanaryConfig, stable: M, canary: M) -> None:
+        self.config, self.stable, self.canary = config, stable, canary
 
-    def picks(self, id: str) -> M:
-        """Who answers the request: the same id always gets the same models."""
-        return self.new if part(id) < self.config.share else self.old
+    def route(self, request_id: str) -> M:
+        """The models that answer the request; the same id always gets the same models."""
+        return self.canary if hash_fraction(request_id) < self.config.share else self.stable
 
-    def shadows(self, id: str) -> bool:
-        """Whether the new models score this request beside the old ones, which answer it."""
-        return self.picks(id) is self.old and part(f"shadow {id}") < self.config.shadow
+    def is_shadowed(self, request_id: str) -> bool:
+        """Whether the canary models also run this request, which the stable ones answer."""
+        # Another hash than `route` uses, so that both choices are independent.
+        sampled = hash_fraction(f"shadow {request_id}") < self.config.shadow
+        return self.route(request_id) is self.stable and sampled
 
     def verdict(self) -> tuple[Verdict, str]:
-        """What is to become of the new models, and why."""
-        new, old, limits = self.new.record, self.old.record, self.config
-        worse = new.failure_rate - old.failure_rate
-        if new.failures >= FEW and worse > limits.errors:
-            rate = f"{old.failure_rate:.0%} with the models before"
-            return "failed", f"{new.failures} of {new.count} extractions failed ({rate})"
-        if new.count < limits.requests:
-            return "open", f"{new.count} of {limits.requests} requests seen"
-        if len(old.sure) >= ENOUGH and new.sure:
-            before, now = float(np.mean(old.sure)), float(np.mean(new.sure))
+        """Whether the canary models are promoted or rolled back, and why."""
+        canary, stable, limits = self.canary.window, self.stable.window, self.config
+        # 1. Failures: rolled back as soon as there are enough, before the rollout's end.
+        excess = canary.failure_rate - stable.failure_rate
+        if canary.failures >= MIN_FAILURES and excess > limits.errors:
+            rate = f"{stable.failure_rate:.0%} with the models before"
+            return "failed", f"{canary.failures} of {canary.count} extractions failed ({rate})"
+        if canary.count < limits.requests:
+            return "pending", f"{canary.count} of {limits.requests} requests seen"
+        # 2. Confidence: compared once, when the rollout has had all its requests.
+        if len(stable.confidences) >= MIN_BASELINE and canary.confidences:
+            before, now = float(np.mean(stable.confidences)), float(np.mean(canary.confidences))
             if now < before * (1 - limits.confidence_fall):
                 return "failed", f"the mean confidence fell from {before:.2f} to {now:.2f}"
-        return "passed", f"{new.count} requests without cause for alarm"
+        return "passed", f"{canary.count} requests without cause for alarm"
 
 
-def part(id: str) -> float:
-    """0 to 1, evenly spread over ids and always the same for one."""
-    return int.from_bytes(hashlib.blake2b(id.encode(), digest_size=4).digest(), "big") / 2**32
+def hash_fraction(text: str) -> float:
+    """A number in [0, 1), uniform over texts and always the same for one: 32 bits of its BLAKE2b hash."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") / 2**32

@@ -1,7 +1,7 @@
-"""The registry as the service sees it: whether the last move was a rollback, and a rollback of its own.
+"""The registry as the service uses it: whether the last alias change was a rollback, and rolling it back.
 
-The service needs no MLflow to follow the registry. To move it, the project's command line is run, where there
-is one; in a container without it the service merely keeps to the old models until it is started again.
+The service follows the registry's link without MLflow. To change the registry, it runs the project's command
+line; in a container without it, the service only returns to the stable models until it is restarted.
 """
 
 import json
@@ -15,33 +15,40 @@ from dose.drums import DRUMS
 from serving import telemetry
 from serving.settings import ROOT
 
+_LOGGED_CHARACTERS = 300  # of the command's output: its end states the outcome
 
-def rolled_back(folder: Path) -> bool:
-    """Whether `folder` is in service because somebody went back to it: then it needs no trial."""
+
+def is_rollback(folder: Path) -> bool:
+    """Whether a rollback put `folder` into service: a bundle that served before needs no canary rollout."""
     live, log = ROOT / LIVE, ROOT / LIVE.parent / "audit.jsonl"
     if not log.is_file() or live.resolve() != folder.resolve():
         return False
+    # The audit log's last line is the change that put the link where it is.
     lines = log.read_text().splitlines()
     return bool(lines) and json.loads(lines[-1])["action"] == "rollback"
 
 
-def took_back(old: Path, new: Path, why: str) -> None:
-    """Rolls the registry back too, if it is still at the bundle `new`: the drums that differ from `old`."""
-    if (ROOT / LIVE).resolve() != new.resolve():
+def roll_back(stable: Path, canary: Path, reason: str) -> None:
+    """Rolls the registry back, if it still serves the bundle `canary`, for the drums that changed."""
+    if (ROOT / LIVE).resolve() != canary.resolve():
         return
-    drums = changed(old, new)
+    drums = changed_drums(stable, canary)
+    # A drum alone is rolled back where the others did not change; `all` restores a whole bundle at once.
     for drum in ["all"] if drums == list(DRUMS) else drums:
-        command = [sys.executable, "-m", "dose.cli", "rollback", drum, "--reason", f"by the service: {why}"]
+        command = [sys.executable, "-m", "dose.cli", "rollback", drum]
+        command += ["--reason", f"by the service: {reason}"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        said = " ".join((done.stdout + done.stderr).split())[-300:]
-        telemetry.event("registry rolled back" if done.returncode == 0 else "registry stays", said=said)
+        output = " ".join((done.stdout + done.stderr).split())[-_LOGGED_CHARACTERS:]
+        telemetry.event(
+            "registry rolled back" if done.returncode == 0 else "registry rollback failed", output=output
+        )
 
 
-def changed(old: Path, new: Path) -> list[str]:
-    """The drums whose models are not the same files in both bundles."""
-    before, after = (files.read_json(folder / files.MANIFEST) for folder in (old, new))
-    return [drum for drum in DRUMS if _part(before, drum) != _part(after, drum)]
+def changed_drums(stable: Path, canary: Path) -> list[str]:
+    """The drums whose model or codec files differ between two bundles, by their manifests' hashes."""
+    before, after = (files.read_json(folder / files.MANIFEST) for folder in (stable, canary))
+    return [drum for drum in DRUMS if _hashes(before, drum) != _hashes(after, drum)]
 
 
-def _part(manifest: dict[str, str], drum: str) -> dict[str, str]:
+def _hashes(manifest: dict[str, str], drum: str) -> dict[str, str]:
     return {name: digest for name, digest in manifest.items() if name.startswith((f"{drum}/", "codec/"))}

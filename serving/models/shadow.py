@@ -1,55 +1,60 @@
-"""Shadow mode: new models score what the old ones have answered, and nobody waits for them."""
+"""Shadow traffic: canary models run requests that the stable ones have answered; no caller waits for them."""
 
 import io
+import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
 from serving import telemetry
+from serving.decoding import UPLOAD_NAME, decode_blocks
 from serving.models.canary import mean_confidence
 from serving.models.manager import LoadedModels, ModelManager
-from serving.settings import Bound
-from serving.uploads import NAME, InferenceParams, stream
+from serving.schemas import InferenceParams
+from serving.settings import AudioLimit
 
-WAITING = 2  # sounds that may wait; more are passed over
-LARGEST = 16 * 2**20  # bytes of an upload that is kept for it
+# Both bound memory; defaults without a study.
+MAX_PENDING = 2  # uploads that wait or run; further ones are not shadowed
+MAX_BYTES = 16 * 2**20  # of an upload; larger ones are not shadowed
 
 
 class ShadowTraffic:
-    """One thread, so that shadows take at most one core from those who wait for an answer."""
+    """Uses one thread, so that shadowed requests take at most one core from requests with a caller."""
 
-    def __init__(self, engine: ModelManager, bound: Bound) -> None:
-        self.engine, self.bound = engine, bound
+    def __init__(self, manager: ModelManager, limit: AudioLimit) -> None:
+        self.manager, self.limit = manager, limit
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="shadow")
-        self._room = threading.Semaphore(WAITING)
+        self._pending = threading.Semaphore(MAX_PENDING)
 
     def stop(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def offer(self, id: str, file: BinaryIO, options: InferenceParams) -> bool:
-        """Copies the upload of the request `id` and has it scored, where its turn in a trial has come."""
-        trial = self.engine.trial
-        if trial is None or not trial.shadows(id) or file.seek(0, 2) > LARGEST:
+    def offer(self, request_id: str, file: BinaryIO, params: InferenceParams) -> bool:
+        """Copies the upload and queues it for the canary models, if a rollout shadows this request."""
+        rollout = self.manager.rollout
+        if rollout is None or not rollout.is_shadowed(request_id) or file.seek(0, 2) > MAX_BYTES:
             return False
-        if not self._room.acquire(blocking=False):
+        # Skipped rather than queued: shadow traffic is a sample, and a backlog would hold memory.
+        if not self._pending.acquire(blocking=False):
             return False
+        # A copy: the request closes its file when it has been answered.
         file.seek(0)
-        self._pool.submit(self._score, trial.new, file.read(), options)
+        self._pool.submit(self._run, rollout.canary, file.read(), params)
         return True
 
-    def _score(self, models: LoadedModels, body: bytes, options: InferenceParams) -> None:
+    def _run(self, models: LoadedModels, body: bytes, params: InferenceParams) -> None:
         try:
             kit = models.extract(
-                stream(io.BytesIO(body), self.bound),
-                drums=options.drum_list(),
-                candidates=options.candidates,
-                seed=options.seed,
-                name=NAME,
+                decode_blocks(io.BytesIO(body), self.limit),
+                drums=params.drum_list(),
+                candidates=params.candidates,
+                seed=params.seed,
+                name=UPLOAD_NAME,
             )
-        except Exception as e:  # the old models could do it
-            telemetry.event("shadow failed", level=40, error=e, version=models.version)
-            self.engine.note(models, None)
+        except Exception as e:  # whatever it is, the stable models did not raise it
+            telemetry.event("shadow failed", level=logging.ERROR, error=e, version=models.version)
+            self.manager.record(models, None)
         else:
-            self.engine.note(models, mean_confidence(kit))
+            self.manager.record(models, mean_confidence(kit))
         finally:
-            self._room.release()
+            self._pending.release()

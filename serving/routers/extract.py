@@ -1,4 +1,4 @@
-"""POST /extract: a short sound in, its kit in the same answer."""
+"""POST /extract: a short file in, its kit in the response."""
 
 import asyncio
 import threading
@@ -8,66 +8,70 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dose.extract.result import Kit
-from serving import inference, responses, telemetry
-from serving.limits import APIError
-from serving.state import app_state
-from serving.uploads import ExtractParams, RenderParams, parse, received
+from serving import inference, rendering, telemetry
+from serving.limits import CLIENT_CLOSED_REQUEST, APIError
+from serving.schemas import ExtractParams, RenderParams
+from serving.state import request_state
+from serving.uploads import parse_params, receive_upload
 
 
 async def extract(request: Request) -> Response:
-    """Takes a WAV, FLAC, OGG, MP3, AIFF, M4A ... file and gives a ZIP with one WAV per drum (or JSON).
+    """Extracts a kit from a WAV, FLAC, OGG, MP3, AIFF, M4A ... file: a ZIP with one WAV per drum, or JSON.
 
-    The options may also come as form fields, and the sound as the bare body.
+    The options may also come as form fields, and the file as the bare body.
     """
-    house = app_state(request)
-    async with house.desk.place(), received(request, house.config) as (file, values):
-        ask = parse(ExtractParams, values)
-        house.check_candidates(ask)
-        async with house.desk.turn():
+    state = request_state(request)
+    # The place in the queue is taken before the upload is read, so that a full queue costs no transfer.
+    async with state.extract_limiter.queue(), receive_upload(request, state.config) as (file, options):
+        params = parse_params(ExtractParams, options)
+        state.check_candidates(params)
+        async with state.extract_limiter.slot():
             cancelled = threading.Event()
-            watcher = asyncio.create_task(_watch(request, cancelled))
+            # The extraction runs in a thread; this task watches the connection meanwhile.
+            watcher = asyncio.create_task(_watch_disconnect(request, cancelled))
 
-            def make() -> Response:
+            def respond() -> Response:
                 clock = telemetry.StageClock()
                 kit = inference.run(
-                    house.engine,
+                    state.manager,
                     file,
-                    ask,
-                    house.config.short,
+                    params,
+                    state.config.short,
                     clock=clock,
                     route="/extract",
                     cancelled=cancelled,
                 )
-                house.signals.note(kit, reroll=False)
-                house.shadows.offer(telemetry.request_id.get(), file, ask)
+                state.feedback.add(kit, reroll=False)
+                state.shadow.offer(telemetry.request_id.get(), file, params)
                 with clock("pack"):
-                    return kit_response(request, kit, ask)
+                    return kit_response(request, kit, params)
 
             try:
-                return await anyio.to_thread.run_sync(make)
-            except inference.Stopped:
-                raise APIError(499, "The caller went away.") from None
+                return await anyio.to_thread.run_sync(respond)
+            except inference.Cancelled:
+                raise APIError(CLIENT_CLOSED_REQUEST, "The client closed the connection.") from None
             finally:
                 watcher.cancel()
 
 
-async def _watch(request: Request, gone: threading.Event) -> None:
-    """Sets `gone` when the caller hangs up, so that nobody computes for nobody."""
+async def _watch_disconnect(request: Request, disconnected: threading.Event) -> None:
+    """Sets `disconnected` when the client closes the connection, which stops the extraction."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-    gone.set()
+    disconnected.set()
 
 
-def kit_response(request: Request, kit: Kit, shape: RenderParams, pick: str = "") -> Response:
-    """The kit in the form asked for by the option `reply`, else by the Accept header, else as a ZIP."""
+def kit_response(request: Request, kit: Kit, params: RenderParams, pick: str = "") -> Response:
+    """The kit as JSON or ZIP: by the option `response`, else by the Accept header, else a ZIP."""
     accept = request.headers.get("accept", "")
-    hits = responses.chosen(kit, shape, pick)
-    if shape.reply == "json" or (shape.reply == "auto" and "application/json" in accept):
-        return JSONResponse(responses.as_json(kit, hits, shape).model_dump())
-    formats = "" if shape.formats == ("wav",) else "-" + "-".join(f for f in shape.formats if f != "wav")
-    packed = responses.as_zip(kit, hits, shape)
+    hits = rendering.select_hits(kit, params, pick)
+    if params.response == "json" or (params.response == "auto" and "application/json" in accept):
+        return JSONResponse(rendering.render_json(kit, hits, params).model_dump())
+    formats = "" if params.formats == ("wav",) else "-" + "-".join(f for f in params.formats if f != "wav")
+    zipped = rendering.render_zip(kit, hits, params)
+    undetected = ", ".join(drum for drum in kit.hits if not kit.detected(drum))
     return Response(
-        packed.body,
+        zipped.body,
         media_type="application/zip",
         headers={
             "Content-Disposition": f'attachment; filename="kit{formats}.zip"',
@@ -75,7 +79,8 @@ def kit_response(request: Request, kit: Kit, shape: RenderParams, pick: str = ""
             "X-Dose-Confidence": ", ".join(
                 f"{drum}={found[0].confidence if found else 0:.2f}" for drum, found in hits.items()
             ),
-            "X-Dose-Absent": ", ".join(drum for drum in kit.hits if not kit.detected(drum)),
-            **({"X-Dose-Left-Out": " ".join(packed.left_out)} if packed.left_out else {}),
+            "X-Dose-Undetected": undetected,
+            "X-Dose-Absent": undetected,  # deprecated name
+            **({"X-Dose-Left-Out": " ".join(zipped.left_out)} if zipped.left_out else {}),
         },
     )

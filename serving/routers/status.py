@@ -1,42 +1,28 @@
-"""GET /state: what a page or a client needs to know before it sends anything."""
+"""GET /state: readiness, models, formats and limits."""
 
-import pydantic
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dose.drums import DRUMS
 from dose.kits.write import FORMATS
-from serving.state import app_state
+from serving.schemas import StatusResponse
+from serving.state import request_state
 
 
-class StatusResponse(pydantic.BaseModel):
-    ready: bool
-    problem: str = pydantic.Field(description="Why the service is not ready; else empty.")
-    version: str = pydantic.Field(description="The models in use.")
-    trial: str = pydantic.Field(
-        description="New models that are being tried, and how far that is; else empty."
-    )
-    drums: list[str]
-    formats: list[str] = pydantic.Field(description="Kit formats that can be downloaded.")
-    max_candidates: int
-    upload_mb: int
-    short_seconds: float = pydantic.Field(description="Longest sound for POST /extract.")
-    song_seconds: float = pydantic.Field(description="Longest song for POST /jobs.")
-    keep_hours: float = pydantic.Field(description="How long songs and kits are kept.")
-    key_needed: bool
-
-
-async def state(request: Request) -> Response:
+async def get_state(request: Request) -> Response:
     """Whether the service is ready, with which models, and its limits."""
-    house = app_state(request)
-    engine, config = house.engine, house.config
-    trial = engine.trial
+    state = request_state(request)
+    manager, config = state.manager, state.config
+    rollout = manager.rollout
+    # For people: the version and the rollout's progress or reason.
+    canary = f"{rollout.canary.version}: {rollout.verdict()[1]}" if rollout else ""
     return JSONResponse(
         StatusResponse(
-            ready=engine.ready,
-            problem=engine.problem or "",
-            version=engine.version,
-            trial=f"{trial.new.version}: {trial.verdict()[1]}" if trial else "",
+            ready=manager.ready,
+            problem=manager.problem or "",
+            version=manager.version,
+            canary=canary,
+            trial=canary,
             drums=list(DRUMS),
             formats=list(FORMATS),
             max_candidates=config.max_candidates,
@@ -44,6 +30,6 @@ async def state(request: Request) -> Response:
             short_seconds=config.short.seconds,
             song_seconds=config.song.seconds,
             keep_hours=config.keep_hours,
-            key_needed=house.key is not None,
+            key_needed=state.api_key is not None,
         ).model_dump()
     )

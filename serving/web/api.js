@@ -1,4 +1,4 @@
-// The service as this page uses it. Every failure becomes an Error whose message is a sentence for people.
+// The HTTP API as this page uses it. Every failure becomes an Error whose message can be shown to the user.
 
 let key = sessionStorage.getItem("dose-key") || "";
 
@@ -9,16 +9,16 @@ export function setKey(value) {
 
 async function call(path, options = {}) {
   const headers = { ...(options.headers || {}), ...(key ? { "X-API-Key": key } : {}) };
-  let answer;
+  let response;
   try {
-    answer = await fetch(path, { ...options, headers });
+    response = await fetch(path, { ...options, headers });
   } catch {
     throw new Error("The service cannot be reached; check that it runs, then try again.");
   }
-  if (answer.ok) return answer;
-  const told = await answer.json().catch(() => ({}));
-  const error = new Error(told.error || `The service answered ${answer.status}; try again.`);
-  error.status = answer.status;
+  if (response.ok) return response;
+  const body = await response.json().catch(() => ({}));
+  const error = new Error(body.error || `The service answered ${response.status}; try again.`);
+  error.status = response.status;
   throw error;
 }
 
@@ -41,19 +41,19 @@ export const cancel = async (id) => (await call(`jobs/${id}/cancel`, { method: "
 export const retry = async (id) => (await call(`jobs/${id}/retry`, { method: "POST" })).json();
 export const song = async (id) => (await call(`jobs/${id}/song`)).blob();
 export const example = async () => (await call("example.flac")).blob();
-export const kit = async (id) => (await call(`jobs/${id}/kit?reply=json`)).json();
+export const kit = async (id) => (await call(`jobs/${id}/kit?response=json`)).json();
 
 export async function download(id, options) {
-  const answer = await call(`jobs/${id}/kit?${new URLSearchParams({ ...options, reply: "zip" })}`);
-  return answer.blob();
+  const response = await call(`jobs/${id}/kit?${new URLSearchParams({ ...options, response: "zip" })}`);
+  return response.blob();
 }
 
-// Resolves when the job is over; `tell` hears of every step on the way.
-export async function follow(id, tell, signal) {
+// Polls a job until it has ended; calls `onProgress` with each response.
+export async function follow(id, onProgress, signal) {
   for (;;) {
-    const now = await job(id);
-    tell(now);
-    if (!["queued", "running"].includes(now.state)) return now;
+    const status = await job(id);
+    onProgress(status);
+    if (!["queued", "running"].includes(status.state)) return status;
     await new Promise((resolve) => setTimeout(resolve, 350));
     if (signal?.aborted) throw new DOMException("given up", "AbortError");
   }

@@ -1,23 +1,24 @@
-// The page: one song, one job at a time, and the kit that came of it.
+// The page: one song, one job at a time, and the kit that it produced.
 
 import * as api from "./api.js";
+import { FORMAT_NAMES, kitOptions, padOptions, saveFile } from "./download.js";
 import { DRUMS, Pad } from "./pads.js";
 import { Sequencer } from "./sequencer.js";
-import { clock, tempoOf } from "./sound.js";
+import { audioContext, tempoOf } from "./sound.js";
 import { Wave } from "./wave.js";
 
 const $ = (id) => document.getElementById(id);
-const STAGES = { queued: "Waiting for a turn", waiting: "Starting", listen: "Listening to the song", kick: "Making the kick", snare: "Making the snare", hihat: "Making the hi-hat", done: "Done" };
-const now = { job: null, file: null, rolled: 0, song: new Set() }; // song: the jobs on the song that is drawn
+const STAGES = { queued: "Waiting in the queue", waiting: "Starting", listen: "Detecting the drums", kick: "Generating the kick", snare: "Generating the snare", hihat: "Generating the hi-hat", done: "Done" };
+const current = { job: null, file: null, rerolls: 0, jobsOfSong: new Set() }; // jobsOfSong: the jobs on the song whose waveform is shown
 let wave;
 
 const show = (id, on = true) => { $(id).hidden = !on; };
-const say = (text) => { $("said").textContent = text; };
+const announce = (text) => { $("announcement").textContent = text; };
 
-function fail(error, retry, what) {
+function fail(error, retry, title) {
   if (error.name === "AbortError") return;
   if (error.status === 401) { show("key-field"); $("key").focus(); }
-  $("error-what").textContent = what || "That did not work";
+  $("error-what").textContent = title || "That did not work";
   $("error-text").textContent = error.message;
   $("error-retry").hidden = !retry;
   $("error-retry").onclick = () => { show("error", false); retry(); };
@@ -25,9 +26,9 @@ function fail(error, retry, what) {
   show("work", false);
 }
 
-const pads = Object.fromEntries(Object.keys(DRUMS).map((drum) => [drum, new Pad(drum, { roll: reroll, save: saveOne, chosen: mark })]));
+const pads = Object.fromEntries(Object.keys(DRUMS).map((drum) => [drum, new Pad(drum, { reroll, save: saveHit, chosen: mark })]));
 $("pads").append(...Object.values(pads).map((pad) => pad.card));
-$("fingers").append(...Object.values(pads).map((pad) => pad.finger));
+$("touch-pads").append(...Object.values(pads).map((pad) => pad.touchPad));
 const sequencer = new Sequencer($("grid"), pads);
 
 function progress(job) {
@@ -41,30 +42,30 @@ function progress(job) {
 }
 
 async function open(file) {
-  now.file = file;
-  now.rolled = 0;
+  current.file = file;
+  current.rerolls = 0;
   show("error", false);
-  for (const id of ["kit", "steps", "take", "song", "again", "undo", "fingers"]) show(id, false);
+  for (const id of ["kit", "steps", "export", "song", "again", "undo", "touch-pads"]) show(id, false);
   sequencer.stop();
   $("work-title").textContent = `Working on ${file.name}`;
   progress({ progress: 0, stage: "queued", state: "queued", position: 0 });
   show("work");
   show("drop", false);
-  say(`Sending ${file.name}`);
+  announce(`Sending ${file.name}`);
   try {
     const job = await api.submit(file, $("candidates").value);
-    now.job = job.id;
-    now.song = new Set([job.id]);
+    current.job = job.id;
+    current.jobsOfSong = new Set([job.id]);
     location.hash = `job=${job.id}`;
-    draw(file);
-    await finish(job.id);
+    showSong(file);
+    await awaitJob(job.id);
   } catch (error) {
     show("drop");
     fail(error, [400, 413].includes(error.status) ? null : () => open(file), `${file.name} was not taken`);
   }
 }
 
-async function draw(file) {
+async function showSong(file) {
   $("song-title").textContent = file.name;
   show("song");
   wave ??= new Wave($("wave"), $("clock"), $("play"));
@@ -74,20 +75,20 @@ async function draw(file) {
     sequencer.bpm = Number($("tempo").value);
     mark();
   } catch {
-    say("This browser cannot show the waveform of this format; the extraction goes on.");
+    announce("This browser cannot show the waveform of this format; the extraction goes on.");
   }
 }
 
 // After a reload, or a step back, the song comes from the service.
 async function reopen(id) {
-  now.job = id;
+  current.job = id;
   for (const part of ["drop", "error"]) show(part, false);
   if ($("kit").hidden) show("work");
   try {
-    await finish(id);
-    if (!now.song.has(id) || $("song").hidden) {
-      now.song = new Set([id]);
-      await draw(new File([await api.song(id)], "Your song"));
+    await awaitJob(id);
+    if (!current.jobsOfSong.has(id) || $("song").hidden) {
+      current.jobsOfSong = new Set([id]);
+      await showSong(new File([await api.song(id)], "Your song"));
     }
   } catch (error) {
     restart();
@@ -95,21 +96,21 @@ async function reopen(id) {
   }
 }
 
-async function finish(id) {
-  now.job = id;
-  const job = await api.follow(id, (j) => { if (now.job === id) progress(j); });
-  if (now.job !== id) return;
+async function awaitJob(id) {
+  current.job = id;
+  const job = await api.follow(id, (j) => { if (current.job === id) progress(j); });
+  if (current.job !== id) return;
   show("work", false);
-  if (job.state === "cancelled") { show("drop"); show("song", false); return say("Cancelled."); }
+  if (job.state === "cancelled") { show("drop"); show("song", false); return announce("Cancelled."); }
   if (job.state === "failed") {
     show("drop");
     show("song", false);
-    const again = async () => { show("drop", false); show("work"); await api.retry(id); finish(id).catch(fail); };
-    return fail(new Error(job.error), again, `${now.file?.name || "The song"} gave no kit`);
+    const again = async () => { show("drop", false); show("work"); await api.retry(id); awaitJob(id).catch(fail); };
+    return fail(new Error(job.error), again, `${current.file?.name || "The song"} gave no kit`);
   }
   for (const pad of Object.values(pads)) pad.seed = Math.max(pad.seed, job.seed);
   await showKit(id);
-  say("Your kit is ready.");
+  announce("Your kit is ready.");
   $("kit").scrollIntoView({ block: "nearest", behavior: "smooth" });
 }
 
@@ -118,14 +119,14 @@ async function showKit(id, only) {
   for (const [drum, hits] of Object.entries(kit.drums)) {
     if (!only || only === drum) await pads[drum].show(hits);
   }
-  for (const part of ["kit", "steps", "take", "again", "fingers"]) show(part);
-  show("undo", now.rolled > 0);
+  for (const part of ["kit", "steps", "export", "again", "touch-pads"]) show(part);
+  show("undo", current.rerolls > 0);
   mark();
 }
 
 function mark() {
-  const heard = (pad) => (pad.absent ? [] : [...new Set(pad.hits.map((h) => h.time))].sort((a, b) => a - b));
-  const hits = Object.fromEntries(Object.entries(pads).map(([drum, pad]) => [drum, heard(pad)]));
+  const times = (pad) => (!pad.detected ? [] : [...new Set(pad.hits.map((h) => h.time))].sort((a, b) => a - b));
+  const hits = Object.fromEntries(Object.entries(pads).map(([drum, pad]) => [drum, times(pad)]));
   if (wave?.buffer) wave.mark(hits);
   $("legend").replaceChildren(...Object.entries(hits).filter(([, times]) => times.length).map(([drum, times]) => {
     const item = document.createElement("li");
@@ -137,19 +138,19 @@ function mark() {
 
 async function reroll(pad) {
   pad.busy(true);
-  say(`Making another ${pad.drum}`);
+  announce(`Generating another ${pad.drum}`);
   try {
     pad.seed += 1;
-    const job = await api.reroll(now.job, pad.drum, $("candidates").value, pad.seed);
+    const job = await api.reroll(current.job, pad.drum, $("candidates").value, pad.seed);
     const done = await api.follow(job.id, () => {});
     if (done.state !== "done") throw new Error(done.error || "The re-roll was stopped.");
-    now.job = job.id;
-    now.song.add(job.id);
-    now.rolled += 1;
+    current.job = job.id;
+    current.jobsOfSong.add(job.id);
+    current.rerolls += 1;
     location.hash = `job=${job.id}`;
     await showKit(job.id, pad.drum);
     pad.play();
-    say(`New ${pad.drum}: ${pad.trust.textContent}`);
+    announce(`New ${pad.drum}: ${pad.confidence.textContent}`);
   } catch (error) {
     fail(error, () => reroll(pad), `The ${pad.drum} was not made again`);
   } finally {
@@ -168,54 +169,36 @@ async function tryExample() {
   }
 }
 
-const shaping = (list) => ({
-  tail: list.filter((p) => Number.isFinite(p.tail)).map((p) => `${p.drum}:${p.tail}`).join(","),
-  peak: list.map((p) => `${p.drum}:${p.level}`).join(","),
-  pick: list.map((p) => `${p.drum}:${p.chosen + 1}`).join(","),
-});
-
-function hand(blob, name) {
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-}
-
-// The server finishes the hit, so that the file is the same as in a kit.
-async function saveOne(pad) {
+// The service renders the hit, so that the file is the same as in a kit.
+async function saveHit(pad) {
   try {
-    const { tail, peak } = shaping([pad]);
+    const { tail, peak } = padOptions([pad]);
     const query = new URLSearchParams({ tail, peak, bits: $("bits").value });
-    hand(await api.hit(now.job, pad.drum, pad.chosen + 1, query), `${pad.drum}.wav`);
+    saveFile(await api.hit(current.job, pad.drum, pad.chosen + 1, query), `${pad.drum}.wav`);
   } catch (error) {
-    fail(error, () => saveOne(pad));
+    fail(error, () => saveHit(pad));
   }
 }
 
 async function saveKit() {
   const format = $("format").value;
+  const chosenOnly = $("which").value === "chosen";
   try {
-    const sounding = Object.values(pads).filter((p) => p.hits.length);
-    const there = sounding.filter((p) => !p.absent);
-    const { tail, peak, pick } = shaping(there.length ? there : sounding);
-    const absent = there.length ? "drop" : "keep"; // better doubtful hits than none
-    const name = now.file ? { name: now.file.name.replace(/\.[^.]*$/, "").slice(0, 200) } : {};
-    const options = { format, tail, peak, absent, ...name, bits: $("bits").value, ...($("which").value === "chosen" ? { pick } : {}) };
-    hand(await api.download(now.job, options), format === "wav" ? "kit.zip" : `kit-${format}.zip`);
-    say("The kit is downloading.");
+    const options = kitOptions(Object.values(pads), { format, bits: $("bits").value, chosenOnly, fileName: current.file?.name });
+    saveFile(await api.download(current.job, options), format === "wav" ? "kit.zip" : `kit-${format}.zip`);
+    announce("The kit is downloading.");
   } catch (error) {
     fail(error, saveKit);
   }
 }
 
 function restart() {
-  now.job = now.file = null;
+  current.job = current.file = null;
   history.pushState(null, "", location.pathname);
   sequencer.stop();
   wave?.pause();
   $("seq-play").textContent = "Start";
-  for (const id of ["kit", "steps", "take", "song", "work", "error", "fingers"]) show(id, false);
+  for (const id of ["kit", "steps", "export", "song", "work", "error", "touch-pads"]) show(id, false);
   show("drop");
   $("file").value = "";
   $("file").focus();
@@ -251,44 +234,42 @@ for (const kind of ["dragleave", "drop"]) document.addEventListener(kind, (e) =>
 document.addEventListener("drop", (e) => { if (e.dataTransfer.files[0]) open(e.dataTransfer.files[0]); });
 document.addEventListener("keydown", keys);
 $("error-close").addEventListener("click", () => show("error", false));
-$("cancel").addEventListener("click", () => (now.job ? api.cancel(now.job).catch(fail) : restart()));
+$("cancel").addEventListener("click", () => (current.job ? api.cancel(current.job).catch(fail) : restart()));
 $("again").addEventListener("click", restart);
-$("undo").addEventListener("click", () => { now.rolled -= 1; history.back(); });
+$("undo").addEventListener("click", () => { current.rerolls -= 1; history.back(); });
 $("example").addEventListener("click", tryExample);
 // Back and forward go through the kits of the re-rolls, and from a kit to the start.
 window.addEventListener("popstate", () => {
   const id = jobInAddress();
-  if (id && id !== now.job) reopen(id);
-  else if (!id && now.job) restart();
+  if (id && id !== current.job) reopen(id);
+  else if (!id && current.job) restart();
 });
 $("seq-play").addEventListener("click", toggleSequencer);
 $("seq-clear").addEventListener("click", () => sequencer.clear());
 $("tempo").addEventListener("change", (e) => { sequencer.bpm = Math.min(240, Math.max(40, Number(e.target.value) || 120)); });
-$("song-level").addEventListener("input", (e) => { if (sequencer.beside) sequencer.beside.gain.value = Number(e.target.value); });
+$("song-level").addEventListener("input", (e) => { if (sequencer.playback) sequencer.playback.gain.value = Number(e.target.value); });
 $("download").addEventListener("click", saveKit);
 $("key").addEventListener("change", (e) => { api.setKey(e.target.value); show("error", false); });
-document.addEventListener("pointerdown", () => clock(), { once: true });
+document.addEventListener("pointerdown", () => audioContext(), { once: true });
 
-const NAMES = { wav: "WAV files", sfz: "SFZ", hydrogen: "Hydrogen", decentsampler: "DecentSampler", ableton: "Ableton Drum Rack", sf2: "SoundFont 2", mpc: "MPC program" };
-
-async function greet() {
+async function showState() {
   try {
-    const about = await api.state();
-    $("service").textContent = about.ready ? "Ready" : about.problem;
-    $("version").textContent = about.ready ? ` · models ${about.version}` : "";
-    $("keep").textContent = about.keep_hours === 1 ? "after an hour" : `after ${about.keep_hours} hours`;
-    $("service").classList.toggle("good", about.ready);
-    $("limits").textContent = `up to ${Math.round(about.song_seconds / 60)} minutes and ${about.upload_mb} MB`;
-    $("format").replaceChildren(...about.formats.map((f) => new Option(NAMES[f] || f, f)));
-    for (const option of $("candidates").options) option.disabled = Number(option.value) > about.max_candidates;
-    show("key-field", about.key_needed);
-    if (!about.ready) setTimeout(greet, 1000);
+    const state = await api.state();
+    $("service").textContent = state.ready ? "Ready" : state.problem;
+    $("version").textContent = state.ready ? ` · models ${state.version}` : "";
+    $("keep").textContent = state.keep_hours === 1 ? "after an hour" : `after ${state.keep_hours} hours`;
+    $("service").classList.toggle("good", state.ready);
+    $("limits").textContent = `up to ${Math.round(state.song_seconds / 60)} minutes and ${state.upload_mb} MB`;
+    $("format").replaceChildren(...state.formats.map((f) => new Option(FORMAT_NAMES[f] || f, f)));
+    for (const option of $("candidates").options) option.disabled = Number(option.value) > state.max_candidates;
+    show("key-field", state.key_needed);
+    if (!state.ready) setTimeout(showState, 1000);
   } catch (error) {
     $("service").textContent = error.message;
-    setTimeout(greet, 3000);
+    setTimeout(showState, 3000);
   }
 }
 
-greet();
-const kept = jobInAddress();
-if (kept) reopen(kept);
+showState();
+const opened = jobInAddress();
+if (opened) reopen(opened);

@@ -8,8 +8,8 @@ export const DRUMS = {
   hihat: { title: "Hi-hat", key: "d", colour: "#56d3f5" },
 };
 
-const make = (tag, facts = {}, ...children) => {
-  const node = Object.assign(document.createElement(tag), facts);
+const make = (tag, properties = {}, ...children) => {
+  const node = Object.assign(document.createElement(tag), properties);
   node.append(...children);
   return node;
 };
@@ -28,7 +28,7 @@ export class Pad {
     this.canvas.setAttribute("aria-hidden", "true");
     this.button = make("button", { className: "pad", type: "button" }, this.canvas, make("span", { textContent: title }), make("kbd", { textContent: key.toUpperCase() }));
     this.button.setAttribute("aria-keyshortcuts", key.toUpperCase());
-    this.trust = make("p", { className: "trust" });
+    this.confidence = make("p", { className: "confidence" });
     this.list = make("div", { className: "candidates" });
     this.list.setAttribute("role", "radiogroup");
     this.list.setAttribute("aria-label", `${title} candidates`);
@@ -36,27 +36,27 @@ export class Pad {
     this.levelOut = make("output");
     this.tailIn = make("input", { type: "range", min: 0.03, max: 1, step: 0.01, value: 1 });
     this.levelIn = make("input", { type: "range", min: -24, max: 0, step: 0.5, value: -1 });
-    this.roll = make("button", { className: "button", type: "button", textContent: "Re-roll" });
-    this.roll.setAttribute("aria-label", `Re-roll the ${title.toLowerCase()}`);
+    this.reroll = make("button", { className: "button", type: "button", textContent: "Re-roll" });
+    this.reroll.setAttribute("aria-label", `Re-roll the ${title.toLowerCase()}`);
     this.save = make("button", { className: "button ghost", type: "button", textContent: "WAV" });
     this.save.setAttribute("aria-label", `Download the ${title.toLowerCase()} as WAV`);
-    this.card = make("article", { className: "card" }, this.button, this.trust, this.list,
+    this.card = make("article", { className: "card" }, this.button, this.confidence, this.list,
       make("label", {}, "Tail", this.tailIn, this.tailOut),
       make("label", {}, "Level", this.levelIn, this.levelOut),
-      make("div", { className: "row" }, this.roll, this.save));
+      make("div", { className: "row" }, this.reroll, this.save));
     this.card.style.setProperty("--drum", colour);
-    // On a phone, three of these stay under the thumbs while the page scrolls.
-    this.finger = make("button", { type: "button", className: "finger", textContent: title, tabIndex: -1 });
-    this.finger.style.setProperty("--drum", colour);
-    this.finger.addEventListener("pointerdown", (e) => { e.preventDefault(); this.play(); });
+    // On a phone, these three stay at the bottom of the screen while the page scrolls.
+    this.touchPad = make("button", { type: "button", className: "touch-pad", textContent: title, tabIndex: -1 });
+    this.touchPad.style.setProperty("--drum", colour);
+    this.touchPad.addEventListener("pointerdown", (e) => { e.preventDefault(); this.play(); });
     this.card.dataset.drum = drum;
     this.button.addEventListener("pointerdown", (e) => { e.preventDefault(); this.button.focus(); this.play(); });
     this.button.addEventListener("click", (e) => { if (e.detail === 0) this.play(); }); // keyboard and screen readers
-    this.tailIn.addEventListener("input", () => this.shape());
-    this.levelIn.addEventListener("input", () => this.shape());
-    this.roll.addEventListener("click", () => on.roll(this));
+    this.tailIn.addEventListener("input", () => this.updateRendering());
+    this.levelIn.addEventListener("input", () => this.updateRendering());
+    this.reroll.addEventListener("click", () => on.reroll(this));
     this.save.addEventListener("click", () => on.save(this));
-    this.shape();
+    this.updateRendering();
   }
 
   async show(hits) {
@@ -64,9 +64,9 @@ export class Pad {
     this.hits = await Promise.all(hits.map(async (hit) => ({ ...hit, buffer: await decodeHit(hit.audio) })));
     this.chosen = 0;
     this.list.replaceChildren(...this.hits.map((hit, i) => this.candidate(hit, i)));
-    const there = this.hits.length > 0;
-    for (const control of [this.button, this.finger, this.tailIn, this.levelIn, this.save]) control.disabled = !there;
-    this.card.classList.toggle("absent", this.absent);
+    const hasHits = this.hits.length > 0;
+    for (const control of [this.button, this.touchPad, this.tailIn, this.levelIn, this.save]) control.disabled = !hasHits;
+    this.card.classList.toggle("undetected", !this.detected);
     this.choose(0, false);
   }
 
@@ -74,9 +74,9 @@ export class Pad {
     const percent = Math.round(100 * hit.confidence);
     const chip = make("button", { type: "button", className: "chip" }, `${i + 1}`, make("small", { textContent: `${percent} %` }));
     chip.setAttribute("role", "radio");
-    chip.title = `heard at ${hit.time.toFixed(2)} s, seed ${hit.seed}`;
+    chip.title = `from ${hit.time.toFixed(2)} s, seed ${hit.seed}`;
     chip.setAttribute("aria-label", `Candidate ${i + 1}, confidence ${percent} percent`);
-    chip.style.setProperty("--part", hit.confidence);
+    chip.style.setProperty("--confidence", hit.confidence);
     chip.addEventListener("click", () => this.choose(i));
     chip.addEventListener("keydown", (e) => {
       const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[e.key];
@@ -88,18 +88,18 @@ export class Pad {
     return chip;
   }
 
-  choose(i, aloud = true) {
+  choose(i, audible = true) {
     this.chosen = i;
     [...this.list.children].forEach((chip, j) => {
       chip.setAttribute("aria-checked", String(i === j));
       chip.tabIndex = i === j ? 0 : -1;
     });
     const hit = this.hits[i];
-    if (!hit) this.trust.textContent = "Nothing was heard of this drum. Re-roll tries again.";
-    else if (!hit.detected) this.trust.textContent = "Probably not in this song; left out of the kit.";
-    else this.trust.textContent = `${hit.confidence < 0.35 ? "Only " : ""}${Math.round(100 * hit.confidence)} % sure`;
+    if (!hit) this.confidence.textContent = "This drum was not found. Re-roll tries again.";
+    else if (!hit.detected) this.confidence.textContent = "Probably not in this song; left out of the kit.";
+    else this.confidence.textContent = `${hit.confidence < 0.35 ? "Only " : ""}${Math.round(100 * hit.confidence)} % confidence`;
     this.draw();
-    if (aloud && hit) this.play();
+    if (audible && hit) this.play();
     this.on.chosen(this);
   }
 
@@ -111,19 +111,19 @@ export class Pad {
     document.body.dataset.played = `${this.drum}@${start.toFixed(3)}`;
   }
 
-  get absent() {
-    return !this.hits[0]?.detected;
+  get detected() {
+    return Boolean(this.hits[0]?.detected);
   }
 
   flash() {
-    for (const button of [this.button, this.finger]) {
+    for (const button of [this.button, this.touchPad]) {
       button.classList.remove("hit");
       void button.offsetWidth; // restarts the animation
       button.classList.add("hit");
     }
   }
 
-  shape() {
+  updateRendering() {
     this.tail = Number(this.tailIn.value) >= 1 ? Infinity : Number(this.tailIn.value);
     this.level = Number(this.levelIn.value);
     this.tailOut.value = Number.isFinite(this.tail) ? `${Math.round(1000 * this.tail)} ms` : "full";
@@ -134,29 +134,29 @@ export class Pad {
   }
 
   draw() {
-    const pen = this.canvas.getContext("2d");
+    const context = this.canvas.getContext("2d");
     const { width, height } = this.canvas;
-    pen.clearRect(0, 0, width, height);
+    context.clearRect(0, 0, width, height);
     const buffer = this.hits[this.chosen]?.buffer;
     if (!buffer) return;
     const samples = buffer.getChannelData(0);
     const shown = Math.min(buffer.duration, 1);
     const gain = 10 ** (this.level / 20);
-    pen.fillStyle = DRUMS[this.drum].colour;
+    context.fillStyle = DRUMS[this.drum].colour;
     for (let x = 0; x < width; x += 3) {
       const from = Math.floor((x / width) * shown * buffer.sampleRate);
       const to = Math.floor(((x + 3) / width) * shown * buffer.sampleRate);
-      let top = 0;
-      for (let i = from; i < to; i++) top = Math.max(top, Math.abs(samples[i]));
-      pen.globalAlpha = from / buffer.sampleRate > this.tail ? 0.15 : 0.9;
-      const tall = Math.max(1, top * gain * height * 0.92);
-      pen.fillRect(x, (height - tall) / 2, 2, tall);
+      let peak = 0;
+      for (let i = from; i < to; i++) peak = Math.max(peak, Math.abs(samples[i]));
+      context.globalAlpha = from / buffer.sampleRate > this.tail ? 0.15 : 0.9;
+      const barHeight = Math.max(1, peak * gain * height * 0.92);
+      context.fillRect(x, (height - barHeight) / 2, 2, barHeight);
     }
   }
 
   busy(on) {
-    this.roll.disabled = on;
-    this.roll.textContent = on ? "Rolling …" : "Re-roll";
+    this.reroll.disabled = on;
+    this.reroll.textContent = on ? "Rolling …" : "Re-roll";
     this.card.setAttribute("aria-busy", String(on));
   }
 }

@@ -1,11 +1,11 @@
-// Sixteen steps per drum, scheduled a little ahead on the audio clock, with the original beside it.
+// Sixteen steps per drum, scheduled ahead on the audio clock, optionally with the original.
 
 import { DRUMS } from "./pads.js";
-import { clock, playOriginal } from "./sound.js";
+import { audioContext, playOriginal } from "./sound.js";
 
 const STEPS = 16;
-const AHEAD = 0.12; // seconds scheduled in advance
-const START = { kick: [0, 4, 8, 12], snare: [4, 12], hihat: [0, 2, 4, 6, 8, 10, 12, 14] };
+const LOOKAHEAD = 0.12; // seconds of audio scheduled in advance; timers are late by less
+const DEFAULT_PATTERN = { kick: [0, 4, 8, 12], snare: [4, 12], hihat: [0, 2, 4, 6, 8, 10, 12, 14] };
 
 export class Sequencer {
   constructor(grid, pads) {
@@ -36,7 +36,7 @@ export class Sequencer {
     cell.className = "step";
     cell.style.setProperty("--drum", DRUMS[drum].colour);
     cell.setAttribute("aria-label", `${DRUMS[drum].title}, step ${step + 1}`);
-    cell.setAttribute("aria-pressed", String(START[drum].includes(step)));
+    cell.setAttribute("aria-pressed", String(DEFAULT_PATTERN[drum].includes(step)));
     cell.tabIndex = row === 0 && step === 0 ? 0 : -1;
     cell.addEventListener("click", () => cell.setAttribute("aria-pressed", String(cell.ariaPressed !== "true")));
     cell.addEventListener("keydown", (e) => this.move(e, drum, step));
@@ -66,12 +66,12 @@ export class Sequencer {
   }
 
   start() {
-    const audio = clock();
+    const audio = audioContext();
     this.step = 0;
     this.next = audio.currentTime + 0.08;
     if (this.original) {
       const { buffer, offset, level } = this.original;
-      this.beside = playOriginal(buffer, offset, level, this.next);
+      this.playback = playOriginal(buffer, offset, level, this.next);
     }
     this.timer = setInterval(() => this.schedule(audio), 25);
   }
@@ -79,24 +79,24 @@ export class Sequencer {
   stop() {
     clearInterval(this.timer);
     this.timer = undefined;
-    this.beside?.stop();
-    this.beside = undefined;
+    this.playback?.stop();
+    this.playback = undefined;
     for (const cell of this.grid.querySelectorAll(".now")) cell.classList.remove("now");
   }
 
   schedule(audio) {
-    while (this.next < audio.currentTime + AHEAD) {
+    while (this.next < audio.currentTime + LOOKAHEAD) {
       for (const [drum, cells] of Object.entries(this.cells)) {
         if (cells[this.step].ariaPressed === "true") this.pads[drum]?.play(this.next);
       }
       const shown = this.step;
-      setTimeout(() => this.light(shown), 1000 * Math.max(0, this.next - audio.currentTime));
+      setTimeout(() => this.highlight(shown), 1000 * Math.max(0, this.next - audio.currentTime));
       this.next += 60 / this.bpm / 4;
       this.step = (this.step + 1) % STEPS;
     }
   }
 
-  light(step) {
+  highlight(step) {
     if (!this.playing) return;
     for (const cells of Object.values(this.cells)) {
       cells.forEach((cell, i) => cell.classList.toggle("now", i === step));

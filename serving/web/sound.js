@@ -1,8 +1,8 @@
-// Playing hits and the original, all in one audio clock.
+// Playback of hits and of the original on one AudioContext.
 
 let context;
 
-export function clock() {
+export function audioContext() {
   context ??= new AudioContext({ latencyHint: "interactive" });
   if (context.state === "suspended") context.resume();
   return context;
@@ -13,13 +13,14 @@ export async function decodeHit(base64) {
   return decode(bytes.buffer);
 }
 
-// A browser that may not make sound yet can still decode.
+// An OfflineAudioContext decodes before the user's first gesture, when an AudioContext may not run yet.
 export const decode = (buffer) => new OfflineAudioContext(2, 1, 44100).decodeAudioData(buffer);
 
 // Plays `buffer` at `when`, cut to `tail` seconds with the fade that the download has, at `level` dBFS peak.
 export function playHit(buffer, { tail = Infinity, level = -1, when = 0 } = {}) {
-  const audio = clock();
+  const audio = audioContext();
   const source = new AudioBufferSourceNode(audio, { buffer });
+  // The service normalises hits to -1 dBFS, so that is the level at a gain of 1.
   const gain = new GainNode(audio, { gain: 10 ** ((level + 1) / 20) });
   const start = Math.max(when, audio.currentTime);
   if (tail < buffer.duration) {
@@ -33,9 +34,9 @@ export function playHit(buffer, { tail = Infinity, level = -1, when = 0 } = {}) 
   return start;
 }
 
-// The original from `offset` seconds on; gives back a function that stops it, and its gain.
+// Plays the original from `offset` seconds on; returns a function that stops it, and its gain.
 export function playOriginal(buffer, offset, level, when) {
-  const audio = clock();
+  const audio = audioContext();
   const source = new AudioBufferSourceNode(audio, { buffer });
   const gain = new GainNode(audio, { gain: level });
   source.connect(gain).connect(audio.destination);
@@ -43,11 +44,12 @@ export function playOriginal(buffer, offset, level, when) {
   return { stop: () => source.stop(), gain: gain.gain };
 }
 
-// Beats per minute, 70 to 175, from the autocorrelation of the rises in loudness of the first minute.
+// Tempo in beats per minute, 70 to 175: autocorrelation of the onset strength of the first minute.
 export function tempoOf(buffer) {
-  const hop = 441;
+  const hop = 441; // samples, 10 ms at 44.1 kHz
   const samples = buffer.getChannelData(0).subarray(0, buffer.sampleRate * 60);
   const rate = buffer.sampleRate / hop;
+  // Onset strength: half-wave rectified difference of the log energy.
   const rises = [];
   let last = 0;
   for (let i = 0; i + hop <= samples.length; i += hop) {
@@ -59,7 +61,7 @@ export function tempoOf(buffer) {
   }
   const mean = rises.reduce((a, b) => a + b, 0) / (rises.length || 1);
   const flux = rises.map((x) => x - mean);
-  const at = (lag) => {
+  const autocorrelation = (lag) => {
     let sum = 0;
     for (let i = 0; i + lag < flux.length; i++) sum += flux[i] * flux[i + lag];
     return sum / (flux.length - lag);
@@ -68,9 +70,10 @@ export function tempoOf(buffer) {
   for (let bpm = 70; bpm <= 175; bpm += 0.5) {
     const lag = (60 * rate) / bpm;
     if (flux.length < 4 * lag) continue;
-    // A true beat also repeats after two and four; a gentle pull towards 120 settles octaves.
-    const likely = Math.exp(-0.5 * (Math.log2(bpm / 120) / 0.7) ** 2);
-    const score = likely * (at(Math.round(lag)) + at(Math.round(2 * lag)) + at(Math.round(4 * lag)));
+    // A beat period also repeats after two and four beats. A log-normal prior around 120 decides between
+    // octaves; its width of 0.7 octaves was set by hand.
+    const prior = Math.exp(-0.5 * (Math.log2(bpm / 120) / 0.7) ** 2);
+    const score = prior * (autocorrelation(Math.round(lag)) + autocorrelation(Math.round(2 * lag)) + autocorrelation(Math.round(4 * lag)));
     if (score > best.score) best = { score, bpm };
   }
   return best.bpm;

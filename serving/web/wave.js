@@ -1,4 +1,4 @@
-// The song's waveform, with a mark where each chosen hit was heard.
+// The song's waveform, with a mark at the position of each extracted hit.
 
 import RegionsPlugin from "./vendor/wavesurfer/regions.esm.js";
 import WaveSurfer from "./vendor/wavesurfer/wavesurfer.esm.js";
@@ -37,7 +37,7 @@ export class Wave {
     playButton.addEventListener("click", () => this.surfer.playPause());
     this.regions.on("region-clicked", (region, event) => {
       event.stopPropagation();
-      this.surfer.setTime(Math.max(0, region.start - 0.05));
+      this.surfer.setTime(Math.max(0, region.start - 0.05)); // just before the attack
       this.surfer.play();
     });
   }

@@ -111,8 +111,9 @@ def bench(argv: Sequence[str]) -> int:
 
 
 def benchmark_names() -> list[str]:
-    """The modules of the project's `benchmarks` folder, sorted, found without importing them."""
-    return sorted(module.name for module in pkgutil.iter_modules([str(BENCHMARKS)]))
+    """The benchmarks in the project's `benchmarks` folder, sorted, found without importing them."""
+    modules = [module.name for module in pkgutil.iter_modules([str(BENCHMARKS)])]
+    return sorted(name for name in modules if not name.startswith("_"))
 
 
 if __name__ == "__main__":

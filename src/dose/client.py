@@ -23,13 +23,14 @@ import httpx
 from dose.errors import AudioError, DoseError
 
 Source = str | os.PathLike[str] | bytes
+POLL_SECONDS = 0.3  # between two looks at a job; a default without a study
 
 
 class ServiceError(DoseError):
-    """The service said no; the message is its own sentence."""
+    """The service answered with an error; the message is that of its response."""
 
-    def __init__(self, sentence: str, status: int, request_id: str = "") -> None:
-        super().__init__(sentence)
+    def __init__(self, message: str, status: int, request_id: str = "") -> None:
+        super().__init__(message)
         self.status, self.request_id = status, request_id
 
 
@@ -59,29 +60,33 @@ class RemoteOneShot:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class RemoteKit:
-    """What an extraction gave: drum -> candidates, best first."""
+    """The result of an extraction: drum -> candidates, best first."""
 
     version: str  # of the models
     hits: dict[str, tuple[RemoteOneShot, ...]]
-    fetch: Callable[[str], bytes]  # the kit as a ZIP in a format, or several
+    fetch: Callable[[str], bytes]  # kit formats, separated by commas -> the kit as a ZIP
     source: Path | None = None  # the file that was sent, which no saved kit may replace
 
     def __repr__(self) -> str:
-        """Short, for a prompt or a notebook: the sounds themselves are megabytes."""
+        """Short, since the sounds are megabytes."""
         return f"RemoteKit({self.version}: {', '.join(f'{d} x {len(h)}' for d, h in self.hits.items())})"
 
     def save(self, folder: str | os.PathLike[str], format: str = "wav") -> list[Path]:
-        """Makes the kit the one that `folder` holds, as `dose extract` does; formats as `Client.formats` has
-        them, several separated by commas. Raises Occupied where that would overwrite what is no kit's."""
+        """Writes the kit into `folder`, replacing a kit that is there, as `dose extract` does.
+
+        `format`: one of `Client.formats`, or several separated by commas. Raises Occupied where other files
+        would be overwritten.
+        """
         from dose.kits.folder import put
 
-        with zipfile.ZipFile(io.BytesIO(self.fetch(format))) as packed:
-            contents = {Path(name).name: packed.read(name) for name in packed.namelist()}
+        with zipfile.ZipFile(io.BytesIO(self.fetch(format))) as archive:
+            # Only the base name: a file from the network must not choose its folder.
+            contents = {Path(name).name: archive.read(name) for name in archive.namelist()}
         return put(Path(folder), contents, [self.source] if self.source else [])
 
 
 class Client:
-    """Talks to one service; waits when it is told that the service is busy."""
+    """A client of one service; it retries after the time in Retry-After when the service is busy (429)."""
 
     def __init__(
         self,
@@ -108,11 +113,12 @@ class Client:
 
     def state(self) -> dict[str, Any]:
         """Whether the service is ready, its models, formats and limits."""
-        return self._call("GET", "/state").json()
+        state: dict[str, Any] = self._call("GET", "/state").json()
+        return state
 
     @property
     def formats(self) -> list[str]:
-        return self.state()["formats"]
+        return list(self.state()["formats"])
 
     def extract(
         self,
@@ -121,19 +127,19 @@ class Client:
         drums: Sequence[str] | None = None,
         candidates: int = 1,
         seed: int = 0,
-        **shape: Any,
+        **render: Any,
     ) -> RemoteKit:
         """A kit out of a short sound (a path, or the bytes of a file), in one request.
 
-        `shape` is name, tail, peak, lufs, rate, bits, channels, layers or absent, as the service documents
-        them. Raises ServiceError for anything but a kit, AudioError for a file that is not there.
+        `render` is name, tail, peak, lufs, rate, bits, channels, layers or undetected, as the service
+        documents them. Raises ServiceError for anything but a kit, AudioError for a file that is not there.
         """
         body = _read(source)
-        ask = _query(drums, candidates, seed) | {k: str(v) for k, v in shape.items()}
+        query = _query(drums, candidates, seed) | {k: str(v) for k, v in render.items()}
 
-        def send(reply: str, format: str = "wav") -> httpx.Response:
-            query = {**ask, "reply": reply, "format": format}
-            return self._call("POST", "/extract", params=query, files={"audio": ("audio", body)})
+        def send(response: str, format: str = "wav") -> httpx.Response:
+            params = {**query, "response": response, "format": format}
+            return self._call("POST", "/extract", params=params, files={"audio": ("audio", body)})
 
         return _kit(send("json").json(), lambda format: send("zip", format).content, source)
 
@@ -145,59 +151,62 @@ class Client:
         candidates: int = 1,
         seed: int = 0,
         progress: Callable[[float, str], None] | None = None,
-        **shape: Any,
+        **render: Any,
     ) -> RemoteKit:
-        """The same for a song of any length that the service takes: hands in a job and waits for it.
+        """The same for a song of any length that the service accepts: submits a job and waits for it.
 
-        A job that is given up (Ctrl-C, or an exception in `progress`) is cancelled.
+        The job is cancelled when the wait is interrupted (Ctrl-C, or an exception in `progress`).
         """
         job = self.submit(source, drums=drums, candidates=candidates, seed=seed)
         try:
             self.wait(job, progress)
+        # BaseException: Ctrl-C must cancel the job as well.
         except BaseException:
             with contextlib.suppress(DoseError):
                 self._call("POST", f"/jobs/{job}/cancel")
             raise
-        query = {k: str(v) for k, v in shape.items()}
+        query = {k: str(v) for k, v in render.items()}
 
-        def fetch(reply: str, format: str = "wav") -> httpx.Response:
-            return self._call("GET", f"/jobs/{job}/kit", params={**query, "reply": reply, "format": format})
+        def fetch(response: str, format: str = "wav") -> httpx.Response:
+            params = {**query, "response": response, "format": format}
+            return self._call("GET", f"/jobs/{job}/kit", params=params)
 
         return _kit(fetch("json").json(), lambda format: fetch("zip", format).content, source)
 
     def submit(
         self, source: Source, *, drums: Sequence[str] | None = None, candidates: int = 1, seed: int = 0
     ) -> str:
-        """Hands in a song; the id of its job."""
-        ask = _query(drums, candidates, seed)
-        answer = self._call("POST", "/jobs", params=ask, files={"audio": ("audio", _read(source))})
-        return answer.json()["id"]
+        """Uploads a song; the id of its job."""
+        query = _query(drums, candidates, seed)
+        response = self._call("POST", "/jobs", params=query, files={"audio": ("audio", _read(source))})
+        return str(response.json()["id"])
 
     def wait(self, job: str, progress: Callable[[float, str], None] | None = None) -> None:
         """Returns when the job is done; ServiceError with the reason when it failed or was cancelled."""
         while True:
-            now = self._call("GET", f"/jobs/{job}").json()
+            status = self._call("GET", f"/jobs/{job}").json()
             if progress:
-                progress(now["progress"], now["stage"])
-            if now["state"] == "done":
+                progress(status["progress"], status["stage"])
+            if status["state"] == "done":
                 return
-            if now["state"] in ("failed", "cancelled"):
-                raise ServiceError(now["error"] or "The job was cancelled.", 409)
-            time.sleep(0.3)
+            if status["state"] in ("failed", "cancelled"):
+                raise ServiceError(status["error"] or "The job was cancelled.", 409)
+            time.sleep(POLL_SECONDS)
 
     def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
         deadline = time.monotonic() + self.patience
         while True:
             try:
-                answer = self._http.request(method, path, **options)
+                response = self._http.request(method, path, **options)
             except httpx.HTTPError as e:
-                where = self._http.base_url
-                raise ServiceError(f"{where} does not answer ({type(e).__name__}); is it up?", 0) from e
-            if answer.is_success:
-                return answer
-            pause = float(answer.headers.get("retry-after", "1"))
-            if answer.status_code != 429 or time.monotonic() + pause > deadline:
-                raise _error(answer)
+                url = self._http.base_url
+                raise ServiceError(f"{url} does not answer ({type(e).__name__}); is it up?", 0) from e
+            if response.is_success:
+                return response
+            # Only a 429 is worth another try, and only while the pause fits into the patience.
+            pause = float(response.headers.get("retry-after", "1"))
+            if response.status_code != 429 or time.monotonic() + pause > deadline:
+                raise _error(response)
             time.sleep(pause)
 
 
@@ -215,7 +224,8 @@ def _query(drums: Sequence[str] | None, candidates: int, seed: int) -> dict[str,
     return query if drums is None else {**query, "drums": ",".join(drums)}
 
 
-def _kit(reply: dict[str, Any], fetch: Callable[[str], bytes], source: Source) -> RemoteKit:
+def _kit(response: dict[str, Any], fetch: Callable[[str], bytes], source: Source) -> RemoteKit:
+    # The response may have more fields than this client knows.
     names = [field.name for field in dataclasses.fields(RemoteOneShot) if field.name not in ("drum", "wav")]
     hits = {
         drum: tuple(
@@ -224,15 +234,16 @@ def _kit(reply: dict[str, Any], fetch: Callable[[str], bytes], source: Source) -
             )
             for row in rows
         )
-        for drum, rows in reply["drums"].items()
+        for drum, rows in response["drums"].items()
     }
     path = None if isinstance(source, bytes) else Path(source)
-    return RemoteKit(version=reply["version"], hits=hits, fetch=fetch, source=path)
+    return RemoteKit(version=response["version"], hits=hits, fetch=fetch, source=path)
 
 
-def _error(answer: httpx.Response) -> ServiceError:
+def _error(response: httpx.Response) -> ServiceError:
+    status = response.status_code
     try:
-        told = answer.json()
-        return ServiceError(told["error"], answer.status_code, told.get("request_id", ""))
-    except (ValueError, KeyError, TypeError):
-        return ServiceError(f"The service answered {answer.status_code} and no more.", answer.status_code)
+        body = response.json()
+        return ServiceError(body["error"], status, body.get("request_id", ""))
+    except (ValueError, KeyError, TypeError):  # not from the service, but from a proxy in front of it
+        return ServiceError(f"The service answered {status} and no more.", status)

@@ -2,7 +2,8 @@
 
 Each dataclass stands beside the code it configures. Every field must be present in the file, also where the
 dataclass has a default (defaults serve tests and direct use), so that params.yaml always shows every setting
-and a misspelt key can never fall back to a default in silence.
+and a misspelt key can never fall back to a default in silence. Fields marked `optional` are the exception:
+settings that define the method and that nobody is expected to change.
 
 Keys and values that were renamed stay readable for one release: see `was` and `Removed`.
 """
@@ -31,6 +32,11 @@ def was(key: str | None = None, *, values: Mapping[Any, Any] | None = None) -> d
     applies to each element.
     """
     return {"was": key, "was_values": dict(values or {})}
+
+
+def optional() -> dict[str, Any]:
+    """Metadata of a field that params.yaml may leave out: `field(default=..., metadata=optional())`."""
+    return {"optional": True}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +177,8 @@ def _build(cls: type[T], values: Any, where: str, renames: list[str]) -> T:
     values = _current_names(cls, values, where, renames)
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(map(str, values)) - set(fields))
-    missing = sorted(set(fields) - set(map(str, values)))
+    absent = set(fields) - set(map(str, values))
+    missing = sorted(name for name in absent if not fields[name].metadata.get("optional"))
     if unknown:
         raise ConfigError(
             f"{where} has unknown keys: {', '.join(unknown)} (known: {', '.join(sorted(fields))})."
@@ -179,7 +186,11 @@ def _build(cls: type[T], values: Any, where: str, renames: list[str]) -> T:
     if missing:
         raise ConfigError(f"{where} lacks keys: {', '.join(missing)}.")
     hints = typing.get_type_hints(cls)
-    built = {name: _value(hints[name], values[name], f"{where}.{name}", renames) for name in fields}
+    built = {
+        name: _value(hints[name], values[name], f"{where}.{name}", renames)
+        for name in fields
+        if name in values
+    }
     try:
         return cls(**built)
     except ValueError as e:

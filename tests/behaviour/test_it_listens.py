@@ -17,6 +17,7 @@ from dose.model import checkpoint
 from dose.model.loss import losses, onset_mask
 from dose.rmod.config import RmodConfig
 from dose.sources import build as sources
+from dose.sources.config import SourcesConfig
 from dose.sweep.config import SweepConfig
 from dose.tokens import encode as tokens
 from dose.tokens import layout
@@ -32,14 +33,14 @@ SHUFFLES = 12
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> FitData:
     root = tmp_path_factory.mktemp("listens")
-    sources.build(params.load("sources", sources.SourcesConfig, PARAMS), root / "sources")
+    sources.build(params.load("sources", SourcesConfig, PARAMS), root / "sources")
     bundled_codec().save(root / "codec")
     rmod = dataclasses.replace(params.load("rmod", RmodConfig, PARAMS), train=TRAIN, val=VAL)
     section = dataclasses.replace(
         params.load("tokens", tokens.TokensConfig, PARAMS), train=TRAIN, val=VAL, workers=1
     )
     tokens.build(section, rmod, root / "sources", root / "codec", root / "tokens")
-    return open_data(root / "tokens", (DRUM,), "levels")
+    return open_data(root / "tokens", DRUM, "band_energies")
 
 
 @pytest.mark.slow

@@ -174,3 +174,16 @@ def test_a_removed_key_with_an_effect_is_one_sentence():
 )
 def test_a_dotted_key_is_brought_up_to_date(old, value, new, renewed):
     assert config.current(Outer, old, value, "p") == (new, renewed)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WithOptional:
+    shown: int
+    hidden: int = dataclasses.field(default=3, metadata=config.optional())
+
+
+def test_an_optional_key_may_be_left_out():
+    assert config.parse(WithOptional, {"shown": 1}, "p").hidden == 3
+    assert config.parse(WithOptional, {"shown": 1, "hidden": 2}, "p").hidden == 2
+    with pytest.raises(ConfigError, match="p lacks keys: shown"):
+        config.parse(WithOptional, {"hidden": 2}, "p")

@@ -1,4 +1,4 @@
-"""Studies: every file makes sense, data are overlaid and cut as said, and differences are paired."""
+"""Studies: every file can be read, data are overlaid and cut, and differences are paired."""
 
 import numpy as np
 import pytest
@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 from dose import config
 from dose.tokens.shards import Codes
 from dose.train.data import Pairs
-from experiments import study
+from experiments import report, study
 
 
 @pytest.mark.parametrize("path", sorted(study.STUDIES.glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_variant_of_every_study_is_a_fit_that_can_be_made(path):
     read = config.parse(study.Study, yaml.safe_load(path.read_text()), path.stem)
-    assert next(iter(read.variants)) == study.BASE  # the others are held against it
+    assert next(iter(read.variants)) == report.BASE  # with which the others are compared
     for name in read.variants:
         settings = study._fit_config(read, read.variant(name))
         assert settings.steps % settings.evaluate_every == 0, name
@@ -29,7 +29,7 @@ def test_a_variant_changes_its_own_data_and_keeps_the_studys():
 
 def test_the_first_pairs_are_kept_together():
     shots, prompts = (np.arange(n * 6).reshape(6, n, 1).astype(np.uint16) for n in (2, 3))
-    cut = study._first(Pairs([Codes([prompts])], [Codes([shots])]), 4)
+    cut = study._first(Pairs(Codes([prompts]), Codes([shots])), 4)
     assert len(cut) == 4
     batch = cut.take(np.array([3]))
     assert np.array_equal(batch.prompt[0], prompts[3])
@@ -38,26 +38,26 @@ def test_the_first_pairs_are_kept_together():
 
 def test_estimates_are_paired_with_the_base():
     rng = np.random.default_rng(0)
-    base = {f"mss_{rule}": rng.normal(5, 3, 60) for rule in study.RULES}
+    base = {f"mss_{method}": rng.normal(5, 3, 60) for method in report.METHODS}
     better = {name: values - 0.1 for name, values in base.items()}  # far less than the scatter
-    row = study._estimates(better, base)
-    assert row["mss_answer_minus_base"] == pytest.approx(-0.1)
-    assert row["mss_answer_minus_base_high"] < 0
-    assert "mss_answer_minus_base" not in study._estimates(base, base)
+    row = report.estimates(better, base)
+    assert row["mss_blended_minus_base"] == pytest.approx(-0.1)
+    assert row["mss_blended_minus_base_high"] < 0
+    assert "mss_blended_minus_base" not in report.estimates(base, base)
 
 
-def test_a_study_is_drawn_from_its_first_row_on(tmp_path, monkeypatch):
+def test_a_study_is_plotted_from_its_first_row_on(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
-    scores = {f"{m}_{rule}": rng.normal(5, 3, 20) for m in study.JUDGED for rule in study.RULES}
-    rows = {study.BASE: study._estimates(scores, scores)}
-    study.draw(rows, "one", tmp_path / "one.png")
-    rows["other"] = study._estimates({name: v + 1 for name, v in scores.items()}, scores)
+    scores = {f"{m}_{method}": rng.normal(5, 3, 20) for m in report.METRICS for method in report.METHODS}
+    rows = {report.BASE: report.estimates(scores, scores)}
+    report.plot(rows, "one", tmp_path / "one.png")
+    rows["other"] = report.estimates({name: v + 1 for name, v in scores.items()}, scores)
     drawn, errorbar = [], Axes.errorbar
     monkeypatch.setattr(
         Axes, "errorbar", lambda axes, x, y, **how: drawn.append((x, y)) or errorbar(axes, x, y, **how)
     )
-    study.draw(rows, "two", tmp_path / "two.png")
-    assert len(drawn) == 2  # one point each for what is written and what is given, at the one variant's line
+    report.plot(rows, "two", tmp_path / "two.png")
+    assert len(drawn) == 2  # one point each for matched and blended, at the one variant's line
     for x, y in drawn:
         assert x == pytest.approx([1])
         assert np.round(y).tolist() == [0]

@@ -13,7 +13,7 @@ from dose.errors import ConfigError
 from dose.evaluate.config import EvaluateConfig
 from dose.retrain.config import RetrainConfig
 from dose.rmod import RmodConfig
-from dose.sources.build import SourcesConfig
+from dose.sources.config import SourcesConfig
 from dose.sweep import SweepConfig
 from dose.tokens.encode import TokensConfig
 from pipelines import scale
@@ -55,3 +55,17 @@ def test_one_key_too_many_or_too_few_is_an_error(section):
 
 def test_no_section_stands_without_a_reader():
     assert set(BASE) == set(SECTIONS)
+
+
+V1 = ROOT / "tests" / "fixtures" / "v1"  # params.yaml and scales of version 1, before keys were renamed
+
+
+@pytest.mark.parametrize("name", sorted(SCALES))
+@pytest.mark.parametrize("section", sorted(SECTIONS))
+def test_a_file_of_version_1_parses_into_todays_values(section, name):
+    """Where a value is changed on purpose, it is named here and left out of the comparison."""
+    changes = {} if name == "laptop" else yaml.safe_load((V1 / "scales" / f"{name}.yaml").read_text())
+    old = scale.overlay(yaml.safe_load((V1 / "params.yaml").read_text()), changes)[section]
+    new = scale.overlay(BASE, SCALES[name])[section]
+    cls = SECTIONS[section]
+    assert config.parse(cls, old, f"v1 {name}: {section}") == config.parse(cls, new, f"{name}: {section}")

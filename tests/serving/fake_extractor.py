@@ -1,4 +1,4 @@
-"""A stand-in for the extractor, with its interface and none of its sense, for tests of the service."""
+"""A stand-in for the extractor with its interface and stages, without models, for tests of the service."""
 
 import dataclasses
 import time
@@ -7,6 +7,7 @@ import numpy as np
 
 from dose.drums import DRUMS
 from dose.extract.result import Kit, OneShot
+from serving.inference import DONE, SCAN
 
 SETTINGS = {
     "state": "unused: DOSE_STATE is set",
@@ -26,10 +27,10 @@ SETTINGS = {
     "burst": 10_000,
     "proxy_hops": 0,
     "batch_wait_ms": 5,
-    "batch_rows": 48,
+    "batch_size": 48,
     "reload_seconds": 0.05,
     "canary": {"share": 1.0, "shadow": 0.0, "requests": 0, "errors": 0.05, "confidence_fall": 0.3},
-    "signals": "none",
+    "feedback": "none",
     "cors_origins": [],
 }
 
@@ -40,12 +41,12 @@ class FakeBundle:
 
 
 class FakeExtractor:
-    """Every hit is a decaying sine whose pitch tells drum, rank and seed apart."""
+    """Every hit is a decaying sine; its pitch depends on drum, rank and seed."""
 
     def __init__(self, seconds: float = 0.0, version: str = "fake-1") -> None:
         self.seconds, self.bundle = seconds, FakeBundle(version)
 
-    def sample(self, drum, prompts, rules):
+    def sample(self, drum, prompts, sampling):
         raise AssertionError("the stand-in has no model")
 
     def extract_blocks(self, blocks, *, drums=DRUMS, candidates=1, seed=0, progress=None, name=""):
@@ -54,7 +55,9 @@ class FakeExtractor:
         for step in range(10):
             time.sleep(self.seconds / 10)
             if progress:
-                progress(step / 10, "listen" if step < 3 else drums[(step - 3) * len(drums) // 7])
+                progress(step / 10, SCAN if step < 3 else drums[(step - 3) * len(drums) // 7])
+        if progress:
+            progress(1.0, DONE)
         hits = {
             drum: tuple(_hit(drum, 100 + 200 * i, rank, seed) for rank in range(candidates))
             for i, drum in enumerate(drums)

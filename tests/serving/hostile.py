@@ -1,4 +1,4 @@
-"""Files that mean harm or are merely broken, made from a seed."""
+"""Malicious and broken files, generated from a seed."""
 
 import io
 import struct
@@ -39,7 +39,7 @@ def encoded(format: str, seconds: float = 0.3, rate: int = 44100, channels: int 
 def wav(
     rate: int, channels: int, bits: int, data: bytes, *, claimed: int | None = None, code: int = 1
 ) -> bytes:
-    """A WAV whose header says what it is told to say."""
+    """A WAV with arbitrary header fields."""
     align = max(1, channels * bits // 8)
     size = len(data) if claimed is None else claimed
     form = struct.pack(
@@ -52,7 +52,7 @@ def wav(
 
 
 def crafted() -> list[Case]:
-    """One of each kind that is known to have hurt somebody."""
+    """One file of each known kind of attack or defect."""
     sound = (np.random.default_rng(0).normal(0, 3000, 4000)).astype("<i2").tobytes()
     silence = encoded_array(np.zeros((44100 * 60 * 20, 1), np.int16), "FLAC")
     floats = np.full(5000, np.nan, "<f4")

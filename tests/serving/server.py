@@ -1,4 +1,4 @@
-"""A real `bentoml serve` in a process group of its own, on a free port of 127.0.0.1, always ended."""
+"""A real `bentoml serve` in its own process group, on a free port of 127.0.0.1, ended in every case."""
 
 import contextlib
 import os
@@ -41,7 +41,7 @@ class Server:
         self.process: subprocess.Popen | None = None
 
     def start(self, wait: float = 120) -> "Server":
-        """Returns once /readyz says yes; `self.ready_seconds` tells how long that took."""
+        """Returns once /readyz answers 200; `self.ready_seconds` is the time until then."""
         (self.folder / "bentoml").mkdir(exist_ok=True)
         since = time.monotonic()
         command = [str(Path(sys.executable).with_name("bentoml")), "serve"]
@@ -68,14 +68,14 @@ class Server:
             time.sleep(0.1)
 
     def kill(self) -> None:
-        """As a crash of the machine would: no process of the group gets to say anything."""
+        """SIGKILL to the whole process group, as in a crash of the machine."""
         if self.process:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
     def stop(self, wait: float = 40) -> None:
-        """Asks politely, so that what is in work can be put back; kills what does not listen."""
+        """SIGTERM, so that running jobs are requeued; SIGKILL for what is left."""
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):

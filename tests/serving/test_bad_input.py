@@ -1,4 +1,4 @@
-"""What people send by mistake, over HTTP, with a real extractor: one sentence each, at both doors."""
+"""Unusable files over HTTP with a real extractor: the same error message from /extract and /jobs."""
 
 import io
 import time
@@ -49,35 +49,35 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_extract_answers_400_with_one_sentence(client, name):
-    body, says = BAD[name]
+    body, messages = BAD[name]
     answer = client.post("/extract", files={"audio": ("mix.wav", body)})
     assert answer.status_code == 400
-    assert any(part in answer.json()["error"] for part in says.split("|"))
+    assert any(part in answer.json()["error"] for part in messages.split("|"))
     assert answer.json()["error"].endswith(".")
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_song_is_refused_or_fails_with_the_same_sentence(client, name):
-    body, says = BAD[name]
+    body, messages = BAD[name]
     answer = client.post("/jobs", files={"audio": ("mix.wav", body)})
-    told = answer.json()
+    status = answer.json()
     deadline = time.monotonic() + 20
-    while answer.status_code == 202 and told["state"] in ("queued", "running"):
+    while answer.status_code == 202 and status["state"] in ("queued", "running"):
         assert time.monotonic() < deadline
-        told = client.get(f"/jobs/{told['id']}").json()
-    assert any(part in told["error"] for part in says.split("|"))
-    assert answer.status_code == 400 or told["state"] == "failed"
+        status = client.get(f"/jobs/{status['id']}").json()
+    assert any(part in status["error"] for part in messages.split("|"))
+    assert answer.status_code == 400 or status["state"] == "failed"
 
 
 @pytest.mark.parametrize("where", ["/extract", "/jobs"])
-def test_no_file_is_told(client, where):
+def test_a_request_without_a_file_is_an_error(client, where):
     answer = client.post(where, data={"seed": "1"})
     assert answer.status_code == 400
     assert "send the sound as the field 'audio'" in answer.json()["error"]
 
 
 def test_a_flac_cut_in_the_middle_gives_what_it_still_holds(client):
-    answer = client.post("/extract?reply=json", content=FLAC[: len(FLAC) // 2])
+    answer = client.post("/extract?response=json", content=FLAC[: len(FLAC) // 2])
     assert answer.status_code == 200
     assert 0.2 < answer.json()["seconds"] < 0.9
 
@@ -101,10 +101,10 @@ def test_twenty_minutes_take_the_memory_of_one(tmp_path):
             peak, state = 0, "queued"
             while state in ("queued", "running"):
                 peak = max(peak, worker.memory_info().rss >> 20)
-                told = httpx.get(f"{server.url}/jobs/{job}", timeout=30).json()
-                state = told["state"]
+                status = httpx.get(f"{server.url}/jobs/{job}", timeout=30).json()
+                state = status["state"]
                 time.sleep(0.05)
-            assert state == "done", told["error"]
+            assert state == "done", status["error"]
             peaks.append(peak)
         refused = httpx.post(f"{server.url}/extract", content=long.getvalue(), timeout=60)
     print(f"peak of a minute {peaks[0]} MB, of twenty {peaks[1]} MB")

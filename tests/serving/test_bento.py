@@ -1,4 +1,4 @@
-"""The Bento: complete in itself, free of what only training needs, and it answers from anywhere."""
+"""The Bento: self-contained, without training dependencies, and runs from any folder."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""New models answer a share, are shadowed, trusted or taken back; and no request fails by them."""
+"""Canary rollouts: traffic shares, shadow traffic, promotion, rollback; and no request fails by them."""
 
 import dataclasses
 import json
@@ -18,60 +18,60 @@ from dose.config import parse
 from dose.errors import ConfigError
 from dose.registry.registry import Registry
 from serving.app import create_app
-from serving.models.canary import Canary, CanaryRecord, part
+from serving.models.canary import CanaryRollout, OutcomeWindow, hash_fraction
 from serving.models.manager import ModelManager
-from serving.models.registry_client import changed
+from serving.models.registry_client import changed_drums
 from serving.settings import CanaryConfig, ServingConfig
 
 CANARY = {"share": 0.3, "shadow": 0.0, "requests": 20, "errors": 0.05, "confidence_fall": 0.3}
 
 
-class Side:
+class StandIn:
     def __init__(self, version: str, size: int = 20) -> None:
-        self.version, self.record = version, CanaryRecord(size)
+        self.version, self.window = version, OutcomeWindow(size)
 
 
-def trial(**changes) -> Canary:
-    return Canary(CanaryConfig(**{**CANARY, **changes}), Side("old"), Side("new"))
+def rollout(**changes) -> CanaryRollout:
+    return CanaryRollout(CanaryConfig(**{**CANARY, **changes}), StandIn("old"), StandIn("new"))
 
 
 def test_the_share_is_by_id_and_the_same_id_gets_the_same_models():
-    one = trial()
+    one = rollout()
     ids = [f"request-{i}" for i in range(4000)]
-    picked = [one.picks(id).version for id in ids]
-    assert picked == [one.picks(id).version for id in ids]
-    assert picked.count("new") / len(ids) == pytest.approx(0.3, abs=0.03)
-    assert {trial(share=1.0).picks(id).version for id in ids} == {"new"}
-    assert {trial(share=0.0, shadow=1.0).picks(id).version for id in ids} == {"old"}
+    routed = [one.route(id).version for id in ids]
+    assert routed == [one.route(id).version for id in ids]
+    assert routed.count("new") / len(ids) == pytest.approx(0.3, abs=0.03)
+    assert {rollout(share=1.0).route(id).version for id in ids} == {"new"}
+    assert {rollout(share=0.0, shadow=1.0).route(id).version for id in ids} == {"old"}
 
 
-def test_shadows_are_of_what_the_old_ones_answer():
-    one = trial(shadow=0.5)
+def test_shadow_traffic_is_a_share_of_what_the_stable_models_answer():
+    one = rollout(shadow=0.5)
     ids = [f"request-{i}" for i in range(4000)]
-    shadowed = [id for id in ids if one.shadows(id)]
-    assert all(one.picks(id).version == "old" for id in shadowed)
+    shadowed = [id for id in ids if one.is_shadowed(id)]
+    assert all(one.route(id).version == "old" for id in shadowed)
     assert len(shadowed) / len(ids) == pytest.approx(0.7 * 0.5, abs=0.04)
-    values = np.sort([part(id) for id in ids])
+    values = np.sort([hash_fraction(id) for id in ids])
     assert np.abs(values - np.linspace(0, 1, len(ids))).max() < 0.05, "ids are spread evenly"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "verdict"),
     [
-        ([0.8] * 20, [0.8] * 19, "open"),
+        ([0.8] * 20, [0.8] * 19, "pending"),
         ([0.8] * 20, [0.7] * 20, "passed"),
         ([0.8] * 20, [0.5] * 20, "failed"),
         ([0.8] * 5, [0.5] * 20, "passed"),  # too little to compare with
         ([0.8] * 20, [0.8, None, None, None], "failed"),
-        ([0.8] * 20, [0.8, None, None], "open"),
-        ([None] * 20, [None] * 10, "open"),  # the old ones fail as often
+        ([0.8] * 20, [0.8, None, None], "pending"),
+        ([None] * 20, [None] * 10, "pending"),  # the old ones fail as often
     ],
 )
 def test_verdicts(old, new, verdict):
-    one = trial()
-    for side, notes in ((one.old, old), (one.new, new)):
-        for note in notes:
-            side.record.note(note)
+    one = rollout()
+    for models, outcomes in ((one.stable, old), (one.canary, new)):
+        for outcome in outcomes:
+            models.window.add(outcome)
     assert one.verdict()[0] == verdict
     assert one.verdict()[1]
 
@@ -91,7 +91,7 @@ class Broken(FakeExtractor):
         return super().extract_blocks(blocks, **options)
 
 
-class Doubting(FakeExtractor):
+class Unconfident(FakeExtractor):
     def extract_blocks(self, blocks, **options):
         kit = super().extract_blocks(blocks, **options)
         hits = {d: tuple(dataclasses.replace(h, confidence=0.1) for h in f) for d, f in kit.hits.items()}
@@ -104,8 +104,8 @@ def moving(served, tmp_path):
     folder = tmp_path / "bundle"
     folder.mkdir()
     (folder / "manifest.json").write_text("old")
-    kinds = {"old": FakeExtractor, "good": FakeExtractor, "broken": Broken, "doubting": Doubting}
-    back = []
+    kinds = {"old": FakeExtractor, "good": FakeExtractor, "broken": Broken, "unconfident": Unconfident}
+    rollbacks = []
 
     def load(path):
         name = (path / "manifest.json").read_text()
@@ -114,16 +114,20 @@ def moving(served, tmp_path):
     def start(**canary):
         served(canary={**CANARY, **canary})
         client = TestClient(
-            create_app(lambda c: ModelManager(c, lambda: folder, load, lambda *told: back.append(told)))
+            create_app(
+                lambda c: ModelManager(
+                    c, lambda: folder, load, lambda *arguments: rollbacks.append(arguments)
+                )
+            )
         )
         return client
 
     def move(client, name):
-        """Moves the models and waits until they are on trial."""
+        """Moves the models and waits until their rollout begins."""
         (folder / "manifest.json").write_text(name)
-        until(lambda: client.get("/state").json()["trial"].startswith(f"{name}:"))
+        until(lambda: client.get("/state").json()["canary"].startswith(f"{name}:"))
 
-    start.move, start.back = move, back
+    start.move, start.rollbacks = move, rollbacks
     return start
 
 
@@ -149,35 +153,38 @@ def test_good_models_answer_a_share_and_then_everything(moving, loop):
         moving.move(client, "good")
         assert client.get("/state").json()["version"] == "old"
         assert {"old", "good"} == set(ask(client, loop, 60, "s")[:16])
-        assert client.get("/state").json() | {"trial": "", "version": "good"} == client.get("/state").json()
+        assert (
+            client.get("/state").json() | {"canary": "", "trial": "", "version": "good"}
+            == client.get("/state").json()
+        )
         assert set(ask(client, loop, 5)) == {"good"}
-    assert moving.back == []
+    assert moving.rollbacks == []
 
 
-def test_models_that_fail_are_taken_back_and_nobody_notices(moving, loop):
+def test_models_that_fail_are_rolled_back_and_no_request_fails(moving, loop):
     with moving(share=1.0) as client:
         ask(client, loop, 12)
         moving.move(client, "broken")
-        assert set(ask(client, loop, 8)) == {"old"}, "the old ones answer what the new ones fail at"
-        told = client.get("/state").json()
-        assert (told["version"], told["trial"]) == ("old", "")
-        assert "taken back" in told["problem"]
-        until(lambda: moving.back)
-        assert "3 of 3 extractions failed" in moving.back[0][2]
+        assert set(ask(client, loop, 8)) == {"old"}, "the stable models answer what the new ones fail at"
+        state = client.get("/state").json()
+        assert (state["version"], state["canary"]) == ("old", "")
+        assert "rolled back" in state["problem"]
+        until(lambda: moving.rollbacks)
+        assert "3 of 3 extractions failed" in moving.rollbacks[0][2]
         time.sleep(0.2)
-        assert set(ask(client, loop, 3)) == {"old"}, "they are not taken up again"
+        assert set(ask(client, loop, 3)) == {"old"}, "they are not loaded again"
 
 
-def test_models_that_are_less_sure_are_taken_back(moving, loop):
+def test_models_with_lower_confidence_are_rolled_back(moving, loop):
     with moving(share=1.0, requests=15) as client:
         ask(client, loop, 12)
-        moving.move(client, "doubting")
-        assert set(ask(client, loop, 15)) == {"doubting"}
+        moving.move(client, "unconfident")
+        assert set(ask(client, loop, 15)) == {"unconfident"}
         until(lambda: client.get("/state").json()["version"] == "old")
-    assert "confidence fell from 0.90 to 0.10" in moving.back[0][2]
+    assert "confidence fell from 0.90 to 0.10" in moving.rollbacks[0][2]
 
 
-def test_shadows_score_without_answering(moving, loop):
+def test_shadowed_requests_are_answered_by_the_stable_models(moving, loop):
     with moving(share=0.0, shadow=1.0, requests=5) as client:
         ask(client, loop, 12)
         moving.move(client, "good")
@@ -190,20 +197,20 @@ def test_shadows_score_without_answering(moving, loop):
         assert set(versions) == {"old"}
 
 
-def test_broken_models_in_the_shadow_are_never_seen(moving, loop):
+def test_broken_models_in_shadow_traffic_fail_no_request(moving, loop):
     with moving(share=0.0, shadow=1.0) as client:
         ask(client, loop, 12)
         moving.move(client, "broken")
         deadline = time.monotonic() + 20
         count = 0
-        while client.get("/state").json()["trial"]:
+        while client.get("/state").json()["canary"]:
             assert ask(client, loop, 1, f"u{count}-") == ["old"]
             count += 1
             assert time.monotonic() < deadline
-        assert "taken back" in client.get("/state").json()["problem"]
+        assert "rolled back" in client.get("/state").json()["problem"]
 
 
-def test_going_back_by_hand_needs_no_trial(moving, loop, tmp_path):
+def test_a_rollback_by_hand_needs_no_rollout(moving, loop, tmp_path):
     with moving(share=0.5) as client:
         ask(client, loop, 3)
         kept = (tmp_path / "bundle").rename(tmp_path / "kept")
@@ -211,21 +218,21 @@ def test_going_back_by_hand_needs_no_trial(moving, loop, tmp_path):
         moving.move(client, "good")
         shutil.rmtree(tmp_path / "bundle")
         kept.rename(tmp_path / "bundle")
-        until(lambda: client.get("/state").json()["trial"] == "")
+        until(lambda: client.get("/state").json()["canary"] == "")
         assert set(ask(client, loop, 8)) == {"old"}
 
 
-def test_a_rollback_in_the_audit_log_is_known(tmp_path, monkeypatch):
+def test_a_rollback_in_the_audit_log_is_recognised(tmp_path, monkeypatch):
     monkeypatch.setattr(serving.models.registry_client, "ROOT", tmp_path)
     home = (tmp_path / bundle.LIVE).parent
     (home / "bundles" / "a").mkdir(parents=True)
     (home / "live").symlink_to("bundles/a")
-    assert not serving.models.registry_client.rolled_back(home / "bundles" / "a")
+    assert not serving.models.registry_client.is_rollback(home / "bundles" / "a")
     for action, known in (("promote", False), ("rollback", True)):
         with (home / "audit.jsonl").open("a") as f:
             f.write(json.dumps({"action": action}) + "\n")
-        assert serving.models.registry_client.rolled_back(home / "bundles" / "a") is known
-    assert not serving.models.registry_client.rolled_back(tmp_path)
+        assert serving.models.registry_client.is_rollback(home / "bundles" / "a") is known
+    assert not serving.models.registry_client.is_rollback(tmp_path)
 
 
 @pytest.mark.slow
@@ -240,9 +247,9 @@ def test_the_registry_goes_back_too_for_the_drum_that_moved(tmp_path, monkeypatc
     old = registry.live.resolve()
     registry.promote({"snare": None}, reason="test")
     new = registry.live.resolve()
-    assert changed(old, new) == ["snare"]
-    serving.models.registry_client.took_back(old, new, "the mean confidence fell")
+    assert changed_drums(old, new) == ["snare"]
+    serving.models.registry_client.roll_back(old, new, "the mean confidence fell")
     assert registry.live.resolve() == old
     assert registry.history()[-1].reason == "by the service: the mean confidence fell"
-    serving.models.registry_client.took_back(old, new, "again")  # the registry has moved on: nothing to do
+    serving.models.registry_client.roll_back(old, new, "again")  # the registry has moved on: nothing to do
     assert registry.live.resolve() == old

@@ -1,4 +1,4 @@
-"""The Python client against the application: what it sends, saves, waits for and raises."""
+"""The Python client against the application: requests, saved kits, retries, errors."""
 
 import contextlib
 import io
@@ -57,7 +57,7 @@ def test_a_song_goes_through_a_job_with_progress(connect, loop, tmp_path):
     assert {f.suffix for f in kit.save(tmp_path, format="sfz")} == {".wav", ".sfz"}
 
 
-def test_giving_up_cancels_the_job(connect, loop):
+def test_an_interrupted_wait_cancels_the_job(connect, loop):
     client = connect(FakeExtractor(seconds=5))
 
     def stop(fraction, stage):
@@ -72,17 +72,17 @@ def test_giving_up_cancels_the_job(connect, loop):
         client.wait(jobs[0])
 
 
-def test_what_the_service_says_is_what_is_raised(connect):
+def test_the_services_error_is_raised(connect):
     client = connect()
-    with pytest.raises(ServiceError, match="not a sound file") as refused:
+    with pytest.raises(ServiceError, match="not a sound file") as error:
         client.extract(b"no sound at all")
-    assert refused.value.status == 400
-    assert refused.value.request_id
+    assert error.value.status == 400
+    assert error.value.request_id
     with pytest.raises(AudioError, match="does not exist"):
         client.extract("/no/such/file.wav")
 
 
-def test_it_waits_when_told_to_and_not_for_ever(connect, loop):
+def test_it_retries_after_a_429_within_its_patience(connect, loop):
     client = connect(burst=1, rate_per_minute=60)
     assert client.extract(loop).hits
     assert client.extract(loop).hits
@@ -97,20 +97,19 @@ def test_the_key_is_sent(connect, loop, monkeypatch):
     assert connect().extract(loop).hits
 
 
-def test_a_service_that_is_not_there_is_named():
+def test_an_unreachable_service_is_named():
     with pytest.raises(ServiceError, match="does not answer"):
         Client("http://127.0.0.1:9", timeout=2).state()
 
 
-def test_a_kit_shows_itself_in_a_line(connect, loop):
-    """Issue 17, 15: its repr held every WAV."""
+def test_a_kits_repr_is_one_line(connect, loop):
     kit = connect().extract(loop, candidates=3)
     assert repr(kit) == "RemoteKit(fake-1: kick x 3, snare x 3, hihat x 3)"
     assert len(repr(kit.hits["kick"][0])) < 300
 
 
-def test_a_saved_kit_replaces_no_sound_of_the_users(connect, loop, tmp_path):
-    """Issue 17, 1 and 2, at the client's door: the mix itself, and a mixture of two kits."""
+def test_a_saved_kit_replaces_no_file_of_the_user(connect, loop, tmp_path):
+    """Neither the mix itself is replaced, nor are two kits mixed."""
     client = connect()
     for name in ("kick.wav", "mix.wav"):
         (tmp_path / name).write_bytes(loop)
@@ -118,8 +117,8 @@ def test_a_saved_kit_replaces_no_sound_of_the_users(connect, loop, tmp_path):
         client.extract(tmp_path / "kick.wav").save(tmp_path)
     assert (tmp_path / "kick.wav").read_bytes() == loop
     client.extract(tmp_path / "mix.wav", candidates=2).save(tmp_path / "kit", format="sfz,sf2")
-    files = client.extract(tmp_path / "mix.wav", drums=["kick"], name="Mine").save(
+    files = client.extract(tmp_path / "mix.wav", drums=["kick"], name="Other").save(
         tmp_path / "kit", format="sfz"
     )
     assert sorted(tmp_path.joinpath("kit").iterdir()) == sorted(files)
-    assert (tmp_path / "kit" / "Mine.sfz").is_file()
+    assert (tmp_path / "kit" / "Other.sfz").is_file()

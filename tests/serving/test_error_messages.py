@@ -1,4 +1,4 @@
-"""Issue 17, 13 and 14: names of kits, parts of files, methods, unknown paths, proxies, several formats."""
+"""Kit names, byte ranges, methods, unknown paths, proxies, several formats, kits without detected drums."""
 
 import io
 import tarfile
@@ -15,8 +15,8 @@ from dose.extract.result import Kit
 
 def _kit(answer) -> dict[str, bytes]:
     assert answer.status_code == 200, answer.text
-    packed = zipfile.ZipFile(io.BytesIO(answer.content))
-    return {name: packed.read(name) for name in packed.namelist()}
+    archive = zipfile.ZipFile(io.BytesIO(answer.content))
+    return {name: archive.read(name) for name in archive.namelist()}
 
 
 def _done(client, loop) -> str:
@@ -72,14 +72,14 @@ def test_several_formats_come_in_one_answer(served, loop):
     assert "akai" in wrong[0].json()["error"]
 
 
-def test_what_a_format_cannot_hold_is_in_a_header(served, loop):
+def test_the_limits_of_a_format_are_reported_in_a_header(served, loop):
     with served() as client:
-        told = client.post("/extract?format=mpc&candidates=5", content=loop).headers["x-dose-left-out"]
+        left_out = client.post("/extract?format=mpc&candidates=5", content=loop).headers["x-dose-left-out"]
         assert "x-dose-left-out" not in client.post("/extract?format=sfz&candidates=5", content=loop).headers
-    assert "4 of the 5 kick sounds" in told
+    assert "4 of the 5 kick sounds" in left_out
 
 
-class _Nothing(FakeExtractor):
+class _Undetected(FakeExtractor):
     """Finds no drum: with hits that are probably not there, or with none at all."""
 
     def __init__(self, hits: bool) -> None:
@@ -98,20 +98,20 @@ class _Nothing(FakeExtractor):
 
 
 @pytest.mark.parametrize(
-    ("hits", "query", "says"),
-    [(True, "absent=drop", "absent=keep gives the likeliest"), (False, "absent=keep", "with drums in it"),
-     (False, "absent=drop", "with drums in it")],
+    ("hits", "query", "message"),
+    [(True, "undetected=drop", "undetected=keep gives the likeliest"),
+     (False, "undetected=keep", "with drums in it"), (False, "undetected=drop", "with drums in it")],
 )  # fmt: skip
-def test_a_sound_without_drums_is_told_in_the_callers_words(served, loop, hits, query, says):
-    """It was "The kit 'dose' has no sounds, so there is nothing to write"."""
-    with served(_Nothing(hits)) as client:
+def test_a_sound_without_drums_is_an_error_about_the_request(served, loop, hits, query, message):
+    """Not the exporter's "The kit 'dose' has no sounds, so there is nothing to write"."""
+    with served(_Undetected(hits)) as client:
         job = _done(client, loop)
         for answer in (
             client.post(f"/extract?{query}", content=loop),
             client.get(f"/jobs/{job}/kit?{query}"),
         ):
             assert answer.status_code == 400
-            assert says in answer.json()["error"]
+            assert message in answer.json()["error"]
             assert "kick, snare, hihat" in answer.json()["error"]
 
 
@@ -121,7 +121,7 @@ RANGES = [
 ]  # fmt: skip
 
 
-def test_a_hit_is_given_in_parts(served, loop):
+def test_a_hit_supports_byte_ranges(served, loop):
     with served() as client:
         path = f"/jobs/{_done(client, loop)}/hits/kick/1"
         whole = client.get(path)
@@ -176,7 +176,7 @@ def test_head_answers_as_get_without_the_body(served, loop):
         ("POST", "/web/style.css", "GET, HEAD"),
     ],
 )
-def test_a_wrong_method_is_told_which_are_right(served, method, path, allowed):
+def test_a_wrong_method_gets_the_allowed_ones(served, method, path, allowed):
     with served() as client:
         answer = client.request(method, path)
     assert answer.status_code == 405
@@ -189,7 +189,7 @@ def test_a_wrong_method_is_told_which_are_right(served, method, path, allowed):
     "path", ["/nowhere", "/extract/more", "/jobs/x/nothing", "/web/none.js", "/jobs/x/hits/kick/one"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_an_unknown_path_is_a_problem_with_a_sentence(served, method, path):
+def test_an_unknown_path_is_an_error_with_a_message(served, method, path):
     with served() as client:
         answer = client.request(method, path)
     assert answer.status_code in (404, 405)
@@ -198,7 +198,7 @@ def test_an_unknown_path_is_a_problem_with_a_sentence(served, method, path):
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
-def test_location_leads_through_the_proxy(served, loop):
+def test_location_has_the_proxys_prefix(served, loop):
     with served() as client:
         prefixed = {"X-Forwarded-Prefix": "/tools/dose/"}
         sent = client.post("/jobs", content=loop, headers=prefixed)
@@ -219,7 +219,7 @@ def test_location_leads_through_the_proxy(served, loop):
         assert "tools" not in client.get("/openapi.json").text
 
 
-def test_a_root_path_leads_there_too_and_the_key_is_still_asked_for(served, loop, monkeypatch):
+def test_location_has_the_root_path_and_the_key_is_still_required(served, loop, monkeypatch):
     """With `uvicorn --root-path` the path begins with the prefix, where the guard looked for /extract."""
     from starlette.testclient import TestClient
 
@@ -238,7 +238,7 @@ def test_a_sound_without_a_zero_in_its_head_is_no_form(served):
         assert "not a sound file" in client.post("/extract", content=body, headers=headers).json()["error"]
 
 
-def test_bentoml_hands_unknown_paths_over(served):
+def test_bentoml_forwards_unknown_paths(served):
     """It passes on only what some route matches: unknown paths got its own "Not Found", in plain text."""
     from starlette.routing import Match
 

@@ -1,4 +1,4 @@
-"""POST /extract: what goes in, what comes out, and one sentence for everything that cannot be used."""
+"""POST /extract: uploads, options, responses, and the error of each unusable file or option."""
 
 import base64
 import io
@@ -34,7 +34,7 @@ def test_gives_a_zip_of_three_wavs_for_every_format(served, format):
         assert audio.peak(sound) > 0.1
 
 
-CURLS = "application/x-www-form-urlencoded"  # what `curl --data-binary @loop.wav` says of it
+CURL_TYPE = "application/x-www-form-urlencoded"  # what `curl --data-binary @loop.wav` says of it
 
 
 def test_takes_the_file_under_any_field_name_and_as_the_bare_body(served, loop):
@@ -43,7 +43,7 @@ def test_takes_the_file_under_any_field_name_and_as_the_bare_body(served, loop):
             client.post("/extract", files={"file": ("a", loop)}),
             client.post("/extract", files={"mix": ("../../etc/passwd", loop)}),
             client.post("/extract", content=loop, headers={"content-type": "audio/wav"}),
-            client.post("/extract", content=loop, headers={"content-type": CURLS}),
+            client.post("/extract", content=loop, headers={"content-type": CURL_TYPE}),
             client.post("/extract", content=loop),
         ]
     assert [r.status_code for r in bodies] == [200] * 5
@@ -52,9 +52,9 @@ def test_takes_the_file_under_any_field_name_and_as_the_bare_body(served, loop):
 
 def test_options_come_as_query_or_as_form_fields(served, loop):
     with served() as client:
-        ask = {"drums": "snare, kick", "candidates": "2", "seed": "7", "reply": "json"}
-        by_query = client.post("/extract", params=ask, content=loop).json()
-        by_form = client.post("/extract", data=ask, files={"audio": ("a.wav", loop)}).json()
+        options = {"drums": "snare, kick", "candidates": "2", "seed": "7", "response": "json"}
+        by_query = client.post("/extract", params=options, content=loop).json()
+        by_form = client.post("/extract", data=options, files={"audio": ("a.wav", loop)}).json()
     assert by_query == by_form
     assert list(by_query["drums"]) == ["kick", "snare"]
     first, second = by_query["drums"]["kick"]
@@ -71,13 +71,13 @@ def test_accept_header_chooses_json(served, loop):
             client.post("/extract", content=loop, headers={"accept": "application/json"}).json()["rate"]
             == 44100
         )
-        zipped = client.post("/extract?reply=zip", content=loop, headers={"accept": "application/json"})
+        zipped = client.post("/extract?response=zip", content=loop, headers={"accept": "application/json"})
     assert zipped.content[:2] == b"PK"
 
 
 def test_tail_and_peak_shape_every_hit(served, loop):
     with served() as client:
-        kit = client.post("/extract?tail=0.2&peak=-6&reply=json", content=loop).json()
+        kit = client.post("/extract?tail=0.2&peak=-6&response=json", content=loop).json()
     for hits in kit["drums"].values():
         sound = audio.read(io.BytesIO(base64.b64decode(hits[0]["audio"])))
         assert len(sound) == int(0.2 * audio.RATE)
@@ -99,7 +99,7 @@ def test_tail_and_peak_shape_every_hit(served, loop):
         ("peak=cymbal:-1", "cymbal"),
         ("format=mp3", "mp3"),
         ("peak=3", "peak"),
-        ("reply=xml", "reply"),
+        ("response=xml", "response"),
         ("colour=red", "colour"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What is kept for retraining: nothing unless told so, never a sound, in the form that the triggers read."""
+"""The feedback log: empty unless the settings allow it, never audio, in the form that the triggers read."""
 
 import json
 
@@ -15,7 +15,7 @@ from dose.retrain.triggers import DriftReference, drift_distance, read_feedback
 
 
 @pytest.fixture
-def kept(monkeypatch, tmp_path):
+def log_file(monkeypatch, tmp_path):
     monkeypatch.setattr(serving.feedback, "ROOT", tmp_path)
     assert serving.feedback.FILE == HOME / FEEDBACK_LOG
     return tmp_path / serving.feedback.FILE
@@ -34,26 +34,26 @@ def wait(client, job):
         pass
 
 
-def test_nothing_is_kept_unless_told(served, loop, kept):
+def test_nothing_is_logged_by_default(served, loop, log_file):
     with served() as client:
         run(client, loop)
-    assert not kept.exists()
+    assert not log_file.exists()
 
 
-def test_quality_has_no_features(served, loop, kept):
-    with served(signals="quality") as client:
+def test_quality_has_no_features(served, loop, log_file):
+    with served(feedback="quality") as client:
         run(client, loop)
-    signals = read_feedback(kept)
+    signals = read_feedback(log_file)
     assert [s.reroll for s in signals] == [False, False, True]
     assert [s.confidence for s in signals] == [0.9] * 3
     assert all(s.features == () for s in signals)
-    assert set(json.loads(kept.read_text().splitlines()[0])) == {"confidence", "reroll"}
+    assert set(json.loads(log_file.read_text().splitlines()[0])) == {"confidence", "reroll"}
 
 
-def test_features_can_be_read_by_the_trigger(served, loop, kept):
-    with served(signals="features") as client:
+def test_features_can_be_read_by_the_trigger(served, loop, log_file):
+    with served(feedback="features") as client:
         run(client, loop)
-    signals = read_feedback(kept)
+    signals = read_feedback(log_file)
     assert [len(s.features) for s in signals] == [BANDS] * 3
 
 

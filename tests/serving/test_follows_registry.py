@@ -1,4 +1,4 @@
-"""What promote and rollback publish is in service within seconds, and no request notices."""
+"""Promotion and rollback take effect within seconds, and no request fails."""
 
 import shutil
 import threading
@@ -22,12 +22,12 @@ def project(tmp_path, monkeypatch):
     monkeypatch.delenv("DOSE_BUNDLE", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr(serving.models.manager, "ROOT", tmp_path)
-    kept = Registry(root=tmp_path)
-    kept.tracker.ensure_store()
+    project_registry = Registry(root=tmp_path)
+    project_registry.tracker.ensure_store()
     for name, seed in (("one", 0), ("two", 7)):
         made = tiny_bundle.make(tmp_path / name, seed=seed)
-        kept.register(bundle.open_bundle(made), tags={})
-    return kept
+        project_registry.register(bundle.open_bundle(made), tags={})
+    return project_registry
 
 
 def test_the_live_link_comes_before_the_packaged_bundle(tmp_path, monkeypatch):
@@ -52,7 +52,7 @@ def test_promotion_and_rollback_with_requests_in_flight(project, tmp_path, monke
     served(canary=watched)  # writes its params and names its state folder
     answers: list[tuple[int, str]] = []
     with TestClient(create_app(ModelManager)) as client:
-        first = client.app.state.house.engine.models().version
+        first = client.app.state.dose.manager.models_for().version
         stop = threading.Event()
 
         def ask():

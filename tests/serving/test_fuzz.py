@@ -1,4 +1,4 @@
-"""Hostile files: never a 5xx, never a crash, bounded memory, nothing left behind.
+"""Hostile files: no 5xx, no crash, bounded memory, no left-over files.
 
 The short form runs with the other tests, in this process, on the stand-in extractor: what is under test is
 everything in front of it. The long form (DOSE_FUZZ, 2,000 by `make test-fuzz`) sends them to a real server

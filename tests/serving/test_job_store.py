@@ -1,4 +1,4 @@
-"""The job store: what is promised to survive does, and nothing gets stuck."""
+"""The job store: jobs survive a restart, keep their order, and never run twice at once."""
 
 import threading
 import time
@@ -45,22 +45,22 @@ def test_a_job_that_ran_at_the_crash_runs_again_and_in_the_end_fails_with_a_reas
     store.close()
 
 
-def test_a_run_given_back_does_not_count(folder):
+def test_a_requeued_run_is_no_attempt(folder):
     store = JobStore(folder, attempts=1)
     job = add(store)
-    store.give_back(store.claim())
+    store.requeue(store.claim())
     assert store.get(job).state == "queued"
     assert store.claim().attempts == 1
     store.close()
 
 
-def test_a_given_up_run_cannot_end_the_next_one(folder):
+def test_an_abandoned_run_cannot_end_the_next_one(folder):
     store = JobStore(folder, attempts=3)
     add(store)
     first = store.claim()
     store.end(first, "failed", "too long")
     store.retry(first.id)
-    store.give_back(store.claim())
+    store.requeue(store.claim())
     second = store.claim()
     assert second.attempts == first.attempts
     assert store.end(second, "done")
@@ -91,7 +91,7 @@ def test_a_failed_upload_leaves_nothing(folder):
     store.close()
 
 
-def test_folders_without_a_row_are_swept_at_start(folder):
+def test_folders_without_a_row_are_deleted_at_start(folder):
     JobStore(folder, attempts=2).close()
     (folder / "orphan").mkdir()
     (folder / "orphan" / "song").write_bytes(b"x")
@@ -100,7 +100,7 @@ def test_folders_without_a_row_are_swept_at_start(folder):
     store.close()
 
 
-def test_what_is_over_expires_and_what_waits_does_not(folder):
+def test_ended_jobs_expire_and_queued_ones_do_not(folder):
     store = JobStore(folder, attempts=2)
     done, waiting = add(store), add(store)
     store.end(store.claim(), "done")

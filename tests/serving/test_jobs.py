@@ -1,4 +1,4 @@
-"""The task API over HTTP: submit, watch, fetch, re-roll, cancel, retry, delete."""
+"""The jobs API over HTTP: submit, poll, fetch, re-roll, cancel, retry, delete."""
 
 import io
 import time
@@ -10,6 +10,7 @@ from fake_extractor import FakeExtractor
 from dose import audio
 from dose.drums import DRUMS
 from dose.errors import AudioError
+from serving.inference import SCAN, STAGES
 
 
 def wait(client, job: str, *states: str, seconds: float = 15) -> dict:
@@ -36,7 +37,7 @@ def test_a_song_becomes_a_kit(served, loop):
         assert (reply["state"], reply["progress"], reply["error"]) == ("done", 1.0, "")
         assert reply["seconds"] == 1.0
         zipped = client.get(f"/jobs/{job}/kit")
-        listed = client.get(f"/jobs/{job}/kit?reply=json").json()
+        listed = client.get(f"/jobs/{job}/kit?response=json").json()
     names = zipfile.ZipFile(io.BytesIO(zipped.content)).namelist()
     assert names == ["kick_01_0.90.wav", "kick_02_0.80.wav", "hihat_01_0.90.wav", "hihat_02_0.80.wav"]
     assert [hit["file"] for hits in listed["drums"].values() for hit in hits] == names
@@ -50,7 +51,7 @@ def test_the_kit_is_the_same_as_the_synchronous_one(served, loop):
         assert client.get(f"/jobs/{job}/kit").content == client.post("/extract?seed=3", content=loop).content
 
 
-def test_progress_is_seen_while_it_runs(served, loop):
+def test_progress_is_reported_while_it_runs(served, loop):
     with served(FakeExtractor(seconds=1.0)) as client:
         job = submit(client, loop)
         running = wait(client, job, "running")
@@ -61,7 +62,8 @@ def test_progress_is_seen_while_it_runs(served, loop):
     fractions = sorted(fraction for fraction, _ in seen)
     assert len(fractions) > 3
     assert 0 <= fractions[0] < fractions[-1] < 1
-    assert {"listen", *DRUMS} <= {stage for _, stage in seen}
+    stages = {stage for _, stage in seen}
+    assert {SCAN, *DRUMS} <= stages <= {"waiting", *STAGES}
 
 
 def test_pick_formats_tails_and_levels_need_no_new_run(served, loop):
@@ -100,13 +102,13 @@ def test_a_reroll_changes_one_drum_and_keeps_the_rest(served, loop):
         wait(client, second)
         client.delete(f"/jobs/{first}")  # the new job stands on its own
         old_gone = client.get(f"/jobs/{first}")
-        new = client.get(f"/jobs/{second}/kit?reply=json").json()["drums"]
+        new = client.get(f"/jobs/{second}/kit?response=json").json()["drums"]
     assert old_gone.status_code == 404
     assert [hit["seed"] for hit in new["kick"]] == [0, 1]
     assert [hit["seed"] for hit in new["snare"]] == [5, 6]
 
 
-def test_the_song_can_be_had_back_until_it_is_deleted(served, loop):
+def test_the_song_can_be_downloaded_until_it_is_deleted(served, loop):
     with served() as client:
         job = submit(client, loop)
         answer = client.get(f"/jobs/{job}/song")
@@ -116,7 +118,7 @@ def test_the_song_can_be_had_back_until_it_is_deleted(served, loop):
         assert client.get(f"/jobs/{job}/song").status_code == 404
 
 
-def test_only_what_is_done_has_a_kit_or_can_be_rerolled(served, loop):
+def test_only_a_done_job_has_a_kit_or_can_be_rerolled(served, loop):
     with served(FakeExtractor(seconds=2.0)) as client:
         job = submit(client, loop)
         for answer in (client.get(f"/jobs/{job}/kit"), client.post(f"/jobs/{job}/reroll?drums=kick")):
@@ -125,7 +127,7 @@ def test_only_what_is_done_has_a_kit_or_can_be_rerolled(served, loop):
         client.post(f"/jobs/{job}/cancel")
 
 
-def test_a_running_and_a_waiting_job_can_be_cancelled_and_tried_again(served, loop):
+def test_a_running_and_a_waiting_job_can_be_cancelled_and_retried(served, loop):
     slow = FakeExtractor(seconds=3.0)
     with served(slow) as client:
         first, second = submit(client, loop), submit(client, loop)
@@ -142,14 +144,14 @@ def test_a_running_and_a_waiting_job_can_be_cancelled_and_tried_again(served, lo
             assert (again.status_code, "done" in again.json()["error"]) == (409, True)
 
 
-def test_a_song_that_fails_says_why(served, loop):
-    class Deaf(FakeExtractor):
+def test_a_failed_job_has_the_reason(served, loop):
+    class Rejecting(FakeExtractor):
         def extract_blocks(self, blocks, **options):
             if options.get("progress"):  # not the warming
                 raise AudioError("The upload is silent; send one with drums in it.")
             return super().extract_blocks(blocks, **options)
 
-    with served(Deaf()) as client:
+    with served(Rejecting()) as client:
         reply = wait(client, submit(client, loop))
         assert reply["state"] == "failed"
         assert reply["error"] == "The upload is silent; send one with drums in it."
@@ -179,13 +181,13 @@ def test_a_bug_fails_the_job_and_not_the_worker(served, loop):
 def test_a_song_that_takes_too_long_fails_with_the_reason(served, loop):
     extractor = FakeExtractor()
     with served(extractor, song_timeout_s=0.3) as client:
-        client.app.state.house.engine.models()
+        client.app.state.dose.manager.models_for()
         extractor.seconds = 8
         reply = wait(client, submit(client, loop), "failed")
     assert "took longer than 0.3 s" in reply["error"]
 
 
-def test_what_is_no_sound_is_refused_at_once_and_leaves_nothing(served, tmp_path):
+def test_a_file_that_is_no_audio_is_rejected_at_once_and_not_stored(served, tmp_path):
     with served() as client:
         for body in (b"", b"text" * 1000, b"RIFF" + b"\xff" * 100):
             assert client.post("/jobs", content=body).status_code == 400

@@ -22,12 +22,12 @@ def _facts(kit: Kit) -> list[dict]:
 
 
 def test_a_kit_is_read_as_it_was_stored(tmp_path):
-    kit_store.keep(_kit(), tmp_path / "kit")
+    kit_store.save(_kit(), tmp_path / "kit")
     assert _facts(kit_store.load(tmp_path / "kit")) == _facts(_kit())
 
 
 def test_a_kit_with_the_former_names_is_read(tmp_path):
-    kit_store.keep(_kit(), tmp_path / "kit")
+    kit_store.save(_kit(), tmp_path / "kit")
     path = tmp_path / "kit" / "kit.json"
     stored = json.loads(path.read_text())
     stored["hits"] = [{FORMER_NAMES.get(k, k): v for k, v in row.items()} for row in stored["hits"]]

@@ -1,4 +1,4 @@
-"""Who may come in: rate, queue, key, and what every answer carries."""
+"""Admission control: rate, queue, key, and the headers of every response."""
 
 import asyncio
 import concurrent.futures
@@ -7,16 +7,16 @@ import time
 import pytest
 from fake_extractor import FakeExtractor
 
-from serving.limits import APIError, ConcurrencyLimiter, TokenBuckets, client_of
+from serving.limits import APIError, ConcurrencyLimiter, TokenBuckets, client_address
 
 
-def test_a_bucket_refills_and_says_when_to_come_back():
+def test_a_bucket_refills_and_gives_the_time_to_retry():
     buckets = TokenBuckets(per_minute=60, burst=3)
     for _ in range(3):
         buckets.take("a", now=0.0)
-    with pytest.raises(APIError) as refused:
+    with pytest.raises(APIError) as error:
         buckets.take("a", now=0.2)
-    assert (refused.value.status, refused.value.retry_after) == (429, 1)
+    assert (error.value.status, error.value.retry_after) == (429, 1)
     buckets.take("b", now=0.2)
     buckets.take("a", now=1.3)
     with pytest.raises(APIError):
@@ -24,22 +24,22 @@ def test_a_bucket_refills_and_says_when_to_come_back():
 
 
 def test_buckets_of_many_clients_stay_bounded():
-    buckets = TokenBuckets(per_minute=60, burst=3, clients=100)
+    buckets = TokenBuckets(per_minute=60, burst=3, max_clients=100)
     for i in range(1000):
         buckets.take(str(i), now=0.0)
-    assert len(buckets._seen) == 100
+    assert len(buckets._buckets) == 100
 
 
-def test_a_desk_never_holds_more_than_workers_and_queue():
-    async def scene():
-        desk = ConcurrencyLimiter("short", workers=2, queue=3, patience=5)
+def test_a_limiter_never_admits_more_than_its_slots_and_queue():
+    async def scenario():
+        limiter = ConcurrencyLimiter("short", slots=2, queue_size=3, timeout=5)
         peak = inside = 0
         refused: list[APIError] = []
 
         async def one():
             nonlocal peak, inside
             try:
-                async with desk.place(), desk.turn():
+                async with limiter.queue(), limiter.slot():
                     inside += 1
                     peak = max(peak, inside)
                     await asyncio.sleep(0.02)
@@ -48,23 +48,23 @@ def test_a_desk_never_holds_more_than_workers_and_queue():
                 refused.append(e)
 
         await asyncio.gather(*(one() for _ in range(12)))
-        return peak, refused, desk._inside
+        return peak, refused, limiter._admitted
 
-    peak, refused, left = asyncio.run(scene())
+    peak, refused, left = asyncio.run(scenario())
     assert (peak, len(refused), left) == (2, 7, 0)
     assert {e.status for e in refused} == {429}
     assert all(e.retry_after >= 1 for e in refused)
 
 
-def test_a_desk_gives_up_when_no_turn_comes():
-    async def scene():
-        desk = ConcurrencyLimiter("short", workers=1, queue=3, patience=0.05)
-        async with desk.place(), desk.turn():
-            with pytest.raises(APIError, match="no turn"):
-                async with desk.place(), desk.turn():
+def test_a_request_that_waits_too_long_for_a_slot_gets_429():
+    async def scenario():
+        limiter = ConcurrencyLimiter("short", slots=1, queue_size=3, timeout=0.05)
+        async with limiter.queue(), limiter.slot():
+            with pytest.raises(APIError, match="waited"):
+                async with limiter.queue(), limiter.slot():
                     pass
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_a_desk_gives_up_when_no_turn_comes():
         ("1.1.1.1", 2, "peer"),
     ],
 )
-def test_only_trusted_proxies_are_believed(forwarded, hops, client):
-    assert client_of({"x-forwarded-for": forwarded}, "peer", hops) == client
+def test_forwarded_addresses_count_only_from_trusted_proxies(forwarded, hops, client):
+    assert client_address({"x-forwarded-for": forwarded}, "peer", hops) == client
 
 
 def test_over_the_rate_is_429_at_once_and_polling_is_free(served, loop):
@@ -93,7 +93,7 @@ def test_over_the_rate_is_429_at_once_and_polling_is_free(served, loop):
 
 def test_a_full_queue_is_429_at_once_and_the_rest_is_served(served, loop):
     with served(FakeExtractor(seconds=0.5), concurrency=1, queue=2) as client:
-        client.app.state.house.engine.models()
+        client.app.state.dose.manager.models_for()
         since = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
 
@@ -107,7 +107,7 @@ def test_a_full_queue_is_429_at_once_and_the_rest_is_served(served, loop):
     assert all(int(again) >= 1 for code, _, again in answers if code == 429)
 
 
-def test_the_key_guards_what_costs_and_nothing_else(served, loop, monkeypatch):
+def test_the_key_protects_extraction_and_jobs_only(served, loop, monkeypatch):
     with served() as first:
         pass
     monkeypatch.setenv("DOSE_API_KEY", "s3cret")

@@ -1,4 +1,4 @@
-"""Models in service: loaded once, warmed, swapped when they move, kept when the new ones are broken."""
+"""Models in service: loaded once, warmed up, reloaded when the bundle changes, kept when that fails."""
 
 import shutil
 import threading
@@ -34,21 +34,21 @@ def bundle(tmp_path):
     return folder
 
 
-def test_models_load_once_and_again_only_when_they_move(bundle):
+def test_models_load_once_and_again_only_when_the_bundle_changes(bundle):
     loaded = []
 
     def load(folder):
         loaded.append((folder / "manifest.json").read_text())
         return FakeExtractor(version=loaded[-1])
 
-    engine = ModelManager(config(), find=lambda: bundle, load=load)
-    engine.start()
-    assert engine.models().version == "{}"
+    manager = ModelManager(config(), find=lambda: bundle, load=load)
+    manager.start()
+    assert manager.models_for().version == "{}"
     time.sleep(0.3)
     assert loaded == ["{}"]
-    (bundle / "manifest.json").write_text("moved")
-    until(lambda: engine.models().version == "moved")
-    engine.stop()
+    (bundle / "manifest.json").write_text("changed")
+    until(lambda: manager.models_for().version == "changed")
+    manager.stop()
 
 
 def test_a_broken_new_bundle_leaves_the_old_one_in_service(bundle):
@@ -58,32 +58,32 @@ def test_a_broken_new_bundle_leaves_the_old_one_in_service(bundle):
             raise IntegrityError("kick/model.safetensors was changed.")
         return FakeExtractor(version=text)
 
-    engine = ModelManager(config(), find=lambda: bundle, load=load)
-    engine.start()
-    engine.models()
+    manager = ModelManager(config(), find=lambda: bundle, load=load)
+    manager.start()
+    manager.models_for()
     (bundle / "manifest.json").write_text("broken")
-    until(lambda: engine.problem is not None)
-    assert engine.ready
-    assert engine.models().version == "{}"
+    until(lambda: manager.problem is not None)
+    assert manager.ready
+    assert manager.models_for().version == "{}"
     (bundle / "manifest.json").write_text("mended")
-    until(lambda: engine.models().version == "mended")
-    assert engine.problem is None
-    engine.stop()
+    until(lambda: manager.models_for().version == "mended")
+    assert manager.problem is None
+    manager.stop()
 
 
-def test_a_bundle_that_appears_later_is_taken_up(tmp_path):
-    engine = ModelManager(config(), find=lambda: tmp_path / "none", load=tiny)
-    engine.start()
-    until(lambda: "not a kit bundle" in (engine.problem or ""))
-    assert not engine.ready
-    with pytest.raises(APIError) as refused:
-        engine.models(wait=0.01)
-    assert refused.value.status == 503
-    assert "not a kit bundle" in refused.value.sentence
+def test_a_bundle_that_appears_later_is_loaded(tmp_path):
+    manager = ModelManager(config(), find=lambda: tmp_path / "none", load=tiny)
+    manager.start()
+    until(lambda: "not a kit bundle" in (manager.problem or ""))
+    assert not manager.ready
+    with pytest.raises(APIError) as error:
+        manager.models_for(wait=0.01)
+    assert error.value.status == 503
+    assert "not a kit bundle" in error.value.message
     made = tiny_bundle.make(tmp_path / "made")
     shutil.move(made, tmp_path / "none")
-    until(lambda: engine.ready, 60)
-    engine.stop()
+    until(lambda: manager.ready, 60)
+    manager.stop()
 
 
 def tiny(folder):
@@ -97,28 +97,28 @@ def test_it_is_warm_before_it_is_ready(bundle):
 
     class Watched(FakeExtractor):
         def extract_blocks(self, *args, **options):
-            order.append(engine.ready)
+            order.append(manager.ready)
             return super().extract_blocks(*args, **options)
 
-    engine = ModelManager(config(), find=lambda: bundle, load=lambda folder: Watched())
-    engine.start()
-    engine.models()
+    manager = ModelManager(config(), find=lambda: bundle, load=lambda folder: Watched())
+    manager.start()
+    manager.models_for()
     assert order == [False]
-    engine.stop()
+    manager.stop()
 
 
-def test_requests_in_work_finish_on_the_models_they_started_with(bundle):
+def test_running_requests_finish_on_the_models_they_started_with(bundle):
     class Slow(FakeExtractor):
         def sample(self, drum, prompts, rules):
             return [self.bundle.version] * len(rules)
 
-    engine = ModelManager(
+    manager = ModelManager(
         config(), find=lambda: bundle, load=lambda f: Slow(version=(f / "manifest.json").read_text())
     )
-    engine.start()
-    old = engine.models()
+    manager.start()
+    old = manager.models_for()
     (bundle / "manifest.json").write_text("new")
-    until(lambda: engine.models().version == "new")
+    until(lambda: manager.models_for().version == "new")
     answers = []
     import torch
 
@@ -128,7 +128,7 @@ def test_requests_in_work_finish_on_the_models_they_started_with(bundle):
     thread.start()
     thread.join(5)
     assert answers == [["{}"]]
-    engine.stop()
+    manager.stop()
 
 
 def test_the_bundle_can_be_named(monkeypatch, tmp_path):

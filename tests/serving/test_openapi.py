@@ -44,7 +44,7 @@ def test_every_route_tells_its_parameters_answers_and_errors(served):
         if name != "GET /state":
             assert "401" in facts["responses"], name
     sent = {p["name"] for p in operations["POST /extract"]["parameters"]}
-    assert {"drums", "candidates", "seed", "tail", "peak", "format", "reply"} <= sent
+    assert {"drums", "candidates", "seed", "tail", "peak", "format", "response"} <= sent
     body = operations["POST /extract"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert body["properties"]["audio"]["format"] == "binary"
 
@@ -55,8 +55,8 @@ def test_what_the_service_answers_is_what_the_document_says(served, loop):
     with served() as client:
         document = client.get("/openapi.json").json()
         answers = {
-            "KitResponse": client.post("/extract?reply=json", content=loop).json(),
-            "Problem": client.post("/extract", content=b"").json(),
+            "KitResponse": client.post("/extract?response=json", content=loop).json(),
+            "ErrorResponse": client.post("/extract", content=b"").json(),
             "StatusResponse": client.get("/state").json(),
             "JobResponse": client.post("/jobs", content=loop).json(),
         }
@@ -121,5 +121,5 @@ def test_a_generated_client_extracts_a_kit(tmp_path, loop, monkeypatch):
         assert list(api["fetch_kit"].sync(job.id, client=client).drums.additional_properties) == ["snare"]
         junk = types.File(payload=io.BytesIO(b"no sound"), file_name="a")
         refused = api["extract"].sync(client=client, body=models.ExtractUpload(audio=junk))
-        assert isinstance(refused, models.Problem)
+        assert isinstance(refused, models.ErrorResponse)
         assert "not a sound file" in refused.error

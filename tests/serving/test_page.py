@@ -1,4 +1,4 @@
-"""The page in a real browser: drop, wait, play, re-roll, sequence, download, and what goes wrong."""
+"""The page in a real browser: upload, progress, play, re-roll, sequence, download, and errors."""
 
 import io
 import os
@@ -8,6 +8,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import tiny_bundle
@@ -35,7 +36,7 @@ IMAGES = ROOT / "docs" / "images"
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> Path:
-    """DOSE_BUNDLE, else what a user would get, else, where none was made, one that has learnt nothing."""
+    """DOSE_BUNDLE, else the project's bundle, else an untrained one."""
     from dose.bundle import default_bundle
 
     if named := os.environ.get("DOSE_BUNDLE"):
@@ -78,17 +79,17 @@ def files(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture
 def page(browser, server):
-    """A fresh page; any request to elsewhere and any error in a script fails the test."""
+    """A fresh page; any request to another host and any script error fails the test."""
     context = browser.new_context(viewport={"width": 1180, "height": 900}, accept_downloads=True)
     page = context.new_page()
     page.set_default_timeout(90_000)
-    strange: list[str] = []
-    page.on("request", lambda r: r.url.startswith((server.url, "blob:", "data:")) or strange.append(r.url))
-    page.on("pageerror", lambda e: strange.append(str(e)))
+    unexpected: list[str] = []
+    page.on("request", lambda r: r.url.startswith((server.url, "blob:", "data:")) or unexpected.append(r.url))
+    page.on("pageerror", lambda e: unexpected.append(str(e)))
     page.goto(server.url)
     yield page
     context.close()
-    assert strange == []
+    assert unexpected == []
 
 
 def until(page, expression: str, seconds: float = 90) -> None:
@@ -99,12 +100,12 @@ def until(page, expression: str, seconds: float = 90) -> None:
         time.sleep(0.05)
 
 
-SEEN = "[...document.querySelectorAll('.card[data-drum=%s] .chip')].map(c => c.title).join()"
+CHIP_TITLES = "[...document.querySelectorAll('.card[data-drum=%s] .chip')].map(c => c.title).join()"
 
 
 def chips(page, drum: str) -> str:
-    """What tells a drum's candidates from others: their seeds."""
-    return page.evaluate(SEEN % drum)
+    """Titles of a drum's candidates, which hold their seeds."""
+    return page.evaluate(CHIP_TITLES % drum)
 
 
 def extract(page, path: Path, candidates: str = "2") -> None:
@@ -113,7 +114,7 @@ def extract(page, path: Path, candidates: str = "2") -> None:
     page.wait_for_selector("#kit:not([hidden])")
 
 
-def picture(page, name: str) -> None:
+def screenshot(page, name: str) -> None:
     """Screenshots go into the docs when DOSE_SCREENSHOTS is set, as `make test-web` does."""
     if os.environ.get("DOSE_SCREENSHOTS"):
         IMAGES.mkdir(parents=True, exist_ok=True)
@@ -131,7 +132,7 @@ def test_weight_and_interactive_time(page, server):
     page.wait_for_selector("#service.good")
     assert page.evaluate("performance.getEntriesByType('navigation')[0].domInteractive") < 1000
     assert "Ready" in page.inner_text("#service")
-    picture(page, "page-start")
+    screenshot(page, "page-start")
 
 
 def test_upload_wait_play_reroll_download(page, files):
@@ -155,20 +156,20 @@ def test_upload_wait_play_reroll_download(page, files):
     page.locator('.card[data-drum="kick"] input >> nth=0').fill("0.2")
     page.locator('.card[data-drum="kick"] input >> nth=1').fill("-6")
     assert page.inner_text('.card[data-drum="kick"] output >> nth=0') == "200 ms"
-    picture(page, "page-kit")
+    screenshot(page, "page-kit")
 
     before, kicks, hats = page.url, chips(page, "kick"), chips(page, "hihat")
     page.click('.card[data-drum="hihat"] button:has-text("Re-roll")')
     page.wait_for_url(lambda url: url != before)
-    until(page, "document.getElementById('said').textContent.startsWith('New hihat')")
+    until(page, "document.getElementById('announcement').textContent.startsWith('New hihat')")
     rolled = chips(page, "hihat")
     assert (chips(page, "kick"), rolled != hats) == (kicks, True), "only the one drum changed"
     assert page.get_attribute('.card[data-drum="kick"] .chip >> nth=1', "aria-checked") == "true"
     page.click("#undo")
     page.wait_for_url(before)
-    until(page, f"{SEEN % 'hihat'} === {hats!r}")
+    until(page, f"{CHIP_TITLES % 'hihat'} === {hats!r}")
     page.go_forward()
-    until(page, f"{SEEN % 'hihat'} === {rolled!r}")
+    until(page, f"{CHIP_TITLES % 'hihat'} === {rolled!r}")
 
     with page.expect_download() as wav:
         page.click('.card[data-drum="kick"] button:has-text("WAV")')
@@ -180,7 +181,7 @@ def test_upload_wait_play_reroll_download(page, files):
     with page.expect_download() as kit:
         page.click("#download")
     names = zipfile.ZipFile(io.BytesIO(kit.value.path().read_bytes())).namelist()
-    assert sorted(names) == ["dose.sfz", "hihat.wav", "kick.wav", "snare.wav"]
+    assert sorted(names) == ["hihat.wav", "kick.wav", "midnight_drive.sfz", "snare.wav"]
 
 
 def test_the_kit_and_the_song_survive_a_reload(page, files):
@@ -205,17 +206,18 @@ def test_the_example_needs_no_file_and_back_leads_to_the_start(page):
     assert page.is_hidden("#kit")
 
 
-def test_a_drum_that_is_not_there_is_told(page, files):
+def test_an_undetected_drum_is_marked_and_left_out(page, files):
     extract(page, files["no drums"], "2")
-    absent = page.locator(".card.absent .trust").all_inner_texts()
-    assert absent
-    assert all(text.startswith(("Probably not in this song", "Nothing was heard")) for text in absent)
-    assert page.locator("#legend li").count() + len(absent) == 3, "no mark where there is no drum"
+    undetected = page.locator(".card.undetected .confidence").all_inner_texts()
+    assert undetected
+    sentences = ("Probably not in this song", "This drum was not found")
+    assert all(text.startswith(sentences) for text in undetected)
+    assert page.locator("#legend li").count() + len(undetected) == 3, "no mark for an undetected drum"
     with page.expect_download() as kit:
         page.click("#download")
     names = zipfile.ZipFile(io.BytesIO(kit.value.path().read_bytes())).namelist()
-    assert len(names) == (3 - len(absent) or 3), "what is not there is left out, unless that is everything"
-    picture(page, "page-absent")
+    assert len(names) == (3 - len(undetected) or 3), "left out, unless there are no others"
+    screenshot(page, "page-absent")
 
 
 def test_sequencer_plays_beside_the_original_and_by_keyboard_alone(page, files):
@@ -233,35 +235,39 @@ def test_sequencer_plays_beside_the_original_and_by_keyboard_alone(page, files):
     page.wait_for_selector(".step.now")
     until(page, "document.querySelectorAll('.step')[4].classList.contains('now')")
     assert page.get_attribute("#seq-play", "aria-pressed") == "true"
-    picture(page, "page-sequencer")
+    screenshot(page, "page-sequencer")
     page.keyboard.press("Enter")
     assert page.locator(".step.now").count() == 0
 
 
-def test_progress_and_cancel_of_a_long_song(page, files):
+def test_progress_and_cancel_of_a_long_song(page, files, server):
     page.select_option("#candidates", "8")
     page.set_input_files("#file", files["long"])
     page.wait_for_selector("#work:not([hidden])")
     until(page, "location.hash.startsWith('#job=')")
-    until(page, "document.querySelector('#bar').ariaValueNow > 0 || !document.querySelector('#kit').hidden")
-    picture(page, "page-progress")
-    if page.is_visible("#cancel"):
-        page.click("#cancel")
-        page.wait_for_selector("#drop:not([hidden]), #kit:not([hidden])")
+    until(page, "document.querySelector('#bar').ariaValueNow > 0")
+    screenshot(page, "page-progress")
+    page.click("#cancel")
+    page.wait_for_selector("#drop:not([hidden])")
+    assert page.inner_text("#announcement") == "Cancelled."
+    assert page.is_hidden("#kit")
+    assert page.is_hidden("#song")
+    job = page.evaluate("location.hash").removeprefix("#job=")
+    assert httpx.get(f"{server.url}/jobs/{job}").json()["state"] == "cancelled"
 
 
 @pytest.mark.parametrize(("name", "sentence"), [("letter", "not a sound file"), ("silence", "silent")])
-def test_what_cannot_be_used_is_told_and_the_page_goes_on(page, files, name, sentence):
+def test_an_unusable_file_is_reported_and_the_page_stays_usable(page, files, name, sentence):
     page.set_input_files("#file", files[name])
     page.wait_for_selector("#error:not([hidden])")
     assert sentence in page.inner_text("#error-text")
     if name == "letter":
-        picture(page, "page-error")
+        screenshot(page, "page-error")
     page.click("#error-close")
     extract(page, files["midnight drive"], "1")
 
 
-def test_a_service_that_went_away_is_told(page, files):
+def test_an_unreachable_service_is_reported(page, files):
     page.wait_for_selector("#service.good")
     page.route("**/jobs*", lambda route: route.abort())
     page.set_input_files("#file", files["midnight drive"])
@@ -281,7 +287,7 @@ def test_a_phone_shows_everything_without_sideways_scrolling(browser, server, fi
     extract(page, files["midnight drive"], "4")
     page.tap('.card[data-drum="snare"] .pad')
     assert page.evaluate("document.body.dataset.played").startswith("snare@")
-    page.tap(".finger >> nth=2")
+    page.tap(".touch-pad >> nth=2")
     assert page.evaluate("document.body.dataset.played").startswith("hihat@")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     small = page.evaluate(
@@ -289,7 +295,7 @@ def test_a_phone_shows_everything_without_sideways_scrolling(browser, server, fi
         " && b.getBoundingClientRect().height < 44).map(b => b.outerHTML.slice(0, 80))"
     )
     assert small == [], "every button is large enough for a finger"
-    picture(page, "page-phone")
+    screenshot(page, "page-phone")
     context.close()
 
 

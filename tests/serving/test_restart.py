@@ -1,4 +1,4 @@
-"""Killed in the middle of a job: nothing is lost, nothing is stuck, nothing is left behind."""
+"""Crashes and stops during a job: no job is lost or stuck, and no file is left over."""
 
 import io
 import signal
@@ -56,7 +56,7 @@ def test_a_job_cut_off_by_a_crash_is_done_after_the_restart(tmp_path, loop):
     assert left == []
 
 
-def test_a_job_that_always_brings_the_service_down_ends_as_failed(tmp_path, loop):
+def test_a_job_that_always_crashes_the_service_fails(tmp_path, loop):
     server = serve(tmp_path, 6.0).start()
     job = submit(server, loop)
     for _ in range(2):
@@ -68,7 +68,7 @@ def test_a_job_that_always_brings_the_service_down_ends_as_failed(tmp_path, loop
     assert "stopped 2 times" in reply["error"]
 
 
-def test_a_polite_stop_puts_the_job_back_and_ends_every_process(tmp_path, loop):
+def test_sigterm_puts_the_job_back_and_ends_every_process(tmp_path, loop):
     server = serve(tmp_path, 6.0).start()
     job = submit(server, loop)
     wait(server, job, "running")
@@ -79,10 +79,10 @@ def test_a_polite_stop_puts_the_job_back_and_ends_every_process(tmp_path, loop):
     assert time.monotonic() - since < 20
     assert psutil.wait_procs(family, timeout=5)[1] == []
     with serve(tmp_path, 0.1) as again:
-        assert wait(again, job, "done")["attempts"] == 1, "a polite stop is no attempt"
+        assert wait(again, job, "done")["attempts"] == 1, "a stop by SIGTERM is no attempt"
 
 
-def test_a_request_in_work_is_answered_before_a_polite_stop(tmp_path, loop):
+def test_sigterm_lets_a_running_request_finish(tmp_path, loop):
     import concurrent.futures
 
     server = serve(tmp_path, 2.0).start()

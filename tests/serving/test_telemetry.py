@@ -1,4 +1,4 @@
-"""Logs that a machine can read, and stages that add up."""
+"""JSON log lines, and stage times that add up."""
 
 import json
 import logging
@@ -29,17 +29,17 @@ def test_stages_split_the_time_of_a_run(monkeypatch):
 
 
 def test_a_request_leaves_one_line_with_its_id_and_its_figures(served, loop, capfd):
-    taken = value("dose_audio_seconds_total", route="/extract")
+    before = value("dose_audio_seconds_total", route="/extract")
     with served() as client:
         client.post("/extract", content=loop, headers={"x-request-id": "abc-1"})
         client.post("/extract", files={"audio": ("secret-name.wav", b"nothing")})
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
-    mine = [line for line in lines if line["request_id"] == "abc-1"]
-    assert len(mine) == 1
-    assert (mine[0]["event"], mine[0]["route"], mine[0]["status"]) == ("request", "/extract", 200)
-    assert mine[0]["seconds"] > 0
+    own = [line for line in lines if line["request_id"] == "abc-1"]
+    assert len(own) == 1
+    assert (own[0]["event"], own[0]["route"], own[0]["status"]) == ("request", "/extract", 200)
+    assert own[0]["seconds"] > 0
     assert "secret-name" not in json.dumps(lines)
-    assert value("dose_audio_seconds_total", route="/extract") == taken + 1.0
+    assert value("dose_audio_seconds_total", route="/extract") == before + 1.0
     assert value("dose_stage_seconds_count", stage="hihat") > 0
     assert value("dose_request_seconds_count", route="/extract", status="400") > 0
 

@@ -1,1 +1,1 @@
-"""The separators that DOSE is compared with, and the one procedure from a separated stem to a one-shot."""
+"""The separators that DOSE is compared with, and the common procedure from a separated stem to a one-shot."""

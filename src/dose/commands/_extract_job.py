@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dose.evaluate.kit_page import KitPage
+    from dose.evaluate.page.kits import KitPage
     from dose.extract.extractor import Extractor
     from dose.extract.postprocess import PostprocessConfig
     from dose.extract.result import Kit
@@ -120,7 +120,7 @@ class ExtractJob:
 
     def _add(self, path: Path, kit: "Kit") -> None:
         """Adds a kit to the page and writes it; after every mix, because --watch has no last one."""
-        from dose.evaluate.kit_page import KitPage
+        from dose.evaluate.page.kits import KitPage
 
         self._page = self._page or KitPage()
         self._page.add(path, kit)
@@ -203,7 +203,7 @@ def _check_page(page: Path, inputs: list[Path]) -> None:
         raise Occupied(f"{page} is an input and would be replaced by the page; choose another name.")
     try:
         if page.exists():
-            from dose.evaluate.kit_page import is_page
+            from dose.evaluate.page.kits import is_page
 
             if not page.is_file() or not is_page(page):
                 raise Occupied(f"{page} is no page of kits and would be overwritten; choose another name.")

@@ -1,7 +1,16 @@
-"""`dose evaluate`: score models or anyone's one-shots outside of the pipeline."""
+"""`dose evaluate`: scores models, or the one-shots of any system, outside of the pipeline."""
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dose.codec.codec import Codec
+    from dose.evaluate.datasets import Item
+    from dose.evaluate.results import SystemOutputs
+    from dose.evaluate.scoring import ReferenceFreeMetric
+    from dose.evaluate.systems import System
 
 EXAMPLE = """examples:
   dose evaluate --bundle data/package/bundle --data rmod --n 100
@@ -9,12 +18,12 @@ EXAMPLE = """examples:
   dose evaluate --out scores --baselines          # the default bundle beside Reconstruction and separation
 
 an external folder holds <index>/<drum>.wav (drum: kick, snare, hihat; index: that of the mix, <index>/mix.wav
-in the archives data/rmod/audio/test/*.zip and their sisters test_drums and test_groove); with more than one
+in the archives data/rmod/audio/test/*.zip and likewise in test_drums and test_groove); with more than one
 data set, one such folder per data set inside it: rmod/, rmod_drums/, groove/. See docs/benchmark.md.
 """
 
 
-def register(subparsers) -> None:
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subparsers.add_parser(
         "evaluate",
         help="score a bundle, or one-shots that another system made",
@@ -27,24 +36,28 @@ def register(subparsers) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="kit bundle, alias, or shipped",
+        help="kit bundle, registry alias, or shipped (repeatable)",
     )
     parser.add_argument(
         "--external", action="append", default=[], metavar="DIR", help="folder of one-shots (repeatable)"
     )
-    parser.add_argument("--name", action="append", default=[], help="row name of each external folder")
+    parser.add_argument("--name", action="append", default=[], help="system name of each external folder")
     parser.add_argument(
         "--data", default="rmod", help="data sets, comma-separated (rmod, rmod_drums, groove)"
     )
     parser.add_argument("--n", type=int, default=100, help="items per data set, at most (default 100)")
     parser.add_argument(
-        "--draws", type=int, default=8, help="answers to each mix, of which one is made; 1: the greedy one"
-    )
-    parser.add_argument("--generated", action="store_true", help="answers without the recording's own sound")
+        "--samples", "--draws", type=int, default=8, metavar="N",
+        help="samples per drum and mix that are reranked; 1: greedy decoding (default 8; old name: --draws)",
+    )  # fmt: skip
+    parser.add_argument("--generated", action="store_true", help="leave out source blending")
     parser.add_argument("--baselines", action="store_true", help="also score Reconstruction and separation")
     parser.add_argument("--rmod", default="data/rmod", metavar="DIR", help="test sets (default data/rmod)")
     parser.add_argument(
-        "--sources", default="data/sources", metavar="DIR", help="catalogue, for the class check"
+        "--sources",
+        default="data/sources",
+        metavar="DIR",
+        help="sample library of the reference-free metrics",
     )
     parser.add_argument(
         "--weights", default="weights", metavar="DIR", help="VGGish, CLAP and EnCodec, if any"
@@ -52,7 +65,7 @@ def register(subparsers) -> None:
     parser.add_argument(
         "--out", default="data/scores", metavar="DIR", help="where to write (default data/scores)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the intervals' resamples")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap resamples")
     parser.add_argument("--json", action="store_true", help="print metrics.json instead of the table")
     parser.set_defaults(run=run)
 
@@ -62,33 +75,34 @@ def run(args: argparse.Namespace) -> None:
 
     from dose.evaluate import pipeline
     from dose.evaluate.config import Dataset, EvaluateConfig
-    from dose.evaluate.progress import show
 
     names = [name.strip() for name in args.data.split(",") if name.strip()]
     _check(args, names, get_args(Dataset))
     config = EvaluateConfig(
         items=args.n,
-        datasets=tuple(names),
+        datasets=tuple(names),  # type: ignore[arg-type]  # checked above
         weights=args.weights,
         seed=args.seed,
-        draws=args.draws,
+        samples=args.samples,
         recordings=False,
     )
     out, cache = Path(args.out), Path("data/cache/evaluate")
     datasets = pipeline.load_datasets(config, Path(args.rmod))
     codec, systems = _systems(args)
-    with show() as progress:
-        entries = pipeline.generate_all(systems, datasets, cache, progress)
-        _add_external(args, datasets, entries)
+    with pipeline.show_progress() as progress:
+        outputs = pipeline.generate_all(systems, datasets, cache, progress)
+        _add_external(args, datasets, outputs)
         pipeline.score_all(
-            config, datasets, entries, codec, _judges(args), out, cache=cache, progress=progress
-        )
+            config, datasets, outputs, codec, _reference_free_metrics(args), out, cache=cache,
+            progress=progress,
+        )  # fmt: skip
     print((out / ("metrics.json" if args.json else "summary.md")).read_text())
     if not args.json:
         print(f"all metrics: {out / 'table.md'}; listening page: {out / 'listening.html'}")
 
 
 def _check(args: argparse.Namespace, names: list[str], known: tuple[str, ...]) -> None:
+    """Raises ConfigError for options that contradict each other, before anything is loaded."""
     from dose.errors import ConfigError
 
     unknown = [name for name in names if name not in known]
@@ -96,35 +110,36 @@ def _check(args: argparse.Namespace, names: list[str], known: tuple[str, ...]) -
         raise ConfigError(
             f"--data must name some of {', '.join(known)}, not '{', '.join(unknown) or args.data}'."
         )
-    if args.draws < 1:
-        raise ConfigError("--draws must be at least 1.")
+    if args.samples < 1:
+        raise ConfigError("--samples must be at least 1.")
     if args.n < 2:
         raise ConfigError("--n must be at least 2; intervals need more than one item.")
     if len(args.name) > len(args.external):
         raise ConfigError("There are more --name than --external.")
 
 
-def _systems(args: argparse.Namespace):
-    """The codec whose latents fad_codec uses (the first bundle's) and the rows to generate."""
+def _systems(args: argparse.Namespace) -> "tuple[Codec, list[System]]":
+    """The codec whose latents fad_codec uses (the first bundle's) and the systems to run."""
     from dose.bundle import default_bundle
     from dose.codec import bundled_codec, load_codec
     from dose.evaluate.systems import DoseSystem, Reconstruction, hpss, larsnet
 
-    bundles = [_folder(b) for b in args.bundle]
+    bundles = [_bundle_folder(b) for b in args.bundle]
     if not bundles and not args.external:
         bundles = [default_bundle()]
     names = ["DOSE" if len(bundles) == 1 else f"DOSE ({b.name})" for b in bundles]
-    rows = [
-        DoseSystem.load(name, b, args.draws, not args.generated)
+    systems: list[System] = [
+        DoseSystem.load(name, b, args.samples, not args.generated)
         for name, b in zip(names, bundles, strict=True)
     ]
+    # Distances in the codec's latents compare only within one codec: the first bundle's, else the shipped.
     codec = load_codec(bundles[0] / "codec") if bundles else bundled_codec()
-    baselines = [Reconstruction(codec=codec), hpss(), larsnet()] if args.baselines else []
-    return codec, [*baselines, *rows]
+    baselines: list[System] = [Reconstruction(codec=codec), hpss(), larsnet()] if args.baselines else []
+    return codec, [*baselines, *systems]
 
 
-def _folder(bundle: str) -> Path:
-    """A bundle's folder; a name that is none is an alias in the registry, such as champion or challenger."""
+def _bundle_folder(bundle: str) -> Path:
+    """A bundle's folder. A name without a folder is an alias in the registry, such as champion."""
     from dose.bundle import named
 
     folder = named(bundle)
@@ -137,7 +152,7 @@ def _folder(bundle: str) -> Path:
 
     registry = Registry()
     versions = {drum: registry.aliases(drum).get(bundle) for drum in DRUMS}
-    found = {drum: registry.fetch(drum, v) for drum, v in versions.items() if v is not None}
+    found = {drum: registry.bundles.fetch(drum, v) for drum, v in versions.items() if v is not None}
     if not found:
         raise MissingInputError(f"'{bundle}' is neither a folder nor an alias of any registered model.")
     name = "-".join(f"{drum}{versions[drum]}" for drum in found)
@@ -146,27 +161,33 @@ def _folder(bundle: str) -> Path:
         out,
         codec=next(iter(found.values())).codec,
         checkpoints={drum: b.checkpoint(drum) for drum, b in found.items()},
-        created=max(b.created for b in found.values()),  # the same bytes each time, so that caches hold
+        created=max(b.created for b in found.values()),  # the same bytes each time: cached outputs stay valid
     )
     return out
 
 
-def _add_external(args: argparse.Namespace, datasets, entries) -> None:
+def _add_external(
+    args: argparse.Namespace,
+    datasets: "Mapping[str, Sequence[Item]]",
+    outputs: "dict[str, list[SystemOutputs]]",
+) -> None:
+    """Appends the external folders to each data set's systems. Raises MissingInputError for an empty one."""
     from dose.evaluate.datasets import check_outputs
-    from dose.evaluate.results import Entry
+    from dose.evaluate.results import SystemOutputs
 
     for i, folder in enumerate(map(Path, args.external)):
         name = args.name[i] if i < len(args.name) else folder.name
         for dataset, items in datasets.items():
+            # With one data set the items may lie in the folder itself.
             inside = folder / dataset if (folder / dataset).is_dir() or len(datasets) > 1 else folder
             check_outputs(inside, items)
-            entries.setdefault(dataset, []).append(Entry(name=name, folder=inside))
+            outputs.setdefault(dataset, []).append(SystemOutputs(name=name, folder=inside))
 
 
-def _judges(args: argparse.Namespace):
+def _reference_free_metrics(args: argparse.Namespace) -> "Sequence[ReferenceFreeMetric]":
     from dose.evaluate import project
 
     if not (Path(args.sources) / "catalogue.parquet").is_file():
-        print(f"note: {args.sources} holds no catalogue; the class and copy checks are left out.")
+        print(f"note: {args.sources} holds no catalogue; classifier accuracy and memorisation are left out.")
         return []
-    return project.judges(Path(args.sources))
+    return project.reference_free_metrics(Path(args.sources))

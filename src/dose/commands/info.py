@@ -88,14 +88,14 @@ def _formats(bundle: Any) -> dict[str, dict[str, Any]]:
     from dose import compute
     from dose.codec import dac
     from dose.extract.candidates import SearchConfig
-    from dose.model import checkpoint, engine
-    from dose.train.trainer import choose_format
+    from dose.model import checkpoint, packed
+    from dose.train.number_format import choose_format
 
     config = checkpoint.read_config(bundle.checkpoint(bundle.drums[0]))
     on = compute.device()
     choices: dict[str, Choice] = {
-        f"decoding, width {config.width}": engine.choose("auto", on, config, SearchConfig().samples),
-        f"training, width {config.width}": choose_format("auto", on, BATCH * config.rows, config.width),
+        f"decoding, width {config.width}": packed.choose("auto", on, config, SearchConfig().samples),
+        f"training, width {config.width}": choose_format("auto", on, BATCH * config.steps, config.width),
         "convolutions (DAC)": dac.choose_format("auto"),
     }
     return {

@@ -1,21 +1,27 @@
-"""`dose import-official`, `dose generate`: checkpoints in, token rows out."""
+"""`dose import-official` and `dose generate`: checkpoints of the authors, and raw tokens of a model."""
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dose.drums import DRUMS
 
+if TYPE_CHECKING:
+    import numpy as np
 
-def register(subparsers: argparse._SubParsersAction) -> None:
+Subparsers = argparse._SubParsersAction  # argparse has no public name for what add_subparsers() returns
+
+
+def register(subparsers: Subparsers) -> None:
     _register_import(subparsers)
     _register_generate(subparsers)
 
 
-def _register_import(subparsers: argparse._SubParsersAction) -> None:
+def _register_import(subparsers: Subparsers) -> None:
     p = subparsers.add_parser(
         "import-official",
-        help="turn a checkpoint of the paper's authors into a model folder",
-        description="Turns a Lightning checkpoint of the paper's authors into a model folder of ours.",
+        help="convert a checkpoint of the paper's authors into a model folder",
+        description="Converts a Lightning checkpoint of the paper's authors into a model folder.",
         epilog="example:\n  dose import-official kick.ckpt --drum kick --out models/kick",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -25,29 +31,37 @@ def _register_import(subparsers: argparse._SubParsersAction) -> None:
     p.set_defaults(run=run_import)
 
 
-def _register_generate(subparsers: argparse._SubParsersAction) -> None:
+def _register_generate(subparsers: Subparsers) -> None:
     p = subparsers.add_parser(
         "generate",
-        help="token rows from prompt codes, for comparing implementations",
+        help="tokens from prompt codes, for comparing implementations",
         description=(
-            "Reads prompt codes [K, T] (whole numbers, 0 and up) from a .npy file and writes the raw\n"
-            "token rows [S, K] (code + 1; 0 for start, end, empty). Greedy unless --temperature is given."
+            "Reads prompt codes [K, T] (whole numbers, 0 and up) from a .npy file and writes the raw tokens\n"
+            "[S, K] of the delay pattern (code + 1; 0 for start, end, empty), greedily by default."
         ),
         epilog=(
             "examples:\n"
-            "  dose generate --bundle models/kick --codes mix.npy --rows rows.npy\n"
-            "  dose generate --bundle kit --drum snare --codes mix.npy --rows r.npy --temperature 0.9"
+            "  dose generate --bundle models/kick --codes mix.npy --tokens tokens.npy\n"
+            "  dose generate --bundle kit --drum snare --codes mix.npy --tokens t.npy --temperature 0.9"
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="a model folder or a kit bundle")
-    p.add_argument("--drum", choices=DRUMS, help="which model of a kit bundle, or of a shared model")
+    p.add_argument("--drum", choices=DRUMS, help="which model of a kit bundle")
     p.add_argument("--codes", type=Path, required=True, metavar="NPY", help="prompt codes [K, T]")
-    p.add_argument("--rows", type=Path, required=True, metavar="NPY", help="where to write the rows [S, K]")
-    p.add_argument("--temperature", type=float, default=0.0, help="0 (the default) is greedy")
-    p.add_argument("--top-k", type=int, default=0, help="keep the K most likely codes; 0 keeps all")
-    p.add_argument("--seed", type=int, default=0, help="of the random draws")
-    p.add_argument("--max-rows", type=int, help="stop after so many rows; default: as the model was trained")
+    p.add_argument(
+        "--tokens", "--rows", type=Path, required=True, metavar="NPY",
+        help="where to write the tokens [S, K] (old name: --rows)",
+    )  # fmt: skip
+    p.add_argument("--temperature", type=float, default=0.0, help="0 (default): greedy")
+    p.add_argument(
+        "--top-k", type=int, default=0, help="sample among the K most likely codes; 0 (default): all"
+    )
+    p.add_argument("--seed", type=int, default=0, help="of sampling")
+    p.add_argument(
+        "--max-steps", "--max-rows", type=int,
+        help="largest S (default: as the model was trained; old name: --max-rows)",
+    )  # fmt: skip
     p.set_defaults(run=run_generate)
 
 
@@ -62,7 +76,7 @@ def run_import(args: argparse.Namespace) -> None:
         "drum": args.drum,
         "origin": {"file": args.checkpoint.name, "sha256": files.sha256(args.checkpoint)},
         "codec_id": "dac-44khz-official",
-        "prompt": {"kind": "mix", "hits": 1, "seconds": 4.0},
+        "prompt": {"kind": "mix", "hits": 1, "seconds": 4.0},  # the paper's conditioning: the whole mix
     }
     checkpoint.save(args.out, model, meta)
     c = model.config
@@ -84,37 +98,35 @@ def run_generate(args: argparse.Namespace) -> None:
 
     model = checkpoint.load(_model_folder(args.bundle, args.drum)).model
     codes = _read_codes(args.codes)
-    drum = None
-    if model.config.drums:
-        if args.drum not in model.config.drums:
-            raise DoseError(f"This model serves {', '.join(model.config.drums)}; choose one with --drum.")
-        drum = torch.tensor([model.config.drums.index(args.drum)])
     try:
-        rule = Sampling(temperature=args.temperature, top_k=args.top_k, seed=args.seed)
-        rows = generate(model, torch.from_numpy(codes)[None], rule, args.max_rows, drum)[0]
+        sampling = Sampling(temperature=args.temperature, top_k=args.top_k, seed=args.seed)
+        prompt = torch.from_numpy(codes)[None]  # [1, K, T]
+        steps = generate(model, prompt, sampling, args.max_steps)[0]  # [S, K]
     except ValueError as e:
-        raise DoseError(f"{args.codes} cannot be answered: {e}.") from e
+        raise DoseError(f"{args.codes} does not fit the model: {e}.") from e
     from dose.tokens.layout import stop_step
 
-    said = rows[: stop_step(rows) + 1].numpy()
-    with atomic(args.rows) as beside, open(beside, "wb") as f:
-        np.save(f, said)
-    print(f"{args.rows}: {said.shape[0]} rows of {said.shape[1]} tokens")
+    # The end token is kept; what follows it is padding.
+    tokens = steps[: stop_step(steps) + 1].numpy()
+    with atomic(args.tokens) as beside, open(beside, "wb") as f:
+        np.save(f, tokens)
+    print(f"{args.tokens}: {tokens.shape[0]} time steps of {tokens.shape[1]} tokens")
 
 
 def _model_folder(folder: Path, drum: str | None) -> Path:
-    """The folder itself where it is a model, else the drum's model in a kit bundle."""
+    """`folder` where it is a model, else the drum's model in a kit bundle."""
     from dose.errors import DoseError
     from dose.model.checkpoint import CARD
 
     if (folder / CARD).is_file():
         return folder
     if drum is None:
-        raise DoseError(f"{folder} is not a single model; choose one of a kit bundle with --drum.")
+        raise DoseError(f"{folder} is not a single model; name one of a kit bundle with --drum.")
     return folder / drum
 
 
-def _read_codes(path: Path):  # type: ignore[no-untyped-def]
+def _read_codes(path: Path) -> "np.ndarray":
+    """Prompt codes int64 [K, T] from a .npy file. Raises DoseError for anything else."""
     import numpy as np
 
     from dose.errors import DoseError, MissingInputError
@@ -122,7 +134,7 @@ def _read_codes(path: Path):  # type: ignore[no-untyped-def]
     if not path.is_file():
         raise MissingInputError(f"{path} does not exist; it should hold prompt codes [K, T].")
     try:
-        codes = np.load(path, allow_pickle=False)
+        codes: np.ndarray = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as e:
         raise DoseError(f"{path} is not a .npy file of numbers.") from e
     if codes.ndim != 2 or not np.issubdtype(codes.dtype, np.integer):

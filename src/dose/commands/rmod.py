@@ -1,7 +1,12 @@
-"""`dose rmod`: write, look at and search the training data."""
+"""`dose rmod`: export, show and query the training data."""
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dose.rmod import RmodConfig
+    from dose.sources.library import SampleLibrary
 
 EXAMPLE = """examples:
   dose rmod export --split test --count 20 --out exported
@@ -12,28 +17,28 @@ EXAMPLE = """examples:
 """
 
 
-def register(subparsers) -> None:
+def register(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "rmod",
-        help="write, look at and search the training data",
+        help="export, show and query the training data",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     export = _action(actions, "export", "render items to folders of WAV files, the same bytes every time")
-    _where(export)
+    _selection(export)
     export.add_argument("--count", type=int, required=True, help="how many items")
     export.add_argument("--start", type=int, default=0, help="first item (default 0)")
     export.add_argument("--out", type=Path, required=True, help="folder to write to")
     export.add_argument("--workers", type=int, default=1, help="processes (default 1)")
-    export.add_argument("--stems", action="store_true", help="also every track as it is in the mix")
+    export.add_argument("--stems", action="store_true", help="also each track's contribution to the mix")
     export.set_defaults(run=run_export)
-    show = _action(actions, "show", "print one recipe; with --out also its sounds, stems and MIDI")
-    _where(show)
+    show = _action(actions, "show", "print one mix specification; with --out also its sounds, stems and MIDI")
+    _selection(show)
     show.add_argument("--index", type=int, required=True, help="the item's number")
     show.add_argument("--out", type=Path, help="folder to write to")
     show.set_defaults(run=run_show)
-    query = _action(actions, "query", "find recipes by an SQL condition")
+    query = _action(actions, "query", "find mixes by an SQL condition on their specification")
     query.add_argument("where", help="for example: \"list_contains(licences, 'CC0-1.0') AND vocal IS NULL\"")
     query.add_argument("--columns", default="split, index", help='what to print (default "split, index")')
     query.add_argument("--limit", type=int, default=50, help="at most this many rows (default 50)")
@@ -41,17 +46,18 @@ def register(subparsers) -> None:
     query.set_defaults(run=run_query)
 
 
-def _action(actions, name: str, text: str) -> argparse.ArgumentParser:
-    return actions.add_parser(
+def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(
         name,
         help=text,
         description=text,
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    return parser
 
 
-def _where(parser: argparse.ArgumentParser) -> None:
+def _selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=("train", "val", "test"), help="default test")
     parser.add_argument(
         "--dataset", choices=("rmod", "rmod_drums", "groove"), help="a test set instead of a split"
@@ -60,8 +66,8 @@ def _where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sources", type=Path, default=Path("data/sources"), help="default data/sources")
 
 
-def _opened(args: argparse.Namespace):
-    """The config, the bank, the split and whether the instruments are muted."""
+def _load(args: argparse.Namespace) -> "tuple[RmodConfig, SampleLibrary, str, bool]":
+    """The config, the sample library, the split, and whether the instruments are muted."""
     from dose import config
     from dose.errors import DoseError
     from dose.rmod import RmodConfig
@@ -69,10 +75,10 @@ def _opened(args: argparse.Namespace):
 
     if args.split and args.dataset:
         raise DoseError("Give --split or --dataset, not both: every --dataset is a test set.")
-    ranges = config.load("rmod", RmodConfig, args.params)
+    rmod = config.load("rmod", RmodConfig, args.params)
     library = SampleLibrary.load(args.sources)
     split = "groove" if args.dataset == "groove" else (args.split or "test")
-    return ranges, library, split, args.dataset == "rmod_drums"
+    return rmod, library, split, args.dataset == "rmod_drums"
 
 
 def run_export(args: argparse.Namespace) -> None:
@@ -81,9 +87,9 @@ def run_export(args: argparse.Namespace) -> None:
 
     if args.count < 1 or args.start < 0 or args.workers < 1:
         raise DoseError("--count and --workers must be at least 1 and --start at least 0.")
-    ranges, library, split, drums_only = _opened(args)
+    rmod, library, split, drums_only = _load(args)
     export = Export(out=args.out, split=split, drums_only=drums_only, stems=args.stems)
-    write_items(ranges, library, (export,), args.start, args.start + args.count, workers=args.workers)
+    write_items(rmod, library, (export,), args.start, args.start + args.count, workers=args.workers)
     print(f"{args.count} items of {args.dataset or split} in {args.out}")
 
 
@@ -92,23 +98,23 @@ def run_show(args: argparse.Namespace) -> None:
 
     from dose.errors import DoseError
     from dose.rmod import draw, render
-    from dose.rmod.dataset import write_shown
+    from dose.rmod.dataset import write_for_inspection
 
     if args.index < 0:
         raise DoseError("--index must be at least 0.")
-    ranges, library, split, drums_only = _opened(args)
-    spec = draw(ranges, library, split, args.index)
+    rmod, library, split, drums_only = _load(args)
+    spec = draw(rmod, library, split, args.index)
     print(
         yaml.safe_dump(rounded(spec.as_dict()), sort_keys=False, default_flow_style=None, width=110), end=""
     )
     if args.out:
-        item = render(spec, library, ranges, drums_only=drums_only, stems=True)
-        write_shown(spec, item, args.out)
-        print(f"# mix, one-shots, stems, MIDI and the exact recipe: {args.out}")
+        item = render(spec, library, rmod, drums_only=drums_only, stems=True)
+        write_for_inspection(spec, item, args.out)
+        print(f"# mix, one-shots, stems, MIDI and the exact specification: {args.out}")
 
 
-def rounded(value):
-    """For reading: reals to 4 digits, tuples as lists."""
+def rounded(value: Any) -> Any:
+    """`value` with reals rounded to 4 digits and tuples as lists, for printing."""
     if isinstance(value, dict):
         return {k: rounded(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -120,4 +126,4 @@ def run_query(args: argparse.Namespace) -> None:
     from dose.rmod.table import query
 
     found = query(args.data, args.where, columns=args.columns, limit=args.limit)
-    print(found.to_string(index=False) if len(found) else "no recipe matches")
+    print(found.to_string(index=False) if len(found) else "no mix matches")

@@ -1,8 +1,9 @@
-"""`dose sources`: fetch packages of sounds, add a folder of one's own, see what the bank holds."""
+"""`dose sources`: fetch packages of sounds, add a folder of one's own, show the sample library."""
 
 import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 EXAMPLE = """examples:
   dose sources list
@@ -19,7 +20,7 @@ example:
 """
 
 
-def register(subparsers) -> None:
+def register(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "sources",
         help="fetch, add and look at the sounds that data is made from",
@@ -27,21 +28,23 @@ def register(subparsers) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    listing = _action(actions, "list", "what can be fetched, with licence and size, and what is here")
-    _packs(listing)
+    listing = _action(
+        actions, "list", "what can be fetched, with licence and size, and what is unpacked here"
+    )
+    _archives_option(listing)
     listing.set_defaults(run=run_list)
-    fetch = _action(actions, "fetch", "unpack Debian packages into data/packs, installing nothing")
+    fetch = _action(actions, "fetch", "unpack Debian packages into data/archives, installing nothing")
     fetch.add_argument("names", nargs="+", metavar="NAME", help="packages, as `dose sources list` names them")
     fetch.add_argument("--debs", type=Path, help="folder of .deb files to use instead of downloading")
-    _packs(fetch)
+    _archives_option(fetch)
     fetch.set_defaults(run=run_fetch)
-    show = _action(actions, "show", "count the bank's clips by class, split, kit and licence")
+    show = _action(actions, "show", "count the sample library's clips by class, split, kit and licence")
     show.add_argument("--root", type=Path, default=Path("data/sources"), help="default: data/sources")
     show.add_argument("--kits", action="store_true", help="a line for every kit")
     show.set_defaults(run=run_show)
     add = _action(actions, "add", "check a folder of your own and enter it in params.yaml", TREE)
     add.add_argument("folder", type=Path)
-    add.add_argument("--licence", required=True, help="under which you have these sounds, such as CC0-1.0")
+    add.add_argument("--licence", required=True, help="licence of these sounds, such as CC0-1.0")
     add.add_argument("--author", required=True, help="who made them")
     add.add_argument(
         "--split",
@@ -53,31 +56,38 @@ def register(subparsers) -> None:
     add.set_defaults(run=run_add)
 
 
-def _action(actions, name: str, text: str, epilog: str = EXAMPLE) -> argparse.ArgumentParser:
-    return actions.add_parser(
+def _action(actions: Any, name: str, text: str, epilog: str = EXAMPLE) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(
         name, help=text, description=text, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    return parser
+
+
+def _archives_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--archives",
+        "--packs",  # the name before; accepted for one release
+        type=Path,
+        help="folder of unpacked packages (default: params.yaml's)",
     )
 
 
-def _packs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--packs", type=Path, help="folder of unpacked packages (default: params.yaml's)")
-
-
-def _packs_folder(args: argparse.Namespace) -> Path:
+def _archives_folder(args: argparse.Namespace) -> Path:
     from dose import config
 
-    return args.packs or Path(config.read_section("sources").get("packs", "data/packs"))
+    section = config.read_section("sources")
+    return args.archives or Path(section.get("archives", section.get("packs", "data/archives")))
 
 
 def run_list(args: argparse.Namespace) -> None:
     from dose.sources import packages
 
-    here = packages.present(_packs_folder(args))
-    rows = [("package", "download", "unpacked", "licence", "here", "holds")]
+    here = packages.present(_archives_folder(args))
+    rows = [("package", "download", "unpacked", "licence", "here", "contents")]
     for p in packages.KNOWN.values():
         version = here.get(p.name)
         mark = "-" if version is None else version or "yes"
-        rows.append((p.name, f"{p.download:.0f} MB", f"{p.unpacked:.0f} MB", p.licence, mark, p.holds))
+        rows.append((p.name, f"{p.download:.0f} MB", f"{p.unpacked:.0f} MB", p.licence, mark, p.contents))
     _print_table(rows)
     print("\nBundled, nothing to fetch: real one-shots and riffs (CC0, CC-BY, MIT), synthetic drums.")
 
@@ -87,12 +97,14 @@ def run_fetch(args: argparse.Namespace) -> None:
 
     from dose.sources import packages
 
-    packs = _packs_folder(args)
+    archives = _archives_folder(args)
+    # All names are checked before the first download.
     for name in args.names:
-        packages.known(name)  # all names are checked before the first download
+        packages.known(name)
     for name in args.names:
-        if (packs / name).is_dir():
-            print(f"{name} is in {packs} already ({packages.version_of(packs / name) or 'version unknown'}).")
+        if (archives / name).is_dir():
+            version = packages.version_of(archives / name) or "version unknown"
+            print(f"{name} is in {archives} already ({version}).")
             continue
         known = packages.KNOWN[name]
         print(
@@ -100,12 +112,12 @@ def run_fetch(args: argparse.Namespace) -> None:
         )
         with tqdm(total=known.download * 1e6, unit="B", unit_scale=True, desc=name, leave=False) as bar:
 
-            def tell(_: str, done: float, whole: float, bar: tqdm = bar) -> None:
-                bar.total = whole
-                bar.n = min(done, whole)
+            def progress(_: str, done: float, total: float, bar: tqdm = bar) -> None:
+                bar.total = total
+                bar.n = min(done, total)
                 bar.refresh()
 
-            folder = packages.fetch(name, packs, tell, args.debs)
+            folder = packages.fetch(name, archives, progress, args.debs)
         print(f"  unpacked {packages.version_of(folder)} into {folder}")
     print(f"To use them: params.yaml, sources.packages: [{', '.join(args.names)}], then `dvc repro`.")
 
@@ -115,12 +127,13 @@ def run_show(args: argparse.Namespace) -> None:
     from collections import Counter
 
     from dose.drums import SPLITS
-    from dose.sources.build import REJECTS, counts
+    from dose.sources.build import counts
     from dose.sources.library import CLASSES, SampleLibrary
+    from dose.sources.rejects import REJECTS
 
     library = SampleLibrary.load(args.root)
     table = counts(library)
-    print(f"{len(library.clips)} clips in {args.root}, bank {library.id}\n")
+    print(f"{len(library.clips)} clips in {args.root}, sample library {library.id}\n")
     rows: list[Sequence[str]] = [("class", *SPLITS, "kits", "clusters")]
     for cls in CLASSES:
         clips = [c for c in library.clips if c.cls == cls]
@@ -143,16 +156,18 @@ def run_show(args: argparse.Namespace) -> None:
         )
     with open(args.root / REJECTS, newline="", encoding="utf-8") as f:
         reasons = Counter(row["reason"] for row in csv.DictReader(f))
-    told = ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items())) or "none"
-    print(f"\nrejected: {told}" + (f" (see {args.root / REJECTS})" if reasons else ""))
+    rejected = ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items())) or "none"
+    print(f"\nrejected: {rejected}" + (f" (see {args.root / REJECTS})" if reasons else ""))
 
 
 def run_add(args: argparse.Namespace) -> None:
     from dose import config
     from dose.drums import SPLITS
     from dose.sources.adapters.folder import Folder, enter
-    from dose.sources.build import SourcesConfig, count_reasons, survey
+    from dose.sources.build import survey
+    from dose.sources.config import SourcesConfig
     from dose.sources.library import CLASSES
+    from dose.sources.rejects import count_reasons
 
     folder = Folder(
         path=str(args.folder.expanduser()), licence=args.licence, author=args.author, split=args.split

@@ -1,4 +1,4 @@
 """Evaluates drum one-shot extraction: systems on data sets, the paper's table, plots and a listening page.
 
-The protocol, in words another lab can follow, is docs/benchmark.md.
+The protocol, in terms that other groups can follow, is docs/benchmark.md.
 """

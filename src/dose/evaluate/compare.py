@@ -1,4 +1,4 @@
-"""Differences between rows and the share of the open gap that each closes, on paired resamples."""
+"""Paired differences between systems and their normalised improvement over the baselines."""
 
 from collections.abc import Sequence
 
@@ -6,46 +6,51 @@ from dose.drums import DRUMS
 from dose.evaluate.results import Results, put
 from dose.evaluate.scoring import Resampling
 from dose.evaluate.systems import LARSNETS
-from dose.metrics.statistics import Estimate, gap_closed, mean_difference, set_difference
+from dose.metrics.bootstrap import Estimate, mean_difference, normalised_improvement, set_difference
 
-CEILING = "Reconstruction"
+RECONSTRUCTION = "Reconstruction"
 BASELINES = ("Separation (HPSS)", *LARSNETS.values())
 
 
-def compare(dataset: str, rows: Sequence[str], sampling: Resampling, results: Results) -> None:
-    """Fills `differences` (every later row minus every earlier one) and `gaps` (each row and baseline)."""
+def compare(dataset: str, systems: Sequence[str], resampling: Resampling, results: Results) -> None:
+    """Fills `differences` (every later system minus every earlier one) and `improvements`."""
     for drum in DRUMS:
-        here = [row for row in rows if (dataset, row, drum) in results.items]
-        for i, a in enumerate(here):
-            for b in here[:i]:
+        scored = [system for system in systems if (dataset, system, drum) in results.item_scores]
+        for i, a in enumerate(scored):
+            for b in scored[:i]:
                 put(
                     results.differences,
                     dataset,
                     f"{a} - {b}",
                     drum,
-                    _differences(dataset, drum, a, b, sampling, results),
+                    _differences(dataset, drum, a, b, resampling, results),
                 )
-        if CEILING in here:
-            for baseline in (b for b in BASELINES if b in here):
-                for row in (r for r in here if r not in (CEILING, *BASELINES)):
-                    scores = [results.items[dataset, r, drum]["mss"] for r in (baseline, row, CEILING)]
-                    gap = gap_closed(scores[0], scores[1], scores[2], sampling.items)
-                    if gap is not None:
-                        put(results.gaps, dataset, f"{row} against {baseline}", drum, {"mss": gap})
+        # The improvement is a share of the gap to reconstruction, which must have been scored, too.
+        if RECONSTRUCTION in scored:
+            for baseline in (b for b in BASELINES if b in scored):
+                for system in (s for s in scored if s not in (RECONSTRUCTION, *BASELINES)):
+                    mss = [
+                        results.item_scores[dataset, s, drum]["mss"]
+                        for s in (baseline, system, RECONSTRUCTION)
+                    ]
+                    improvement = normalised_improvement(mss[0], mss[1], mss[2], resampling.items)
+                    if improvement is not None:
+                        name = f"{system} against {baseline}"
+                        put(results.improvements, dataset, name, drum, {"mss": improvement})
 
 
 def _differences(
-    dataset: str, drum: str, a: str, b: str, sampling: Resampling, results: Results
+    dataset: str, drum: str, a: str, b: str, resampling: Resampling, results: Results
 ) -> dict[str, Estimate]:
-    """{metric: a - b} over the items that both rows have; distances between sets where both have all."""
-    items_a, items_b = results.items[dataset, a, drum], results.items[dataset, b, drum]
-    cell_a, cell_b = results.cells[dataset][a][drum], results.cells[dataset][b][drum]
+    """{metric: a - b} over the items that both systems have; distances between sets where both have all."""
+    items_a, items_b = results.item_scores[dataset, a, drum], results.item_scores[dataset, b, drum]
+    estimates_a, estimates_b = results.estimates[dataset][a][drum], results.estimates[dataset][b][drum]
     out: dict[str, Estimate] = {}
-    for metric in sorted(cell_a.keys() & cell_b.keys()):
+    for metric in sorted(estimates_a.keys() & estimates_b.keys()):
         if metric in items_a:
-            estimate = mean_difference(items_a[metric], items_b[metric], sampling.items)
+            estimate = mean_difference(items_a[metric], items_b[metric], resampling.items)
             if estimate is not None:
                 out[metric] = estimate
-        elif len(cell_a[metric].replicates) == len(cell_b[metric].replicates):
-            out[metric] = set_difference(cell_a[metric], cell_b[metric])
+        elif len(estimates_a[metric].replicates) == len(estimates_b[metric].replicates):
+            out[metric] = set_difference(estimates_a[metric], estimates_b[metric])
     return out

@@ -3,16 +3,19 @@
 import dataclasses
 from typing import Literal, get_args
 
+from dose.config import was
+
 Dataset = Literal["rmod", "rmod_drums", "groove"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    seed: int = 0  # of resampling and of sub-sets
+    seed: int = 0  # of resamples and sub-sets
     items: int = 100  # test items per data set, at most
     datasets: tuple[Dataset, ...] = get_args(Dataset)
-    draws: int = 4  # of which one is made, in the rows past the paper; 1 leaves those out
-    bundles: tuple[str, ...] = ()  # further rows: folders of kit bundles, or "shipped"
+    # Samples per drum and mix that are reranked in the systems beyond the paper; 1 leaves those systems out.
+    samples: int = dataclasses.field(default=4, metadata=was("draws"))
+    bundles: tuple[str, ...] = ()  # further systems: folders of kit bundles, or "shipped"
     embeddings: tuple[Literal["codec", "vggish", "clap", "encodec"], ...] = (
         "codec",
         "vggish",
@@ -23,11 +26,12 @@ class EvaluateConfig:
     larsnet: str | None = None  # folder of the authors' networks or of ones trained here; None: the shipped
     bootstrap: int = 1000  # resamples behind the interval of a mean over items
     bootstrap_sets: int = 100  # resamples behind the interval of a distance between sets
-    recordings: bool = True  # real recordings, without truth, on the listening page
+    recordings: bool = True  # real recordings, without references, on the listening page
 
     def __post_init__(self) -> None:
-        if self.draws < 1:
-            raise ValueError("draws must be at least 1")
+        if self.samples < 1:
+            raise ValueError("samples must be at least 1")
+        # Percentiles of fewer than 20 resamples are the extremes.
         if self.items < 2 or self.bootstrap < 20 or self.bootstrap_sets < 20:
             raise ValueError("items must be at least 2, bootstrap and bootstrap_sets at least 20")
         if not self.datasets or len(set(self.datasets)) != len(self.datasets):

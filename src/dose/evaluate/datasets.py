@@ -1,8 +1,8 @@
-"""The things that are scored: a mix on disk and the true one-shots in it, and a system's outputs for them.
+"""Test items on disk (a mix and its reference one-shots), and the outputs of a system for them.
 
 A system's outputs lie as `<folder>/<index>/<drum>.wav` (or .flac, .ogg, .mp3, .aiff), the index written as
-the data set's own folder names are (000000, 000001, ...) or without leading zeros. Anyone's outputs in this
-layout can be scored.
+the data set's own folder names are (000000, 000001, ...) or without leading zeros. Any outputs in this layout
+can be scored.
 """
 
 import dataclasses
@@ -15,14 +15,16 @@ from dose import audio
 from dose.drums import DRUMS
 from dose.errors import AudioError, MissingInputError
 from dose.files import ArchiveMember
-from dose.metrics.shots import prepare
+from dose.metrics.one_shots import prepare
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
+# A one-shot is cut to 1 s; half a second more leaves room for the resampling filter's tail.
+DECODED_SECONDS = 1.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Item:
-    """One test mix. `shots` is empty where no truth is known (real recordings)."""
+    """One test mix. `shots` maps drums to reference files; empty where none exist (real recordings)."""
 
     index: int
     mix: Path | ArchiveMember
@@ -33,8 +35,8 @@ class Item:
         """float32 [C, N] at 44.1 kHz."""
         return audio.read(self.mix, mono=False)
 
-    def read_truth(self, drum: str) -> np.ndarray:
-        """The true one-shot, prepared for scoring: float32 [44100]."""
+    def read_reference(self, drum: str) -> np.ndarray:
+        """The reference one-shot, prepared for scoring: float32 [44100]."""
         return prepare(audio.read(self.shots[drum]), str(self.shots[drum]))
 
 
@@ -49,7 +51,7 @@ def rmod_items(root: Path | str, dataset: str, count: int) -> list[Item]:
 
 
 def output_path(folder: Path, index: int, drum: str) -> Path | None:
-    """Where a system's output for one item lies, or None when there is none."""
+    """The file of a system's output for one item, or None where there is none."""
     for name in (f"{index:06d}", str(index)):
         for suffix in SUFFIXES:
             path = folder / name / f"{drum}{suffix}"
@@ -68,8 +70,8 @@ def _read_output(folder: Path, item: Item, drum: str) -> np.ndarray | AudioError
     if path is None:
         return AudioError(f"{folder} has no {drum} for item {item.index}.")
     try:
-        # 44.1 kHz whatever the file's rate; only what can count is decoded.
-        return prepare(audio.read(path, max_seconds=1.5), str(path))
+        # audio.read resamples to 44.1 kHz.
+        return prepare(audio.read(path, max_seconds=DECODED_SECONDS), str(path))
     except AudioError as e:
         return e
 

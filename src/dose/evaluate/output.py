@@ -1,28 +1,36 @@
-"""Writes the results: metrics.json for DVC, comparisons, per-item scores, tables."""
+"""Writes results to files: metrics.json for DVC, comparisons, per-item scores, tables."""
 
 import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dose import files
 from dose.evaluate import table
-from dose.evaluate.results import Results
+from dose.evaluate.results import Estimates, Results, deprecated_system, with_deprecated_metrics
 
 
 def write(results: Results, out: Path, title: str = "Scores") -> None:
-    """Fills the folder `out` with everything but pictures and sound."""
+    """Fills the folder `out` with everything but plots and the listening page."""
     out.mkdir(parents=True, exist_ok=True)
     files.write_json(out / "metrics.json", metrics(results))
+    improvements = _json(results.improvements)
     files.write_json(
         out / "comparisons.json",
-        {"differences": _json(results.differences), "gap_closed": _json(results.gaps)},
+        {
+            "differences": _json(results.differences),
+            "normalised_improvement": improvements,
+            "gap_closed": improvements,  # the old name, for one release
+        },
     )
     files.write_json(
         out / "notes.json",
         {
-            "no_weights": results.lacking,
+            "no_weights": results.unavailable,
             "warnings": results.warnings,
-            "excluded": [vars(e) for e in results.excluded],
+            # "row" is the old name of "system", for one release.
+            "excluded": [vars(e) | {"row": e.system} for e in results.excluded],
         },
     )
     texts = {
@@ -33,29 +41,43 @@ def write(results: Results, out: Path, title: str = "Scores") -> None:
     for name, text in texts.items():
         with files.atomic(out / name) as beside:
             beside.write_text(text)
-    for (dataset, row, drum), scores in results.items.items():
-        _write_items(out / "items" / dataset / f"{drum}-{slug(row)}.csv", results.indices[dataset], scores)
+    # Per-item scores, for paired tests by other tools.
+    for (dataset, system, drum), scores in results.item_scores.items():
+        path = out / "items" / dataset / f"{drum}-{slug(system)}.csv"
+        _write_items(path, results.indices[dataset], scores)
 
 
 def metrics(results: Results) -> dict[str, Any]:
-    """{data set: {row: {drum: {metric: {value, n, low, high}}}}}."""
-    return _json(results.cells)
+    """{data set: {system: {drum: {metric: {value, n, low, high}}}}}, deprecated names beside today's."""
+    found = _json(results.estimates)
+    for systems in found.values():
+        systems |= {old: drums for name, drums in systems.items() if (old := deprecated_system(name))}
+    return found
 
 
-def slug(row: str) -> str:
-    """A row's name as a file name: "Separation (HPSS)" -> "separation-hpss"."""
-    return "-".join("".join(c if c.isalnum() else " " for c in row.lower()).split())
+def slug(system: str) -> str:
+    """A system's name as a file name: "Separation (HPSS)" -> "separation-hpss"."""
+    return "-".join("".join(c if c.isalnum() else " " for c in system.lower()).split())
 
 
-def _json(tree: Any) -> Any:
-    return {k: _json(v) for k, v in tree.items()} if isinstance(tree, dict) else tree.cell()
+def _json(tree: Estimates) -> dict[str, Any]:
+    return {
+        dataset: {
+            system: {
+                drum: with_deprecated_metrics({m: e.to_json() for m, e in by_metric.items()})
+                for drum, by_metric in drums.items()
+            }
+            for system, drums in systems.items()
+        }
+        for dataset, systems in tree.items()
+    }
 
 
-def _write_items(path: Path, indices: list[int], scores: dict) -> None:
-    """One line per item; an empty field where a metric is not defined for it."""
+def _write_items(path: Path, indices: list[int], scores: dict[str, np.ndarray]) -> None:
+    """One line per item; an empty field where a metric is undefined for it."""
     with files.atomic(path) as beside, beside.open("w", newline="") as f:
         writer = csv.writer(f)
         writer.writerow(["index", *scores])
         for i, index in enumerate(indices):
             values = [scores[m][i] for m in scores]
-            writer.writerow([index, *("" if v != v else f"{v:.6g}" for v in values)])
+            writer.writerow([index, *("" if np.isnan(v) else f"{v:.6g}" for v in values)])

@@ -1,13 +1,14 @@
 """Table I of the DOSE paper (ICASSP 2025, arXiv 2504.18157): the authors' figures on the authors' data.
 
-Shown beside ours for orientation only: other test data, and a spectral distance whose scaling the paper
-leaves open, so figures compare within one table and not across the two.
+Shown beside this project's figures for orientation only: the test data differ, and the paper leaves the
+scaling of its spectral distance open, so figures compare within one table and not across the two.
 """
 
 from dose.drums import DRUMS
 
 _METRICS = ("mss", "fad_vggish", "fad_clap")
-_ROWS = {
+# Nine figures per system, as printed: for each metric kick, snare, hi-hat.
+_SYSTEMS = {
     "rmod": {
         "Reconstruction": (1.832, 1.880, 1.530, 0.207, 0.360, 0.621, 0.133, 0.131, 0.135),
         "LarsNet": (5.153, 6.191, 5.840, 4.414, 6.641, 3.004, 1.119, 1.361, 1.158),
@@ -28,17 +29,17 @@ _ROWS = {
     },
 }
 
-# data set -> row -> drum -> metric -> value
+# data set -> system -> drum -> metric -> value
 TABLE: dict[str, dict[str, dict[str, dict[str, float]]]] = {
     dataset: {
-        row: {drum: {m: values[3 * j + i] for j, m in enumerate(_METRICS)} for i, drum in enumerate(DRUMS)}
-        for row, values in rows.items()
+        system: {drum: {m: values[3 * j + i] for j, m in enumerate(_METRICS)} for i, drum in enumerate(DRUMS)}
+        for system, values in systems.items()
     }
-    for dataset, rows in _ROWS.items()
+    for dataset, systems in _SYSTEMS.items()
 }
 
 
-def gap_closed(dataset: str, drum: str) -> float:
+def normalised_improvement(dataset: str, drum: str) -> float:
     """(LarsNet - DOSE) / (LarsNet - Reconstruction) of the paper's MSS."""
-    of = {row: cells[drum]["mss"] for row, cells in TABLE[dataset].items()}
-    return (of["LarsNet"] - of["DOSE"]) / (of["LarsNet"] - of["Reconstruction"])
+    mss = {system: drums[drum]["mss"] for system, drums in TABLE[dataset].items()}
+    return (mss["LarsNet"] - mss["DOSE"]) / (mss["LarsNet"] - mss["Reconstruction"])

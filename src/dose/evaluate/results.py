@@ -1,23 +1,32 @@
-"""What an evaluation found: cells, per-item scores, comparisons, what was left out and why."""
+"""The data structure of a finished evaluation: estimates, per-item scores, comparisons, exclusions."""
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from dose.metrics.statistics import Estimate
+from dose.metrics.bootstrap import Estimate
 
-TRUTH = (
-    "Truth"  # the row of what needs no generated sound: the class check and copy check of the truth itself
-)
+# The system of the reference-free metrics on the references themselves.
+REFERENCE = "Reference"
+# DOSE's models beyond the paper: the best of several samples (project.py).
+RERANKED = "DOSE ({samples} samples, reranked)"
+# Old names, written beside today's to metrics.json (metrics also to comparisons.json and MLflow) for one
+# release.
+DEPRECATED_METRICS = {
+    "classifier_accuracy": "class_check",
+    "nearest_train_db": "copy_db",
+    "memorisation_rate": "nearer",
+}
 
-# data set -> row (or "row - other row", or "row against baseline") -> drum -> metric
-Tree = dict[str, dict[str, dict[str, dict[str, Estimate]]]]
+# data set -> system (or "system - other system", or "system against baseline") -> drum -> metric
+Estimates = dict[str, dict[str, dict[str, dict[str, Estimate]]]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A row of the table: its name and the folder of its one-shots for a data set (see items.py)."""
+class SystemOutputs:
+    """A system's name and the folder of its one-shots for a data set (layout: see datasets.py)."""
 
     name: str
     folder: Path
@@ -25,10 +34,10 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Exclusion:
-    """One item that is not in a row's means; of the row Truth: not in any row's."""
+    """One item that is not in a system's means; with the system REFERENCE: not in any system's."""
 
     dataset: str
-    row: str
+    system: str
     drum: str
     index: int
     reason: str
@@ -36,22 +45,35 @@ class Exclusion:
 
 @dataclasses.dataclass(kw_only=True)
 class Results:
-    """`items`: (data set, row, drum) -> per-item scores {metric: [n]}, in the order of `indices`.
+    """`item_scores`: (data set, system, drum) -> {metric: [n]}, in the order of `indices`.
 
-    `curves`: (data set, row, drum, metric, items, value), distances between sets of fewer items.
+    `curves`: (data set, system, drum, metric, items, value), distances between sets of fewer items.
     """
 
-    cells: Tree = dataclasses.field(default_factory=dict)
-    differences: Tree = dataclasses.field(default_factory=dict)
-    gaps: Tree = dataclasses.field(default_factory=dict)
-    items: dict[tuple[str, str, str], dict[str, np.ndarray]] = dataclasses.field(default_factory=dict)
+    estimates: Estimates = dataclasses.field(default_factory=dict)
+    differences: Estimates = dataclasses.field(default_factory=dict)
+    improvements: Estimates = dataclasses.field(default_factory=dict)  # normalised, of MSS
+    item_scores: dict[tuple[str, str, str], dict[str, np.ndarray]] = dataclasses.field(default_factory=dict)
     indices: dict[str, list[int]] = dataclasses.field(default_factory=dict)
     curves: list[tuple[str, str, str, str, int, float]] = dataclasses.field(default_factory=list)
     excluded: list[Exclusion] = dataclasses.field(default_factory=list)
-    lacking: dict[str, str] = dataclasses.field(default_factory=dict)  # embedding -> why it has no column
+    unavailable: dict[str, str] = dataclasses.field(default_factory=dict)  # embedding or system -> reason
     warnings: list[str] = dataclasses.field(default_factory=list)
     about: str = ""  # a sentence on the models that are scored, for the head of table and page
 
 
-def put(tree: Tree, dataset: str, row: str, drum: str, estimates: dict[str, Estimate]) -> None:
-    tree.setdefault(dataset, {}).setdefault(row, {})[drum] = estimates
+def put(tree: Estimates, dataset: str, system: str, drum: str, estimates: dict[str, Estimate]) -> None:
+    tree.setdefault(dataset, {}).setdefault(system, {})[drum] = estimates
+
+
+def with_deprecated_metrics(by_metric: dict[str, Any]) -> dict[str, Any]:
+    """`by_metric` with a second entry under the old name of each renamed metric."""
+    return by_metric | {DEPRECATED_METRICS[m]: v for m, v in by_metric.items() if m in DEPRECATED_METRICS}
+
+
+def deprecated_system(name: str) -> str | None:
+    """The old name of a system that was renamed, else None."""
+    if name == REFERENCE:
+        return "Truth"
+    prefix, _, suffix = RERANKED.partition("{samples}")
+    return "DOSE, of several draws" if name.startswith(prefix) and name.endswith(suffix) else None

@@ -1,8 +1,8 @@
-"""The rows of the table: ways from a mix (or, for the ceiling, from the truth) to one-shots.
+"""The systems under evaluation: from a mix (or, for reconstruction, from the reference) to one-shots.
 
-A system has a `name` (its row), a `key` that changes whenever its outputs could, and `kits(items)`: for each
-item one dict drum -> float32 [N] mono at 44.1 kHz. `generate` runs one over items with a cache on disk, in
-the layout of `items.py`, so that a killed evaluation goes on where it was.
+A system has a `name` (its line in the table), a `key` that changes whenever its outputs could, and
+`one_shots(items)`: for each item one dict drum -> float32 [N] mono at 44.1 kHz. `generate` runs one over
+items with a cache on disk, in the layout of `datasets.py`, so that an interrupted evaluation resumes.
 """
 
 import dataclasses
@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from dose import audio, files
-from dose.baselines.stem_to_one_shot import cut_shot
+from dose.baselines.stem_to_one_shot import cut_one_shot
 from dose.drums import DRUMS, MIX_SECONDS
 from dose.errors import AudioError
 from dose.evaluate.datasets import Item
-from dose.metrics.shots import SAMPLES, prepare
+from dose.metrics.one_shots import SAMPLES, prepare
 
 if TYPE_CHECKING:
     from dose.codec.codec import Codec
     from dose.extract import Extractor
 
-Kit = dict[str, np.ndarray]
+OneShots = dict[str, np.ndarray]  # drum -> [N]
 PACKAGE = Path(__file__).parent.parent
-# What makes a system's sound, relative to PACKAGE: packages (their Python files) and single files. What these
-# import besides (config, errors, files) reads and refuses, and makes no sound.
+# The code that a system's audio depends on, relative to PACKAGE: packages (their Python files) and single
+# files. What these import besides (config, errors, files) reads and validates, and changes no audio.
 COMMON = (
     "audio", "containers", "drums.py", "evaluate/datasets.py", "evaluate/systems.py", "ffmpeg.py",
-    "metrics/shots.py",
+    "metrics/one_shots.py",
 )  # fmt: skip
 RECONSTRUCTING = (*COMMON, "codec", "compute.py")
 SEPARATING = (*COMMON, "baselines")
@@ -51,12 +51,12 @@ class System(Protocol):
     @property
     def key(self) -> str: ...
 
-    def kits(self, items: Sequence[Item]) -> list[Kit]: ...
+    def one_shots(self, items: Sequence[Item]) -> list[OneShots]: ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reconstruction:
-    """The codec's round trip of the truth: the ceiling of whatever predicts this codec's tokens."""
+    """Codec reconstruction of the reference: the bound of every system that generates this codec's tokens."""
 
     codec: "Codec"
     name: str = "Reconstruction"
@@ -65,50 +65,57 @@ class Reconstruction:
     def key(self) -> str:
         return files.hash_json(["reconstruction", self.codec.id, code_hash(RECONSTRUCTING)])
 
-    def kits(self, items: Sequence[Item]) -> list[Kit]:
-        out: list[Kit] = [{} for _ in items]
+    def one_shots(self, items: Sequence[Item]) -> list[OneShots]:
+        out: list[OneShots] = [{} for _ in items]
         for drum in DRUMS:
-            known = [i for i, item in enumerate(items) if drum in item.shots]
-            if known:
-                truth = np.stack([items[i].read_truth(drum) for i in known])
-                for i, shot in zip(known, self._round_trip(truth), strict=True):
+            referenced = [i for i, item in enumerate(items) if drum in item.shots]
+            if referenced:
+                references = np.stack([items[i].read_reference(drum) for i in referenced])
+                for i, shot in zip(referenced, self._reconstruct(references), strict=True):
                     out[i][drum] = shot
         return out
 
-    def _round_trip(self, shots: np.ndarray) -> np.ndarray:
+    def _reconstruct(self, shots: np.ndarray) -> np.ndarray:
+        """[B, 44100] -> [B, 44100]."""
         import torch
 
         with torch.inference_mode():
             codes = self.codec.encode(torch.from_numpy(shots)[:, None])
-            return self.codec.decode(codes)[:, 0, :SAMPLES].float().cpu().numpy()
+            decoded: np.ndarray = self.codec.decode(codes)[:, 0, :SAMPLES].float().cpu().numpy()
+        return decoded
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Separation:
-    """Any separator, mix [C, N] -> {drum: stem [N]}, and the one procedure from stem to one-shot."""
+    """A separator, mix [C, N] -> {drum: stem [N]}, followed by the common procedure from stem to one-shot."""
 
     name: str
     separate: Callable[[np.ndarray], dict[str, np.ndarray]]
     key: str
 
-    def kits(self, items: Sequence[Item]) -> list[Kit]:
+    def one_shots(self, items: Sequence[Item]) -> list[OneShots]:
         return [
-            {drum: cut_shot(stem) for drum, stem in self.separate(item.read_mix()).items()} for item in items
+            {drum: cut_one_shot(stem) for drum, stem in self.separate(item.read_mix()).items()}
+            for item in items
         ]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DoseSystem:
-    """A kit bundle through the Extractor that serves. Of test mixes one answer is taken: with `draws` 1 the
-    greedy one, as in the paper, else what is made of so many free draws."""
+    """A kit bundle through the same Extractor that serves.
+
+    With `samples` 1 each test mix gets the greedy one-shot, as in the paper; else so many samples are
+    generated, reranked and matched to the expected spectrogram (docs/extract.md).
+    """
 
     name: str
     extractor: "Extractor"
     key: str
-    draws: int = 1
+    samples: int = 1
 
     @classmethod
-    def load(cls, name: str, bundle: Path, draws: int = 1, blend: bool = True) -> "DoseSystem":
+    def load(cls, name: str, bundle: Path, samples: int = 1, blend: bool = True) -> "DoseSystem":
+        """`blend` False leaves out source blending. Raises as `Extractor.load`."""
         from dose.extract import Extractor
         from dose.extract.candidates import SearchConfig
 
@@ -116,32 +123,33 @@ class DoseSystem:
         key = files.hash_json(
             [
                 "dose",
-                draws,
+                samples,
                 blend,
                 [model.engine.precision for model in extractor.models.values()],
                 files.sha256(bundle / files.MANIFEST),
                 code_hash(GENERATING),
             ]
         )
-        return cls(name=name, extractor=extractor, key=key, draws=draws)
+        return cls(name=name, extractor=extractor, key=key, samples=samples)
 
-    def kits(self, items: Sequence[Item]) -> list[Kit]:
+    def one_shots(self, items: Sequence[Item]) -> list[OneShots]:
         mixes = [item.read_mix() for item in items]
-        window = round(MIX_SECONDS * audio.RATE)
-        out: list[Kit] = [{} if m.shape[-1] <= window else self._search(m) for m in mixes]
-        short = [i for i, m in enumerate(mixes) if m.shape[-1] <= window]
+        length = round(MIX_SECONDS * audio.RATE)
+        # Mixes of the training length are decoded as one batch per drum; recordings are longer.
+        short = [i for i, mix in enumerate(mixes) if mix.shape[-1] <= length]
+        out: list[OneShots] = [{} if i in short else self._extract(mix) for i, mix in enumerate(mixes)]
         for drum in self.extractor.drums if short else ():
-            heard = [audio.fit_length(mixes[i], window) for i in short]
-            if self.draws == 1:
-                shots = self.extractor.extract_batch(heard, drum)
+            batch = [audio.fit_length(mixes[i], length) for i in short]
+            if self.samples == 1:
+                shots = self.extractor.extract_batch(batch, drum)
             else:
-                shots = self.extractor.extract_consensus(heard, drum, samples=self.draws)
+                shots = self.extractor.extract_consensus(batch, drum, samples=self.samples)
             for i, shot in zip(short, shots, strict=True):
                 out[i][drum] = shot
         return out
 
-    def _search(self, mix: np.ndarray) -> Kit:
-        """A recording longer than the model's window: the whole extraction, as `dose extract` does it."""
+    def _extract(self, mix: np.ndarray) -> OneShots:
+        """Of a recording longer than a training mix: the whole extraction, as `dose extract` runs it."""
         kit = self.extractor.extract(mix, audio.RATE, drums=self.extractor.drums)
         return {drum: hit.raw for drum in self.extractor.drums if (hit := kit.best(drum)) is not None}
 
@@ -155,49 +163,52 @@ def hpss() -> Separation:
 
 
 def larsnet(folder: Path | None = None) -> Separation:
-    """The networks in `folder`, or the small shipped ones; the row's name says which.
+    """The networks in `folder`, or the small shipped ones; the system's name tells whose weights they are.
 
     Raises MissingInputError when `folder` holds no networks.
     """
     from dose.baselines.larsnet import SHIPPED, load
 
-    library = load(folder or SHIPPED)
-    origin = "authors" if library.authors else "shipped" if folder is None else "trained"
-    key = files.hash_json([library.key, code_hash(SEPARATING)])
-    return Separation(name=LARSNETS[origin], separate=library.separate, key=key)
+    bank = load(folder or SHIPPED)
+    origin = "authors" if bank.authors else "shipped" if folder is None else "trained"
+    key = files.hash_json([bank.key, code_hash(SEPARATING)])
+    return Separation(name=LARSNETS[origin], separate=bank.separate, key=key)
 
 
 def code_hash(names: Sequence[str]) -> str:
-    """A digest of the code and data that make a system's sound: no cached output outlives a change."""
+    """A digest of the files under `names`, so that cached outputs are not reused after the code changes."""
+    # Paths are hashed with the contents: a renamed file is a change, too.
     paths = [PACKAGE / name for name in names]
     sources = sorted(p for path in paths for p in (path.rglob("*.py") if path.is_dir() else [path]))
     return files.hash_json([[str(p.relative_to(PACKAGE)), files.sha256(p)] for p in sources])
 
 
 def generate(system: System, items: Sequence[Item], folder: Path, *, batch: int = 8) -> Iterator[int]:
-    """Fills `folder` with the system's one-shots; yields the number of items done after every batch.
+    """Fills `folder` with the system's one-shots; yields the number of finished items after every batch.
 
-    What is there already is not made again. Outputs that cannot be scored are named in `<index>/<drum>.txt`
-    (the reason), so that they are counted and not tried for ever.
+    Items that are finished already are skipped. For an output that cannot be scored `<index>/<drum>.txt`
+    holds the reason, so that it is counted and not generated again.
     """
     missing = [item for item in items if not (folder / f"{item.index:06d}" / "done").is_file()]
     done = len(items) - len(missing)
     yield done
     for start in range(0, len(missing), batch):
-        part = missing[start : start + batch]
-        for item, kit in zip(part, system.kits(part), strict=True):
-            _store(folder / f"{item.index:06d}", kit)
-        done += len(part)
+        current = missing[start : start + batch]
+        for item, shots in zip(current, system.one_shots(current), strict=True):
+            _store(folder / f"{item.index:06d}", shots)
+        done += len(current)
         yield done
 
 
-def _store(folder: Path, kit: Kit) -> None:
+def _store(folder: Path, shots: OneShots) -> None:
     with files.atomic(folder) as beside:
         beside.mkdir(parents=True)
-        for drum, shot in kit.items():
+        for drum, shot in shots.items():
             try:
-                # 16 bits at full scale: the quantisation lies 98 dB under the peak that scoring sets anyway.
+                # 16 bits at full scale: quantisation noise lies 98 dB below the peak that scoring sets
+                # anyway.
                 audio.write(beside / f"{drum}.flac", prepare(shot, drum))
             except AudioError as e:
                 (beside / f"{drum}.txt").write_text(str(e))
+        # Marks the item as finished also where every output failed.
         (beside / "done").write_text("")

@@ -1,31 +1,40 @@
 """The table as Markdown and LaTeX, beside the paper's."""
 
-from collections.abc import Sequence
+import collections
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from dose.drums import DRUMS
 from dose.evaluate import paper
-from dose.evaluate.results import TRUTH, Results
-from dose.metrics.statistics import Estimate
+from dose.evaluate.results import REFERENCE, Results
+from dose.metrics.bootstrap import Estimate
 
-# column -> (heading, digits); those that are absent from all cells are left out, except for lacking weights
-METRICS = {
-    "mss": ("MSS", 3),
-    "mss_log": ("MSS log", 2),
-    "lsd_db": ("LSD dB", 1),
-    "envelope_db": ("envelope dB", 1),
-    "attack_ms": ("attack ms", 1),
-    "class_check": ("class check", 2),
-    "copy_db": ("nearest dB", 1),
-    "nearer": ("nearer than truth", 2),
-    "silent": ("silent", 2),
+
+class Column(NamedTuple):
+    heading: str
+    digits: int  # after the point
+
+
+# Item metrics in the table's order; those without any value are left out.
+ITEM_METRICS = {
+    "mss": Column("MSS", 3),
+    "mss_log": Column("log MSS", 2),
+    "lsd_db": Column("LSD dB", 1),
+    "envelope_db": Column("envelope dB", 1),
+    "attack_ms": Column("attack error ms", 1),
+    "classifier_accuracy": Column("classifier accuracy", 2),
+    "nearest_train_db": Column("nearest train dB", 1),
+    "memorisation_rate": Column("memorisation rate", 2),
+    "silent": Column("silent", 2),
 }
-SETS = {
-    "fad": ("FAD", 3),
-    "fad_inf": ("FAD inf", 3),
-    "kad": ("KAD", 2),
+# Set metrics, of each embedding; FAD keeps its column where the embedding's weights are missing.
+SET_METRICS = {
+    "fad": Column("FAD", 3),
+    "fad_inf": Column("FAD inf", 3),
+    "kad": Column("KAD", 2),
 }
 SUMMARY = ("mss", "fad_codec")
-NETWORKS = {"codec": "codec", "vggish": "VGGish", "clap": "CLAP", "encodec": "EnCodec"}
+EMBEDDINGS = {"codec": "codec", "vggish": "VGGish", "clap": "CLAP", "encodec": "EnCodec"}
 TITLES = {
     "rmod": "RMOD",
     "rmod_drums": "RMOD, drums only",
@@ -33,47 +42,94 @@ TITLES = {
 }
 
 
-def columns(results: Results) -> dict[str, tuple[str, int]]:
-    """metric -> (heading, digits), in the table's order, with the set metrics of absent networks kept."""
+def columns(results: Results) -> dict[str, Column]:
+    """metric -> Column, in the table's order, with the FAD columns of unavailable embeddings."""
     present = {
-        m for rows in results.cells.values() for drums in rows.values() for c in drums.values() for m in c
+        metric
+        for systems in results.estimates.values()
+        for drums in systems.values()
+        for estimates in drums.values()
+        for metric in estimates
     }
-    out = {metric: head for metric, head in METRICS.items() if metric in present}
-    for network, title in NETWORKS.items():
-        for metric, (heading, digits) in SETS.items():
-            name = f"{metric}_{network}"
-            if name in present or (network in results.lacking and metric == "fad"):
-                out[name] = (f"{heading} {title}", digits)
+    out = {metric: column for metric, column in ITEM_METRICS.items() if metric in present}
+    for embedding, title in EMBEDDINGS.items():
+        for metric, (heading, digits) in SET_METRICS.items():
+            name = f"{metric}_{embedding}"
+            if name in present or (embedding in results.unavailable and metric == "fad"):
+                out[name] = Column(f"{heading} {title}", digits)
     return out
 
 
 def summary(results: Results, title: str = "Scores") -> str:
-    """The two figures of the paper's table that a fresh clone has, in columns that a terminal shows whole."""
+    """The two metrics of the paper's table that need no further weights, within a terminal's width."""
     lines = [f"# {title}", "", "Lower is better. Brackets: 95 % bootstrap interval over items.", ""]
     if results.about:
         lines += [results.about, ""]
-    heads = columns(results)
-    for dataset, rows in results.cells.items():
-        for metric in (m for m in SUMMARY if m in heads):
-            n = max(
-                (c[metric].n for drums in rows.values() for c in drums.values() if metric in c), default=0
-            )
-            cells = [[f"{heads[metric][0]}, {n} items", *DRUMS]]
-            for row in (r for r in rows if r != TRUTH):
-                found = [rows[row].get(drum, {}).get(metric) for drum in DRUMS]
-                cells.append([row, *(_short(e) if e else _absent(results, metric) for e in found)])
-            cells += [[row, *["no weights"] * len(DRUMS)] for row in _absent_rows(results)]
-            lines += [f"## {TITLES.get(dataset, dataset)}: {heads[metric][0]}", "", *_aligned(cells), ""]
-    lines += [f"- {row}: {results.lacking[row]}" for row in _absent_rows(results)]
+    all_columns = columns(results)
+    for dataset, systems in results.estimates.items():
+        for metric in (m for m in SUMMARY if m in all_columns):
+            heading = all_columns[metric].heading
+            found = [e[metric].n for drums in systems.values() for e in drums.values() if metric in e]
+            rows = [[f"{heading}, {max(found, default=0)} items", *DRUMS]]
+            for system in (s for s in systems if s != REFERENCE):
+                estimates = [systems[system].get(drum, {}).get(metric) for drum in DRUMS]
+                rows.append([system, *(_short(e) if e else _absent(results, metric) for e in estimates)])
+            rows += [[system, *["no weights"] * len(DRUMS)] for system in _unavailable_systems(results)]
+            lines += [f"## {TITLES.get(dataset, dataset)}: {heading}", "", *_aligned(rows), ""]
+    lines += [f"- {system}: {results.unavailable[system]}" for system in _unavailable_systems(results)]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _absent_rows(results: Results) -> list[str]:
-    return [name for name in results.lacking if name not in NETWORKS]
+def markdown(results: Results, title: str = "Scores") -> str:
+    """The summary, all metrics, the paper's figures, normalised improvements, exclusions."""
+    lines = [
+        summary(results, title),
+        "# All metrics",
+        "",
+        "Lower is better, except for classifier accuracy. Brackets: 95 % bootstrap interval.",
+        "",
+    ]
+    for dataset, systems in results.estimates.items():
+        for drum in DRUMS:
+            lines += _markdown_table(results, dataset, drum, systems)
+    lines += _improvements(results) + _notes(results)
+    return "\n".join(lines) + "\n"
+
+
+def latex(results: Results) -> str:
+    """The paper's layout (systems x drums, MSS and FAD), its own figures below this project's."""
+    all_columns = columns(results)
+    metrics = [m for m in ("mss", "fad_codec", "fad_vggish", "fad_clap") if m in all_columns]
+    spec = "ll" + "r" * (len(metrics) * len(DRUMS))
+    groups = [rf"\multicolumn{{{len(DRUMS)}}}{{c}}{{{all_columns[m].heading}}}" for m in metrics]
+    lines = [
+        "% Generated by the evaluate stage; figures in italics are the paper's own, on its own data.",
+        rf"\begin{{tabular}}{{{spec}}}", r"\hline",
+        "data & model & " + " & ".join(groups) + r" \\",
+        " & & " + " & ".join(drum for _ in metrics for drum in DRUMS) + r" \\", r"\hline",
+    ]  # fmt: skip
+    for dataset, systems in results.estimates.items():
+        for system in (s for s in systems if s != REFERENCE):
+            estimates = [systems[system].get(d, {}).get(m) for m in metrics for d in DRUMS]
+            lines.append(_latex_row(dataset, system, [f"{e.value:.3f}" if e else "--" for e in estimates]))
+        for system, drums in paper.TABLE.get(dataset, {}).items():
+            values = [drums[d].get(m) for m in metrics for d in DRUMS]
+            texts = [rf"\textit{{{v:.3f}}}" if v is not None else "--" for v in values]
+            lines.append(_latex_row(dataset, rf"\textit{{paper: {system}}}", texts))
+        lines.append(r"\hline")
+    return "\n".join([*lines, r"\end{tabular}", ""])
+
+
+def _latex_row(dataset: str, system: str, texts: Sequence[str]) -> str:
+    return f"{TITLES.get(dataset, dataset)} & {system} & " + " & ".join(texts) + r" \\"
+
+
+def _unavailable_systems(results: Results) -> list[str]:
+    return [name for name in results.unavailable if name not in EMBEDDINGS]
 
 
 def _short(estimate: Estimate) -> str:
-    """Three significant digits are more than the intervals allow."""
+    """Three significant digits: the intervals allow no more."""
     low, value, high = (
         f"{x:.0f}" if abs(x) >= 100 else f"{x:.2f}" if abs(x) < 10 else f"{x:.1f}"
         for x in (estimate.low, estimate.value, estimate.high)
@@ -81,49 +137,35 @@ def _short(estimate: Estimate) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def _aligned(cells: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table whose columns are as wide as their widest cell; the first line is the head."""
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table whose columns are as wide as their widest text; the first row is the header."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |"
-        for row in cells
+        for row in rows
     ]
     return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
 
 
-def markdown(results: Results, title: str = "Scores") -> str:
-    """Everything there is to read: the summary, all scores, the paper's, gaps, exclusions."""
-    lines = [
-        summary(results, title),
-        "# All metrics",
-        "",
-        "Lower is better, except for the class check. Brackets: 95 % bootstrap interval.",
-        "",
-    ]
-    head = columns(results)
-    for dataset, rows in results.cells.items():
-        for drum in DRUMS:
-            lines += _markdown_table(results, dataset, drum, rows, head)
-    lines += _gaps(results) + _notes(results)
-    return "\n".join(lines) + "\n"
-
-
-def _markdown_table(results: Results, dataset: str, drum: str, rows, head) -> list[str]:
+def _markdown_table(
+    results: Results, dataset: str, drum: str, systems: Mapping[str, Mapping[str, Mapping[str, Estimate]]]
+) -> list[str]:
+    shown = columns(results)
     lines = [f"## {TITLES.get(dataset, dataset)}, {drum}", ""]
     lines += [
-        "| row | n | " + " | ".join(h for h, _ in head.values()) + " |",
-        "|---|---|" + "---|" * len(head),
+        "| system | n | " + " | ".join(c.heading for c in shown.values()) + " |",
+        "|---|---|" + "---|" * len(shown),
     ]
-    for row, drums in rows.items():
+    for system, drums in systems.items():
         if drum not in drums:
             continue
-        cell = drums[drum]
-        n = max((e.n for e in cell.values()), default=0)
-        texts = [_text(cell.get(m), digits, _absent(results, m)) for m, (_, digits) in head.items()]
-        lines.append(f"| {row} | {n} | " + " | ".join(texts) + " |")
-    for row, cells in paper.TABLE.get(dataset, {}).items():
-        texts = [f"{cells[drum][m]:.3f}" if m in cells[drum] else "" for m in head]
-        lines.append(f"| *paper's, on its own data: {row}* |  | " + " | ".join(texts) + " |")
+        estimates = drums[drum]
+        n = max((e.n for e in estimates.values()), default=0)
+        texts = [_text(estimates.get(m), c.digits, _absent(results, m)) for m, c in shown.items()]
+        lines.append(f"| {system} | {n} | " + " | ".join(texts) + " |")
+    for system, values in paper.TABLE.get(dataset, {}).items():
+        texts = [f"{values[drum][m]:.3f}" if m in values[drum] else "" for m in shown]
+        lines.append(f"| *paper's, on its own data: {system}* |  | " + " | ".join(texts) + " |")
     return [*lines, ""]
 
 
@@ -134,79 +176,60 @@ def _text(estimate: Estimate | None, digits: int, absent: str = "–") -> str:
 
 
 def _absent(results: Results, metric: str) -> str:
-    return "no weights" if any(metric.endswith(f"_{name}") for name in results.lacking) else "–"
+    return "no weights" if any(metric.endswith(f"_{name}") for name in results.unavailable) else "–"
 
 
-def _gaps(results: Results) -> list[str]:
-    if not results.gaps:
+def _improvements(results: Results) -> list[str]:
+    if not results.improvements:
         return []
     lines = [
-        "## Gap closed", "",
-        "(baseline - row) / (baseline - Reconstruction) of MSS: 0 is the baseline, 1 the ceiling.", "",
-        "| data | row | " + " | ".join(DRUMS) + " |", "|---|---|" + "---|" * len(DRUMS),
+        "## Normalised improvement", "",
+        "Share of the gap to codec reconstruction, (baseline - system) / (baseline - Reconstruction) of MSS: "
+        "0 is the baseline, 1 is Reconstruction.", "",
+        "| data | system | " + " | ".join(DRUMS) + " |", "|---|---|" + "---|" * len(DRUMS),
     ]  # fmt: skip
-    for dataset, rows in results.gaps.items():
-        for row, drums in rows.items():
+    for dataset, systems in results.improvements.items():
+        title = TITLES.get(dataset, dataset)
+        for system, drums in systems.items():
             texts = [_text(drums.get(d, {}).get("mss"), 2) for d in DRUMS]
-            lines.append(f"| {TITLES.get(dataset, dataset)} | {row} | " + " | ".join(texts) + " |")
+            lines.append(f"| {title} | {system} | " + " | ".join(texts) + " |")
         if dataset in paper.TABLE:
-            texts = [f"{paper.gap_closed(dataset, d):.2f}" for d in DRUMS]
-            lines.append(
-                f"| {TITLES[dataset]} | *paper's, on its own data: DOSE against LarsNet* | "
-                + " | ".join(texts)
-                + " |"
-            )
+            texts = [f"{paper.normalised_improvement(dataset, d):.2f}" for d in DRUMS]
+            name = "*paper's, on its own data: DOSE against LarsNet*"
+            lines.append(f"| {title} | {name} | " + " | ".join(texts) + " |")
     return [*lines, ""]
 
 
 def _notes(results: Results) -> list[str]:
     lines = ["## Notes", ""]
-    lines += [f"- {NETWORKS.get(name, name)}: {reason}" for name, reason in results.lacking.items()]
+    lines += [f"- {EMBEDDINGS.get(name, name)}: {reason}" for name, reason in results.unavailable.items()]
     lines += [f"- {warning}" for warning in results.warnings]
-    counts: dict[tuple[str, str, str, str], int] = {}
-    for e in results.excluded:
-        counts[e.dataset, e.row, e.drum, _kind(e.reason)] = (
-            counts.get((e.dataset, e.row, e.drum, _kind(e.reason)), 0) + 1
-        )
-    lines += [f"- excluded: {n} x {d}, {row}, {drum}: {why}" for (d, row, drum, why), n in counts.items()]
+    # Exclusions of one kind are one line; notes.json lists each of them.
+    counts = collections.Counter(
+        (e.dataset, e.system, e.drum, _kind_of_reason(e.reason)) for e in results.excluded
+    )
+    lines += [
+        f"- excluded: {n} x {dataset}, {system}, {drum}: {kind}"
+        for (dataset, system, drum, kind), n in counts.items()
+    ]
     if not results.excluded:
         lines.append("- excluded: nothing")
     return [*lines, ""]
 
 
-def _kind(reason: str) -> str:
+def _kind_of_reason(reason: str) -> str:
     """A reason without its path and numbers, so that equal ones are counted together."""
-    for kind in ("has no", "silent", "not finite", "samples; at least", "is not a sound file", "is known"):
-        if kind in reason:
-            return {"has no": "missing", "samples; at least": "too short", "is known": "no truth"}.get(
-                kind, kind
-            )
+    for fragment, kind in REASONS.items():
+        if fragment in reason:
+            return kind
     return "unreadable"
 
 
-def latex(results: Results) -> str:
-    """The paper's layout (rows x drums, MSS and FAD), its own figures below ours."""
-    metrics = [m for m in ("mss", "fad_codec", "fad_vggish", "fad_clap") if m in columns(results)]
-    spec = "ll" + "r" * (len(metrics) * len(DRUMS))
-    head = columns(results)
-    groups = [rf"\multicolumn{{{len(DRUMS)}}}{{c}}{{{head[m][0]}}}" for m in metrics]
-    lines = [
-        "% Generated by the evaluate stage; figures in italics are the paper's own, on its own data.",
-        rf"\begin{{tabular}}{{{spec}}}", r"\hline",
-        "data & model & " + " & ".join(groups) + r" \\",
-        " & & " + " & ".join(drum for _ in metrics for drum in DRUMS) + r" \\", r"\hline",
-    ]  # fmt: skip
-    for dataset, rows in results.cells.items():
-        for row in (r for r in rows if r != TRUTH):
-            cells = [rows[row].get(d, {}).get(m) for m in metrics for d in DRUMS]
-            lines.append(_latex_row(dataset, row, [f"{c.value:.3f}" if c else "--" for c in cells]))
-        for row, drums in paper.TABLE.get(dataset, {}).items():
-            values = [drums[d].get(m) for m in metrics for d in DRUMS]
-            texts = [rf"\textit{{{v:.3f}}}" if v is not None else "--" for v in values]
-            lines.append(_latex_row(dataset, rf"\textit{{paper: {row}}}", texts))
-        lines.append(r"\hline")
-    return "\n".join([*lines, r"\end{tabular}", ""])
-
-
-def _latex_row(dataset: str, row: str, texts: Sequence[str]) -> str:
-    return f"{TITLES.get(dataset, dataset)} & {row} & " + " & ".join(texts) + r" \\"
+# Fragment of an AudioError's message -> its kind.
+REASONS = {
+    "has no": "missing",
+    "silent": "silent",
+    "not finite": "not finite",
+    "samples; at least": "too short",
+    "is not a sound file": "is not a sound file",
+}

@@ -32,7 +32,6 @@ class DrumModel:
     codec: Codec
     engine: DecodingEngine
     prompt_config: PromptConfig
-    drum: int | None  # its index in a model that is shared by several drums
 
     def prompt(self, mono: np.ndarray, likelihoods: np.ndarray | None = None) -> Tensor:
         """The prompt of a segment [N]: codes or conditioning features int64 [1, K, P].
@@ -49,18 +48,13 @@ class DrumModel:
         """
         # The expectation comes from the prompt alone, without generating.
         with torch.inference_mode():
-            expected = self.engine.model.read_prompt(
-                prompts.to(self.engine.device), self._drums(prompts)
-            ).picture
+            expected = self.engine.model.encode_prompt(prompts.to(self.engine.device)).spectrogram
         return None if expected is None else expected.cpu().numpy()
 
     def sample(self, prompts: Tensor, sampling: Sampling | Sequence[Sampling]) -> np.ndarray:
         """Prompts [B, K, P] to raw one-shots float32 [B, SHOT], as one batch."""
-        tokens = generate(self.engine, prompts, sampling, drum=self._drums(prompts))
+        tokens = generate(self.engine, prompts, sampling)
         return self._decode([layout.one_shot_codes(one, self.engine.config.pattern) for one in tokens])
-
-    def _drums(self, prompts: Tensor) -> Tensor | None:
-        return None if self.drum is None else torch.full((len(prompts),), self.drum)
 
     def _decode(self, codes: Sequence[Tensor]) -> np.ndarray:
         """Codes [K, L] of any lengths to audio [B, SHOT]; an empty one is silence."""
@@ -84,11 +78,9 @@ def load_drum_model(
     loaded = checkpoint.load(bundle.checkpoint(drum), device)
     check_same(codec.id, loaded.meta["codec_id"], f"The {drum} model's codes")
     where = f"{bundle.checkpoint(drum) / 'model.json'}: prompt"
-    shared = loaded.model.config.drums
     return DrumModel(
         name=drum,
         codec=codec,
         engine=DecodingEngine(loaded.model, precision, batch=batch),
-        prompt_config=parse(PromptConfig, loaded.meta["prompt"], where),
-        drum=shared.index(drum) if shared else None,
+        prompt_config=parse(PromptConfig, loaded.meta["prompt"], where, announce=False),
     )

@@ -1,1 +1,1 @@
-"""Playable kits: one set of drum sounds, written for the samplers people have."""
+"""Sampler kits: one set of drum sounds, exported to the formats of common samplers."""

@@ -1,8 +1,8 @@
 """Ableton Live's .adg: a Drum Rack with one Simpler per pad, as gzipped XML.
 
-Live's own files hold thousands of elements at their defaults; this writes those that say something and
-leaves the rest to Live. The samples are found beside the rack. A Simpler plays one sample, so a pad gets
-the best sound of its drum, and the further candidates become pads of their own an octave higher each.
+Live's own files hold thousands of elements at their defaults; this writes only those with other values. The
+samples lie beside the rack. A Simpler plays one sample, so the best sound of a drum takes the drum's pad, and
+each further candidate takes a pad of its own, an octave higher each.
 """
 
 import gzip
@@ -10,14 +10,16 @@ from xml.etree import ElementTree
 
 from dose.kits.drumkit import DrumKit, Pad, Sound
 
-# Live counts the pads of a rack from the top of the MIDI range.
-TOP = 128
+# Live counts the pads of a rack down from the top of the MIDI range.
+NOTES = 128
+OCTAVE = 12
 
 
 def rack(kit: DrumKit, samples: str = "") -> bytes:
     """The whole .adg; `samples` is the folder of the WAVs relative to it, ending in a slash, or empty."""
     root = ElementTree.Element(
         "Ableton",
+        # The version numbers of Live 11.
         MajorVersion="5",
         MinorVersion="11.0_11300",
         SchemaChangeCount="3",
@@ -34,20 +36,21 @@ def rack(kit: DrumKit, samples: str = "") -> bytes:
         _branch(branches, number, note, title, sound, kit.rate, samples)
     ElementTree.indent(root, "\t")
     xml = ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    # Without a time, the same kit gives the same bytes.
     return gzip.compress(xml, mtime=0)
 
 
-def held(pad: Pad) -> int:
-    """How many of a pad's sounds find a note."""
-    return sum(pad.note + 12 * i < TOP for i in range(len(pad.sounds)))
+def capacity(pad: Pad) -> int:
+    """The number of a pad's sounds that have a note within the MIDI range."""
+    return sum(pad.note + OCTAVE * i < NOTES for i in range(len(pad.sounds)))
 
 
 def _assign(kit: DrumKit) -> list[tuple[int, str, Sound]]:
-    """(note, title, sound) of every sound: the best on its General MIDI note, each other 12 notes higher."""
+    """(note, title, sound) of every sound: the best on its General MIDI note, others octaves above."""
     assigned = []
     for pad in kit.pads:
-        for i, sound in enumerate(pad.sounds[: held(pad)]):
-            assigned.append((pad.note + 12 * i, pad.title if i == 0 else f"{pad.title} {i + 1}", sound))
+        for i, sound in enumerate(pad.sounds[: capacity(pad)]):
+            assigned.append((pad.note + OCTAVE * i, pad.title if i == 0 else f"{pad.title} {i + 1}", sound))
     return assigned
 
 
@@ -70,10 +73,11 @@ def _branch(
     player = ElementTree.SubElement(simpler, "Player")
     parts = ElementTree.SubElement(ElementTree.SubElement(player, "MultiSampleMap"), "SampleParts")
     _sample_part(parts, sound, rate, samples)
-    # 1 is one-shot: the sample plays to its end whatever the key does.
+    # 1 is one-shot mode: the sample plays to its end, also after note-off.
     _value(ElementTree.SubElement(simpler, "Globals"), "PlaybackMode", 1)
     zone = ElementTree.SubElement(branch, "ZoneSettings")
-    _value(zone, "ReceivingNote", TOP - note)
+    _value(zone, "ReceivingNote", NOTES - note)
+    # The Simpler is always played at its root key, so that no pad is transposed.
     _value(zone, "SendingNote", 60)
     _value(zone, "ChokeGroup", 0)
 
@@ -84,6 +88,7 @@ def _sample_part(parts: ElementTree.Element, sound: Sound, rate: int, samples: s
     _value(part, "Name", sound.name)
     for name in ("KeyRange", "VelocityRange"):
         extent = ElementTree.SubElement(part, name)
+        # The whole range, without crossfades; MIDI velocity 0 is a note-off.
         low = 0 if name == "KeyRange" else 1
         for key, value in (("Min", low), ("Max", 127), ("CrossfadeMin", low), ("CrossfadeMax", 127)):
             _value(extent, key, value)

@@ -1,4 +1,4 @@
-"""Named, tagged sounds out of extracted hits, for every way out of DOSE: command line and service."""
+"""A kit with named, tagged sounds from extracted hits, as the command line and the service export it."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,8 @@ from dose.kits.drumkit import TITLES, DrumKit, Layering, Pad, Sound
 from dose.kits.riff import Bits, Tags, wav
 
 
-class Played(Protocol):
-    """What is known of a hit; `dose.extract.result.Hit` is one."""
+class ExtractedHit(Protocol):
+    """What the tags need of a hit, such as `dose.extract.result.OneShot`."""
 
     @property
     def confidence(self) -> float: ...
@@ -24,15 +24,15 @@ class Played(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RenderedOneShot:
-    """A hit and its finished sound, float32 [N] or [C, N] at the kit's rate."""
+    """A hit and its postprocessed sound, float32 [N] or [C, N] at the kit's rate."""
 
-    hit: Played
+    hit: ExtractedHit
     audio: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where a kit comes from; it travels inside every WAV."""
+    """Where a kit comes from, stored in the tags of every WAV."""
 
     source: str  # the mix's name
     version: str  # of the models
@@ -42,46 +42,49 @@ class Origin:
 
 def build(
     name: str,
-    takes: Mapping[str, Sequence[RenderedOneShot]],
+    one_shots: Mapping[str, Sequence[RenderedOneShot]],
     origin: Origin,
     *,
     rate: int,
     bits: Bits = 16,
     layering: Layering = "round-robin",
 ) -> DrumKit:
-    """A kit to write: drum -> takes, best first. Raises DoseError when there is not one sound."""
+    """The kit of `one_shots`: drum -> candidates, best first. Raises DoseError when it has no sound."""
     pads = tuple(
         Pad(
             drum=drum,
             sounds=tuple(
-                _sound(drum, rank, len(found), take, origin, rate, bits) for rank, take in enumerate(found, 1)
+                _sound(drum, rank, len(candidates), one_shot, origin, rate, bits)
+                for rank, one_shot in enumerate(candidates, 1)
             ),
         )
-        for drum, found in takes.items()
+        for drum, candidates in one_shots.items()
     )
     comment = f"Drum one-shots extracted from {origin.source} by DOSE, models {origin.version}"
     return DrumKit(name=name, pads=pads, rate=rate, bits=bits, layering=layering, comment=comment)
 
 
 def file_stem(drum: str, rank: int, count: int, confidence: float) -> str:
-    """kick for the only candidate, else kick_01_0.87: rank first, so that names sort by it."""
+    """kick for a single candidate, else kick_01_0.87: the rank comes first, so that names sort by it."""
     return drum if count == 1 else f"{drum}_{rank:02d}_{confidence:.2f}"
 
 
 def _sound(
-    drum: str, rank: int, count: int, take: RenderedOneShot, origin: Origin, rate: int, bits: Bits
+    drum: str, rank: int, count: int, one_shot: RenderedOneShot, origin: Origin, rate: int, bits: Bits
 ) -> Sound:
-    hit = take.hit
+    hit = one_shot.hit
     tags = Tags(
         title=f"{TITLES[drum]} {rank}" if count > 1 else TITLES[drum],
         comment=(
+            # Enough to make the same hit again: the extraction's seed, and that of the sample.
             f"confidence {hit.confidence:.2f}; seed {origin.seed} (draw {hit.seed}); from {hit.time:.3f} s; "
             f"data {origin.data_id}; models {origin.version}"
         ),
         software="DOSE",
         source=printable(origin.source),
         reference=origin.version,
+        # bext counts the position in samples of the written file's rate.
         position=round(hit.time * rate),
     )
     stem = file_stem(drum, rank, count, hit.confidence)
-    return Sound(name=stem, audio=take.audio, wav=wav(take.audio, rate, bits, tags))
+    return Sound(name=stem, audio=one_shot.audio, wav=wav(one_shot.audio, rate, bits, tags))

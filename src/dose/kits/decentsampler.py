@@ -9,18 +9,21 @@ def preset(kit: DrumKit, samples: str = "") -> bytes:
     """The .dspreset; `samples` is the folder of the WAVs relative to it, ending in a slash, or empty."""
     root = ElementTree.Element("DecentSampler", minVersion="1.6.0")
     if kit.comment:
+        # XML forbids two hyphens in a comment.
         root.append(ElementTree.Comment(f" {kit.comment.replace('--', '- -')} "))
     groups = ElementTree.SubElement(
         root, "groups", attack="0", decay="0", sustain="1", release="0.05", ampVelTrack="1"
     )
     for pad in kit.pads:
-        shared = layers(pad, kit.layering)
-        if not shared:
+        pad_layers = layers(pad, kit.layering)
+        if not pad_layers:
             continue
-        turns = shared[0].turns
-        mode = {"seqMode": "round_robin", "seqLength": str(turns)} if turns > 1 else {"seqMode": "always"}
+        seq_length = pad_layers[0].seq_length
+        mode = {"seqMode": "always"}
+        if seq_length > 1:
+            mode = {"seqMode": "round_robin", "seqLength": str(seq_length)}
         group = ElementTree.SubElement(groups, "group", {"name": pad.title, "tags": pad.drum, **mode})
-        for layer in shared:
+        for layer in pad_layers:
             ElementTree.SubElement(
                 group,
                 "sample",
@@ -29,12 +32,14 @@ def preset(kit: DrumKit, samples: str = "") -> bytes:
                     "rootNote": str(pad.note),
                     "loNote": str(pad.note),
                     "hiNote": str(pad.note),
+                    # One key per drum; `pitchKeyTrack` 0 plays it at its own pitch.
                     "loVel": str(layer.low),
                     "hiVel": str(layer.high),
                     "trigger": "attack",
                     "pitchKeyTrack": "0",
-                    **({"seqPosition": str(layer.turn)} if turns > 1 else {}),
+                    **({"seqPosition": str(layer.seq_position)} if seq_length > 1 else {}),
                 },
             )
     ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    xml: bytes = ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return xml

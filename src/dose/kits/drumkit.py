@@ -1,4 +1,4 @@
-"""What every writer is given: named sounds on pads."""
+"""The input of every exporter: named sounds on pads."""
 
 import dataclasses
 import hashlib
@@ -13,12 +13,12 @@ from dose.errors import DoseError
 from dose.files import printable
 from dose.kits.riff import Bits
 
-# General MIDI percussion: Bass Drum 1, Acoustic Snare, Closed Hi-hat.
+# General MIDI percussion key map: Bass Drum 1, Acoustic Snare, Closed Hi-hat.
 NOTES = {"kick": 36, "snare": 38, "hihat": 42}
 TITLES = {"kick": "Kick", "snare": "Snare", "hihat": "Hi-hat"}
 
 Layering = Literal["round-robin", "velocity"]
-LONGEST = 64  # characters of a file name without its suffix
+MAX_NAME = 64  # characters of a file name without its suffix; a default below every system's limit
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Sound:
 
     name: str
     audio: np.ndarray  # float32 [N] or [C, N], full scale 1.0
-    wav: bytes  # the same as a WAV file, with what is known of it inside
+    wav: bytes  # the same as a WAV file, with its metadata
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class DrumKit:
     comment: str = ""
 
     def __post_init__(self) -> None:
-        for field in ("name", "comment"):  # they go into XML and into lines of text
+        for field in ("name", "comment"):  # control characters would break XML and line-based formats
             object.__setattr__(self, field, printable(getattr(self, field)))
         if not any(pad.sounds for pad in self.pads):
             raise DoseError(f"The kit '{self.name}' has no sounds, so there is nothing to write.")
@@ -73,31 +73,33 @@ class DrumKit:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VelocityLayer:
-    """One sound of a pad and when it plays: MIDI velocities low..high, in turn `turn` of `turns`."""
+    """One sound of a pad and when it plays: at MIDI velocities low..high, at one position of a sequence."""
 
     sound: Sound
     low: int  # 1..127
     high: int  # 1..127, inclusive
-    turn: int  # from 1
-    turns: int
+    seq_position: int  # round robin: from 1
+    seq_length: int  # 1: no round robin
 
 
 def layers(pad: Pad, layering: Layering) -> list[VelocityLayer]:
-    """How a pad's sounds share it.
+    """The velocity layers or the round-robin sequence of a pad's sounds.
 
-    Round robin: every sound at every velocity, in turn. Velocity: the range is split evenly, the dullest
-    sound lowest, because a drum that is hit harder sounds brighter.
+    Round robin: every sound at every velocity, one after another. Velocity: the range is split evenly, and
+    the sounds are ordered by brightness, because a drum that is hit harder sounds brighter.
     """
     count = len(pad.sounds)
     if layering == "round-robin":
         return [
-            VelocityLayer(sound=sound, low=1, high=127, turn=i + 1, turns=count)
+            VelocityLayer(sound=sound, low=1, high=127, seq_position=i + 1, seq_length=count)
             for i, sound in enumerate(pad.sounds)
         ]
+    # Boundaries of `count` equal velocity ranges that cover 1..127 without gap or overlap.
     edges = [1 + round(127 * i / count) for i in range(count + 1)]
+    # A stable sort: equally bright sounds keep their rank order.
     by_brightness = sorted(pad.sounds, key=lambda sound: brightness(sound.audio))
     return [
-        VelocityLayer(sound=sound, low=low, high=high - 1, turn=1, turns=1)
+        VelocityLayer(sound=sound, low=low, high=high - 1, seq_position=1, seq_length=1)
         for sound, low, high in zip(by_brightness, edges, edges[1:], strict=False)
     ]
 
@@ -106,21 +108,23 @@ def brightness(audio: np.ndarray) -> float:
     """Spectral centroid as a fraction of the Nyquist frequency; [N] or [C, N]; 0 for silence."""
     mono = downmix(audio)
     power = np.abs(np.fft.rfft(mono)) ** 2
+    # Centroid: the mean of the bins' frequencies, weighted by their power.
     total = power.sum()
     return float((power * np.linspace(0, 1, len(power))).sum() / total) if total > 0 else 0.0
 
 
 def safe_name(name: str) -> str:
-    """`name` as a file name that every system and sampler takes: ASCII letters, digits, - _ and .
+    """`name` as a file name that every system and sampler accepts: ASCII letters, digits, - _ and .
 
-    Where letters get lost on the way (another script, accents, the end of a long name), a digest of the whole
-    name follows: two kits that differ in name never share a file or a folder.
+    Where the conversion loses letters (another script, accents, the end of a long name), a hash of the whole
+    name is appended, so that two kits of different names never share a file or a folder.
     """
+    # NFKD splits accents off their letters, so that they can be dropped.
     letters = unicodedata.normalize("NFKD", name)
     ascii_ = re.sub(r"[^A-Za-z0-9._-]+", "_", "".join(c for c in letters if not unicodedata.combining(c)))
     plain = ascii_.strip("._-")
-    lost = any(c.isalnum() and not c.isascii() for c in name) or len(plain) > LONGEST or (name and not plain)
+    lost = any(c.isalnum() and not c.isascii() for c in name) or len(plain) > MAX_NAME or (name and not plain)
     if not lost:
         return plain or "kit"
     digest = hashlib.sha256(name.encode("utf-8", "backslashreplace")).hexdigest()[:8]
-    return f"{plain[: LONGEST - 9].strip('._-') or 'kit'}-{digest}"
+    return f"{plain[: MAX_NAME - 9].strip('._-') or 'kit'}-{digest}"

@@ -1,7 +1,7 @@
-"""A kit's folder: it holds one kit, which is replaced whole, and nothing else in it is ever touched.
+"""A kit's folder: it holds one kit, which is replaced as a whole; other files in it are never changed.
 
-What is a kit's file is decided by what stands in it, not by its name: a user's own kick.wav may lie where a
-kit would put one, and a hard link or a symbolic link may lead to a file elsewhere.
+A kit's files are recognised by their content, not by their names: a user's own kick.wav may lie where a kit
+would write one, and a hard link or a symbolic link may lead to a file elsewhere.
 """
 
 import dataclasses
@@ -16,11 +16,11 @@ from pathlib import Path
 from dose.errors import DoseError
 from dose.files import printable
 
-STAGE = ".dose-kit-"  # begins the name of the folder in which a kit waits until it is whole
+STAGING_PREFIX = ".dose-kit-"  # of the folder in which a kit is written before it is moved into place
 _SOUND = re.compile(r"(kick|snare|hihat)(_\d\d_\d\.\d\d)?\.wav")
-_HEAD = 8192  # bytes of a file in which its maker stands; names are at most 255 bytes long
-# How the writers of this package begin each file; the WAVs are looked into by `_source`.
-_SIGNS = {
+_HEAD_BYTES = 8192  # of a file, which hold its signature; kit names before it are at most 255 bytes
+# Text near the beginning of each file that an exporter of this package writes; `_source` recognises WAVs.
+_SIGNATURES = {
     ".sfz": b" by DOSE, models ",
     ".dspreset": b" by DOSE, models ",
     ".h2drumkit": b"<author>DOSE</author>",
@@ -31,22 +31,22 @@ _SIGNS = {
 
 
 class Occupied(DoseError):
-    """A place where no kit may be written."""
+    """A folder into which no kit may be written, because files there would be lost."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Found:
-    """What lies in a folder that is to hold a kit."""
+class FolderContents:
+    """The files of a folder into which a kit is to be written."""
 
-    kit: tuple[Path, ...]  # the kit's sounds and instruments, and what a killed process left of one
-    others: tuple[Path, ...]  # all else
-    sources: frozenset[str]  # the mixes that the kit's sounds say they were taken from
-    names: frozenset[str]  # of the kit, as its instruments' files are called
+    kit: tuple[Path, ...]  # the kit's WAVs and instruments, and staging folders of a killed process
+    others: tuple[Path, ...]  # all other files
+    sources: frozenset[str]  # the mixes that the tags of the kit's WAVs name
+    names: frozenset[str]  # of the kit, by the file names of its instruments
 
 
-def look(folder: Path) -> Found:
-    """Sorts what is in `folder`; nothing where there is none. Raises OSError where it cannot be listed."""
-    sounds, instruments, left, others = list[Path](), list[Path](), list[Path](), list[Path]()
+def scan(folder: Path) -> FolderContents:
+    """Classifies the files of `folder`; none if it does not exist. Raises OSError if it cannot be listed."""
+    sounds, instruments, staging, others = list[Path](), list[Path](), list[Path](), list[Path]()
     sources: set[str] = set()
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         head = _head(path)
@@ -55,41 +55,42 @@ def look(folder: Path) -> Found:
             sources.add(source)
         elif _is_instrument(path.suffix, head):
             instruments.append(path)
-        elif path.name.startswith(STAGE) and path.is_dir() and not path.is_symlink():
-            left.append(path)
+        elif path.name.startswith(STAGING_PREFIX) and path.is_dir() and not path.is_symlink():
+            staging.append(path)
         else:
             others.append(path)
-    if not sounds:  # instruments alone were put here by somebody, who may collect them
+    if not sounds:  # instruments without their WAVs are a user's collection, not a kit
         others, instruments = others + instruments, []
-    return Found(
-        kit=(*sounds, *instruments, *left),
+    return FolderContents(
+        kit=(*sounds, *instruments, *staging),
         others=tuple(others),
         sources=frozenset(sources),
         names=frozenset(path.stem for path in instruments),
     )
 
 
-def check(folder: Path, names: Iterable[str] = (), inputs: Iterable[Path] = ()) -> Found:
-    """What lies in `folder`, if a kit with files called `names` may be put there.
+def check(folder: Path, names: Iterable[str] = (), inputs: Iterable[Path] = ()) -> FolderContents:
+    """The contents of `folder`, if a kit with files called `names` may be written there.
 
-    Raises Occupied where the place is no folder, where it holds several kits' files (a choice that somebody
-    made), where a file that is no kit's would be overwritten, or one of `inputs` replaced.
+    Raises Occupied where `folder` is a file, where it holds files of several kits (a collection that a user
+    made), where a file that is not a kit's would be overwritten, or one of `inputs` replaced.
     """
     folder = _direct(folder)
     try:
+        # The nearest existing ancestor must be a folder, or the kit's folder cannot be made.
         blocked = next((p for p in (folder, *folder.parents) if p.exists()), folder)
         if blocked.exists() and not blocked.is_dir():
             raise Occupied(f"{folder} cannot be written ({blocked} is a file); choose another.")
         if folder.is_symlink() and not folder.exists():
             raise Occupied(f"{folder} is a link that leads nowhere; choose another.")
-        found = look(folder)
+        found = scan(folder)
     except OSError as e:
         raise Occupied(f"{folder} cannot be written ({e.strerror}); choose another.") from e
-    for several in (found.sources, found.names):
-        if len(several) > 1:
-            told = ", ".join(sorted(several)[:3])
-            raise Occupied(f"{folder} holds files of several kits ({told}); choose another folder.")
-    # Compared without case: where the file system ignores it, Kick.wav is kick.wav.
+    for kits in (found.sources, found.names):
+        if len(kits) > 1:
+            listed = ", ".join(sorted(kits)[:3])
+            raise Occupied(f"{folder} holds files of several kits ({listed}); choose another folder.")
+    # Compared without case: on some file systems Kick.wav and kick.wav are the same file.
     taken = {_folded(path.name): path for path in found.others}
     for name in names:
         if path := taken.get(_folded(name)):
@@ -101,61 +102,65 @@ def check(folder: Path, names: Iterable[str] = (), inputs: Iterable[Path] = ()) 
 
 
 def put(folder: Path | str, contents: Mapping[str, bytes], inputs: Iterable[Path] = ()) -> list[Path]:
-    """Makes `contents` (file name -> bytes) the kit of `folder`, in place of the one that was there.
+    """Writes `contents` (file name -> bytes) as the kit of `folder`, replacing the one that is there.
 
-    A new folder appears whole. An existing one stays the same folder (it may be a mount, or where somebody's
-    shell is): the new files are written inside, then the old kit goes and the new one is moved in, so that
-    there are never two. Raises Occupied as `check` does, before anything is written, and OSError.
+    A new folder appears complete. An existing one stays the same directory (it may be a mount or a shell's
+    working directory): the new files are written to a staging folder inside it, then the old kit is deleted
+    and the new files are moved into place, so that there are never two kits.
+    Raises Occupied as `check` does, before anything is written, and OSError.
     """
     folder = _direct(Path(folder))
     found = check(folder, contents, inputs)
     new = not folder.exists()
-    home = folder.parent if new else folder
-    home.mkdir(parents=True, exist_ok=True)
-    stage = home / f"{STAGE}{secrets.token_hex(4)}"
+    parent = folder.parent if new else folder  # on the same file system, so that renames are atomic
+    parent.mkdir(parents=True, exist_ok=True)
+    staging = parent / f"{STAGING_PREFIX}{secrets.token_hex(4)}"
     try:
-        stage.mkdir()
+        staging.mkdir()
         for name, body in contents.items():
-            (stage / name).write_bytes(body)
+            (staging / name).write_bytes(body)
         if new:
-            stage.rename(folder)
+            staging.rename(folder)
         else:
+            # The new kit is complete in the staging folder, so the old one can go.
             for path in found.kit:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             for name in contents:
-                (stage / name).rename(folder / name)
+                (staging / name).rename(folder / name)
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
     return [folder / name for name in contents]
 
 
 def is_free(folder: Path, source: str) -> bool:
-    """Whether `folder` may take a kit from the mix `source`: it is not there, or holds no other mix's kit."""
+    """Whether a kit of the mix `source` may be written to `folder`: it holds no other mix's kit."""
     if folder.exists() and not folder.is_dir():
         return False
-    return look(folder).sources <= {printable(source)}  # as `build` writes it into the WAVs
+    return scan(folder).sources <= {printable(source)}  # as `build` writes it into the WAVs
 
 
 def _direct(folder: Path) -> Path:
-    """The same folder without `..`: new/.. is not there until `new` is made, and then leads elsewhere."""
+    """The same folder without `..`: new/.. does not exist until `new` is made, and then leads elsewhere."""
     return folder.resolve() if ".." in folder.parts else folder
 
 
 def _head(path: Path) -> bytes:
-    """The first bytes of a plain file; none of a link, a folder, or what cannot be read."""
+    """The first bytes of a regular file; empty for a link, a folder, or an unreadable file."""
     if path.is_symlink() or not path.is_file():
         return b""
     try:
         with open(path, "rb") as f:
-            return f.read(_HEAD)
+            return f.read(_HEAD_BYTES)
     except OSError:
         return b""
 
 
 def _source(head: bytes) -> str | None:
-    """The mix that a WAV of ours was taken from; None for anybody else's WAV. See `riff.wav`."""
+    """The mix named in the bext chunk of a kit's WAV; None for any other file. See `riff.wav`."""
+    # Offsets in the file: 20 is the chunk's body, 276 Originator, 622 CodingHistory.
     if head[:4] != b"RIFF" or head[8:16] != b"WAVEbext" or head[276:308].rstrip(b"\0") != b"DOSE":
         return None
+    # CodingHistory is the text after the fixed fields, up to the end of the chunk: "T=<source>\r\n".
     history = head[622 : 20 + int.from_bytes(head[16:20], "little")]
     return history.decode("utf-8", "replace").removeprefix("T=").rstrip("\r\n")
 
@@ -163,10 +168,10 @@ def _source(head: bytes) -> str | None:
 def _is_instrument(suffix: str, head: bytes) -> bool:
     if suffix in (".h2drumkit", ".adg"):
         try:
-            head = zlib.decompressobj(31).decompress(head, _HEAD)  # 31: a gzip header
+            head = zlib.decompressobj(31).decompress(head, _HEAD_BYTES)  # 31: a gzip header
         except zlib.error:
             return False
-    return suffix in _SIGNS and _SIGNS[suffix] in head
+    return suffix in _SIGNATURES and _SIGNATURES[suffix] in head
 
 
 def _same(a: Path, b: Path) -> bool:

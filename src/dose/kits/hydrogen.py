@@ -1,4 +1,4 @@
-"""Hydrogen's .h2drumkit: a tar of drumkit.xml and the samples, gzipped."""
+"""Hydrogen's .h2drumkit: a gzipped tar of drumkit.xml and the samples."""
 
 import gzip
 import io
@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from dose.kits.drumkit import DrumKit, Pad, layers, safe_name
 
-LAYERS = 16  # that Hydrogen loads of an instrument, as it comes
+MAX_LAYERS = 16  # per instrument, by Hydrogen's default setting
 NAMESPACE = "http://www.hydrogen-music.org/drumkit"
 
 
@@ -16,6 +16,7 @@ def archive(kit: DrumKit) -> bytes:
     folder = safe_name(kit.name)
     files = {"drumkit.xml": drumkit_xml(kit), **{f"{s.name}.wav": s.wav for s in kit.sounds}}
     buffer = io.BytesIO()
+    # USTAR without times and owners; gzip's own time is 0.
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name, body in files.items():
             entry = tarfile.TarInfo(f"{folder}/{name}")
@@ -26,7 +27,7 @@ def archive(kit: DrumKit) -> bytes:
 
 
 def drumkit_xml(kit: DrumKit) -> bytes:
-    """drumkit.xml in the order that Hydrogen's own schema demands."""
+    """drumkit.xml, with the elements in the order of Hydrogen's XML schema."""
     root = ElementTree.Element("drumkit_info", xmlns=NAMESPACE)
     _texts(root, name=kit.name, author="DOSE", info=kit.comment, license="undefined license", image="")
     _texts(root, imageLicense="undefined license")
@@ -36,7 +37,8 @@ def drumkit_xml(kit: DrumKit) -> bytes:
     for number, pad in enumerate(pad for pad in kit.pads if pad.sounds):
         _instrument(instruments, number, pad, kit)
     ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    xml: bytes = ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return xml
 
 
 def _instrument(parent: ElementTree.Element, number: int, pad: Pad, kit: DrumKit) -> None:
@@ -44,16 +46,17 @@ def _instrument(parent: ElementTree.Element, number: int, pad: Pad, kit: DrumKit
     _texts(instrument, id=str(number), name=pad.title, volume="1", isMuted="false", isSoloed="false")
     _texts(instrument, pan="0", pitchOffset="0", randomPitchFactor="0", gain="1", applyVelocity="true")
     _texts(instrument, filterActive="false", filterCutoff="1", filterResonance="0")
+    # No envelope but a release of 1000 frames, and no mute group.
     _texts(instrument, Attack="0", Decay="0", Sustain="1", Release="1000", muteGroup="-1")
     _texts(instrument, midiOutChannel="9", midiOutNote=str(pad.note), isStopNote="false")
-    chosen_by = "ROUND_ROBIN" if kit.layering == "round-robin" else "VELOCITY"
-    _texts(instrument, sampleSelectionAlgo=chosen_by, isHihat="-1", lower_cc="0", higher_cc="127")
+    selection = "ROUND_ROBIN" if kit.layering == "round-robin" else "VELOCITY"
+    _texts(instrument, sampleSelectionAlgo=selection, isHihat="-1", lower_cc="0", higher_cc="127")
     _texts(instrument, FX1Level="0", FX2Level="0", FX3Level="0", FX4Level="0")
     component = ElementTree.SubElement(instrument, "instrumentComponent")
     _texts(component, component_id="0", gain="1")
-    shared = layers(pad, kit.layering)
-    for layer in shared:
-        # Hydrogen's velocities run from 0 to 1 and neighbours share their edge.
+    pad_layers = layers(pad, kit.layering)
+    for layer in pad_layers:
+        # Hydrogen's velocities are 0 to 1, and adjacent layers share their boundary.
         low, high = (layer.low - 1) / 127, layer.high / 127
         element = ElementTree.SubElement(component, "layer")
         _texts(element, filename=f"{layer.sound.name}.wav", min=f"{low:.6f}", max=f"{high:.6f}")

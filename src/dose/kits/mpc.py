@@ -1,20 +1,20 @@
 """Akai MPC drum program, .xpm of the MPC 2 generation: XML beside its samples.
 
-A program has 128 instruments, one per pad, with four layers each; a fifth and later sound of a drum is
-left out.
+A program has 128 instruments, one per pad, with four layers each; further sounds of a drum are omitted.
 """
 
 from xml.etree import ElementTree
 
 from dose.kits.drumkit import DrumKit, Pad, layers
 
-PADS, LAYERS = 128, 4
+PADS, MAX_LAYERS = 128, 4
 
 
 def program(kit: DrumKit) -> bytes:
     """The whole .xpm; the WAVs lie in the same folder, as the MPC expects."""
     root = ElementTree.Element("MPCVObject")
     version = ElementTree.SubElement(root, "Version")
+    # The version numbers of the MPC 2 software.
     _texts(version, File_Version="2.1", Application="MPC-V", Application_Version="2.10.0.0", Platform="OSX")
     drum_program = ElementTree.SubElement(root, "Program", type="Drum")
     _texts(drum_program, ProgramName=kit.name, Volume="1.000000", Mute="False", Pan="0.500000")
@@ -22,6 +22,7 @@ def program(kit: DrumKit) -> bytes:
     _texts(drum_program, Program_Polyphony="16")
     pads = [pad for pad in kit.pads if pad.sounds]
     instruments = ElementTree.SubElement(drum_program, "Instruments")
+    # All 128 instruments must be there; unused pads have no layers.
     for number in range(PADS):
         _instrument(instruments, number, pads[number] if number < len(pads) else None, kit)
     note_map = ElementTree.SubElement(drum_program, "PadNoteMap")
@@ -30,11 +31,12 @@ def program(kit: DrumKit) -> bytes:
         _texts(ElementTree.SubElement(note_map, "PadNote", number=str(number)), Note=str(note))
         _texts(ElementTree.SubElement(group_map, "PadGroup", number=str(number)), Group="0")
     ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    xml: bytes = ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return xml
 
 
 def pad_notes(first: list[int]) -> list[int]:
-    """A MIDI note for each of the 128 pads, each once: `first` on pads A01, A02 ..., then all the others."""
+    """A distinct MIDI note for each of the 128 pads: `first` on pads A01, A02 ..., then the other notes."""
     return first + [note for note in range(PADS) if note not in first]
 
 
@@ -42,14 +44,14 @@ def _instrument(parent: ElementTree.Element, number: int, pad: Pad | None, kit: 
     instrument = ElementTree.SubElement(parent, "Instrument", number=str(number + 1))
     _texts(instrument, Volume="1.000000", Mute="False", Pan="0.500000", TuneCoarse="0", TuneFine="0")
     _texts(instrument, Mono="False", Polyphony="2", LowNote="0", HighNote="127", IgnoreBaseNote="False")
-    # How the layers of a pad are chosen: 0 in turn, 1 by velocity.
-    in_turn = kit.layering == "round-robin" and pad is not None and len(pad.sounds) > 1
-    _texts(instrument, ZonePlay="0" if in_turn else "1", MuteGroup="0", TriggerMode="0")
+    # ZonePlay, the selection of a pad's layers: 0 cycles, 1 is by velocity.
+    cycle = kit.layering == "round-robin" and pad is not None and len(pad.sounds) > 1
+    _texts(instrument, ZonePlay="0" if cycle else "1", MuteGroup="0", TriggerMode="0")
     _texts(instrument, VolumeAttack="0.000000", VolumeHold="0.000000", VolumeDecay="0.000000")
     _texts(instrument, VolumeSustain="1.000000", VolumeRelease="0.000000", VelocitySensitivity="1.000000")
     slots = ElementTree.SubElement(instrument, "Layers")
-    best = None if pad is None else Pad(drum=pad.drum, sounds=pad.sounds[:LAYERS])
-    for slot, layer in enumerate([] if best is None else layers(best, kit.layering), 1):
+    kept = None if pad is None else Pad(drum=pad.drum, sounds=pad.sounds[:MAX_LAYERS])
+    for slot, layer in enumerate([] if kept is None else layers(kept, kit.layering), 1):
         element = ElementTree.SubElement(slots, "Layer", number=str(slot))
         _texts(element, Active="True", Volume="1.000000", Pan="0.500000", Pitch="0.000000")
         _texts(element, TuneCoarse="0", TuneFine="0", VelStart=str(layer.low), VelEnd=str(layer.high))

@@ -1,4 +1,4 @@
-"""One door to every format."""
+"""Export of a kit to any of the formats."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from dose.kits import ableton, decentsampler, hydrogen, mpc, sfz, soundfont
 from dose.kits.drumkit import DrumKit, safe_name
 from dose.kits.folder import put
 
-# Each with the suffix of its file. All but Hydrogen and SoundFont need the WAVs beside them.
+# Format -> suffix of its file. All but Hydrogen and SoundFont refer to the WAVs beside them.
 FORMATS = {
     "wav": "",
     "sfz": ".sfz",
@@ -31,41 +31,44 @@ def parse_formats(text: str) -> tuple[str, ...]:
 def contents(kit: DrumKit, formats: Sequence[str]) -> dict[str, bytes]:
     """File name -> bytes of the kit in all `formats`, to be put into one folder or archive."""
     name = safe_name(kit.name)
-    made: dict[str, bytes] = {f"{sound.name}.wav": sound.wav for sound in kit.sounds}
-    for chosen in formats:
-        suffix = FORMATS[chosen]
-        if chosen == "sfz":
-            made[name + suffix] = sfz.text(kit).encode()
-        elif chosen == "hydrogen":
-            made[name + suffix] = hydrogen.archive(kit)
-        elif chosen == "decentsampler":
-            made[name + suffix] = decentsampler.preset(kit)
-        elif chosen == "ableton":
-            made[name + suffix] = ableton.rack(kit)
-        elif chosen == "sf2":
-            made[name + suffix] = soundfont.soundfont(kit)
-        elif chosen == "mpc":
-            made[name + suffix] = mpc.program(kit)
-    return made
+    files: dict[str, bytes] = {f"{sound.name}.wav": sound.wav for sound in kit.sounds}
+    for format in formats:
+        suffix = FORMATS[format]
+        if format == "sfz":
+            files[name + suffix] = sfz.text(kit).encode()
+        elif format == "hydrogen":
+            files[name + suffix] = hydrogen.archive(kit)
+        elif format == "decentsampler":
+            files[name + suffix] = decentsampler.preset(kit)
+        elif format == "ableton":
+            files[name + suffix] = ableton.rack(kit)
+        elif format == "sf2":
+            files[name + suffix] = soundfont.soundfont(kit)
+        elif format == "mpc":
+            files[name + suffix] = mpc.program(kit)
+    return files
 
 
 def left_out(kit: DrumKit, formats: Sequence[str]) -> list[str]:
-    """What the formats asked for cannot hold of the kit, a sentence each; the WAVs always hold all of it."""
-    said = []
+    """One sentence for each limit of `formats` that the kit exceeds; the WAVs always hold all of it."""
+    limits = []
+    # Limits on the number of sounds per pad, then on the sample format.
     for pad in kit.pads:
         count = len(pad.sounds)
-        for chosen, title, most in (
-            ("ableton", "An Ableton rack", ableton.held(pad)),
-            ("mpc", "An MPC program", mpc.LAYERS),
-            ("hydrogen", "Hydrogen", hydrogen.LAYERS),
+        for format, title, capacity in (
+            ("ableton", "An Ableton rack", ableton.capacity(pad)),
+            ("mpc", "An MPC program", mpc.MAX_LAYERS),
+            ("hydrogen", "Hydrogen", hydrogen.MAX_LAYERS),
         ):
-            if chosen in formats and count > most:
-                said.append(f"{title} holds {most} of the {count} {pad.drum} sounds; all are there as WAVs.")
+            if format in formats and count > capacity:
+                limits.append(
+                    f"{title} holds {capacity} of the {count} {pad.drum} sounds; all are there as WAVs."
+                )
     if "sf2" in formats and kit.bits > 16:
-        said.append(f"A SoundFont holds 16 bits; the WAVs have {kit.bits}.")
+        limits.append(f"A SoundFont holds 16 bits; the WAVs have {kit.bits}.")
     if "sf2" in formats and any(sound.audio.ndim == 2 and len(sound.audio) > 1 for sound in kit.sounds):
-        said.append("A SoundFont of this kind is mono; the WAVs are stereo.")
-    return said
+        limits.append("A SoundFont of this kind is mono; the WAVs are stereo.")
+    return limits
 
 
 def write(
@@ -75,8 +78,8 @@ def write(
     *,
     inputs: Iterable[Path] = (),
 ) -> list[Path]:
-    """Makes the kit the one that `folder` holds: its WAVs and one file per further format.
+    """Writes the WAVs and one file per further format into `folder`, replacing a kit that is there.
 
-    Raises Occupied, as `dose.kits.folder.put` does, where that would overwrite what is no kit's or `inputs`.
+    Raises Occupied, as `dose.kits.folder.put` does, where that would overwrite other files or `inputs`.
     """
     return put(folder, contents(kit, formats), inputs)

@@ -1,4 +1,5 @@
-"""Metrics of one-shots: functions of arrays that know no data set, no system and no table.
+"""Metrics of one-shots: functions of arrays. Reading files, caching and tables belong to `dose.evaluate`.
 
-Each module opens with its definition, units and source; docs/benchmark.md summarises them.
+Each module opens with definition, unit and source; docs/benchmark.md summarises them. Shapes: B one-shots,
+N samples, n items of a test set, W embedding windows of an item, D dimensions, R bootstrap resamples.
 """

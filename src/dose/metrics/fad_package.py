@@ -1,8 +1,7 @@
-"""frechet-audio-distance, imported without the dependencies that it names but that are not used here.
+"""Imports frechet-audio-distance without two of its dependencies that are not used here.
 
-At its top the package imports laion_clap (its CLAP path) and, through encodec, torchaudio (resampling);
-neither is installed beside the torch in use. Empty modules of those names stand in during the import and are
-taken away again.
+The package imports laion_clap for its own CLAP path and, through encodec, torchaudio for resampling. Neither
+is installed beside the torch in use. Empty modules take their place during the import only.
 """
 
 import contextlib
@@ -13,19 +12,19 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def absent(*names: str) -> Iterator[None]:
-    """Empty modules in the place of those of `names` that are not installed, while the block runs."""
-    stood_in = [n for n in names if n not in sys.modules and importlib.util.find_spec(n) is None]
-    for name in stood_in:
-        sys.modules[name] = types.ModuleType(name)
+def stub_modules(*names: str) -> Iterator[None]:
+    """Puts an empty module in place of each of `names` that is not installed, until the block ends."""
+    # An installed module is used as it is.
+    stubs = [n for n in names if n not in sys.modules and importlib.util.find_spec(n) is None]
+    sys.modules.update({name: types.ModuleType(name) for name in stubs})
     try:
         yield
     finally:
-        for name in stood_in:
+        for name in stubs:
             del sys.modules[name]
 
 
-with absent("laion_clap", "torchaudio"):
+with stub_modules("laion_clap", "torchaudio"):
     from frechet_audio_distance import FrechetAudioDistance
 
-__all__ = ["FrechetAudioDistance", "absent"]
+__all__ = ["FrechetAudioDistance", "stub_modules"]

@@ -1,11 +1,14 @@
-"""How a model hears excerpts of a mix that are given as levels of bands: what of them is the drum?
+"""Conditioning on segments of a mix that are given as quantised band energies.
 
-The excerpts start where the drum is hit, so frame t of each holds the drum's frame t, and whatever else
-sounds. Each is read by the same convolutions, which also see the least level of all excerpts and the mean of
-what was made of the others; a softmax over the excerpts then picks, frame by frame, from those where the drum
-stands free. From the result the listener says what it takes the one-shot to look like. Learning that is dense
-and quick where learning codes is neither, and it is what candidates are held against.
+The segments start at the drum's onsets, so frame t of each holds the drum's frame t and whatever else sounds
+then. The same convolutions encode each segment; their input includes the minimum over all segments, and their
+output is mixed with the mean over all. A softmax over the segments then weighs them frame by frame, so that a
+segment counts where the drum is unmasked. From the result a linear head predicts the one-shot's spectrogram:
+a dense regression target, learnt in fewer steps than codec tokens (docs/model.md). Candidates are reranked
+against this prediction.
 """
+
+import dataclasses
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +17,20 @@ from torch import Tensor, nn
 from dose.model.dropout import dropout
 from dose.tokens.band_energies import BANDS, FEATURES, MAX_LEVEL, PRE_ONSET_FRAMES
 
+# Subtracted from energies scaled to 0..1, so that the input is about zero-mean; a default without a study.
+CENTRE = 0.6
 
-class Residual(nn.Module):
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """What `ConditionEncoder` computes from a prompt."""
+
+    features: Tensor  # [B, frames, d], for each of the one-shot's frames
+    summary: Tensor  # [B, 1, d], of all of them
+    spectrogram: Tensor  # [B, BANDS, frames] expected, compressed as by `band_energies.compress_power`
+
+
+class ResidualConv(nn.Module):
     """[B, T, d] plus a convolution over its frames."""
 
     def __init__(self, width: int, kernel: int) -> None:
@@ -30,41 +45,52 @@ class Residual(nn.Module):
 
 
 class ConditionEncoder(nn.Module):
-    """Levels int64 [B, FEATURES, excerpts x T] to what the model is told of the one-shot's frames."""
+    """Band energies int64 [B, FEATURES, segments * T] to conditioning features of the one-shot's frames."""
 
-    def __init__(self, width: int, excerpts: int, frames: int, dropout: float) -> None:
+    def __init__(self, width: int, segments: int, frames: int, dropout: float) -> None:
         super().__init__()
-        self.excerpts, self.frames, self.dropout = excerpts, frames, dropout
-        self.first = nn.Conv1d(FEATURES + BANDS, width, 3, padding=1)
-        self.others = nn.Linear(width, width)
-        self.each = nn.Sequential(Residual(width, 5), Residual(width, 5))
-        self.score = nn.Linear(width, 1)
-        self.whole = nn.Linear(width, width)
-        self.time = nn.Parameter(torch.zeros(frames, width))
-        self.together = nn.Sequential(Residual(width, 5), Residual(width, 5), nn.LayerNorm(width))
+        self.segments, self.frames, self.dropout = segments, frames, dropout
+        # The order of registration is the order of random initialisation.
+        self.input_conv = nn.Conv1d(FEATURES + BANDS, width, 3, padding=1)
+        self.cross_segment = nn.Linear(width, width)
+        self.segment_blocks = nn.Sequential(ResidualConv(width, 5), ResidualConv(width, 5))
+        self.segment_score = nn.Linear(width, 1)
+        self.summary = nn.Linear(width, width)
+        self.time_embedding = nn.Parameter(torch.zeros(frames, width))
+        self.fusion_blocks = nn.Sequential(
+            ResidualConv(width, 5), ResidualConv(width, 5), nn.LayerNorm(width)
+        )
         self.out = nn.Linear(width, width)
-        self.look = nn.Linear(width, BANDS)
+        self.spectrogram_head = nn.Linear(width, BANDS)
 
-    def forward(self, prompt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """For each frame of the one-shot what is heard [B, frames, d]; of all a summary [B, 1, d]; and the
-        expected picture [B, BANDS, frames] in units of `levels.loudness`."""
-        b, features, p = prompt.shape
-        n, t = self.excerpts, p // self.excerpts
-        x = (prompt.float() / MAX_LEVEL - 0.6).view(b, features, n, t)
-        least = x[:, :BANDS].amin(dim=2, keepdim=True).expand(-1, -1, n, -1)
-        x = torch.cat([x, least], dim=1).transpose(1, 2).flatten(0, 1)
-        h = F.gelu(self.first(x)).transpose(1, 2)
-        h = h + self.others(h.view(b, n, t, -1).mean(dim=1)).repeat_interleave(n, dim=0)
-        h = self.each(h).view(b, n, t, -1)
-        score = self.score(h) + self.score(h.mean(dim=2, keepdim=True))
+    def forward(self, prompt: Tensor) -> Encoded:
+        b, channels, p = prompt.shape
+        n, t = self.segments, p // self.segments
+        # 1. Scale 0..MAX_LEVEL to about zero mean, and append each band's minimum over the segments: all hold
+        #    the drum, so what exceeds the minimum is mostly other sounds. [B * n, FEATURES + BANDS, T]
+        x = (prompt.float() / MAX_LEVEL - CENTRE).view(b, channels, n, t)
+        minimum = x[:, :BANDS].amin(dim=2, keepdim=True).expand(-1, -1, n, -1)
+        x = torch.cat([x, minimum], dim=1).transpose(1, 2).flatten(0, 1)
+        # 2. Encode each segment, with the mean over all segments mixed in. [B, n, T, d]
+        h = F.gelu(self.input_conv(x)).transpose(1, 2)
+        h = h + self.cross_segment(h.view(b, n, t, -1).mean(dim=1)).repeat_interleave(n, dim=0)
+        h = self.segment_blocks(h).view(b, n, t, -1)
+        # 3. Weigh the segments frame by frame: a score per frame plus one per segment. [B, T, d]
+        score = self.segment_score(h) + self.segment_score(h.mean(dim=2, keepdim=True))
         pooled = (h * score.float().softmax(dim=1).to(h)).sum(dim=1)
-        summary = self.whole(pooled.mean(dim=1, keepdim=True))
-        heard = pooled[:, PRE_ONSET_FRAMES : PRE_ONSET_FRAMES + self.frames]
-        heard = F.pad(heard, (0, 0, 0, self.frames - heard.shape[1]))
-        z = self.together(dropout(heard + summary + self.time, self.dropout, self.training))
-        return self.out(z), summary, self.look(z).transpose(1, 2).float()
+        summary = self.summary(pooled.mean(dim=1, keepdim=True))
+        # 4. Drop the frames before the onset and fit to the one-shot's length. [B, frames, d]
+        aligned = pooled[:, PRE_ONSET_FRAMES : PRE_ONSET_FRAMES + self.frames]
+        aligned = F.pad(aligned, (0, 0, 0, self.frames - aligned.shape[1]))
+        # 5. Fuse over time; the time embedding tells frames past the segments' end apart.
+        z = self.fusion_blocks(dropout(aligned + summary + self.time_embedding, self.dropout, self.training))
+        return Encoded(
+            features=self.out(z),
+            summary=summary,
+            spectrogram=self.spectrogram_head(z).transpose(1, 2).float(),  # [B, BANDS, frames]
+        )
 
 
-def spectrogram_loss(expected: Tensor, true: Tensor) -> Tensor:
-    """Squared error of pictures [B, BANDS, T] in units of `levels.loudness`, as a part of the true square."""
-    return (expected - true).square().sum() / true.square().sum()
+def spectrogram_loss(expected: Tensor, reference: Tensor) -> Tensor:
+    """Squared error of compressed spectrograms [B, BANDS, T], divided by the reference's sum of squares."""
+    return (expected - reference).square().sum() / reference.square().sum()

@@ -1,8 +1,8 @@
-"""The linear layer of training, by the faster of torch's two matrix libraries.
+"""The linear layer of training, by the faster of torch's two matrix libraries (MKL and oneDNN).
 
-On a CPU in float32 torch multiplies with MKL. oneDNN, which torch carries as well, is a fifth faster at it on
-the AMD processors that this was measured on (`dose bench train`). Only the gradient of the weights, whose
-operands both stand transposed, stays with MKL.
+On a CPU torch multiplies float32 matrices with MKL. oneDNN, which is part of torch too, was a fifth faster on
+the AMD processors of `dose bench train`. Only the gradient of the weights, both operands of which are
+transposed, stays with MKL.
 """
 
 from typing import Any
@@ -24,8 +24,9 @@ class Linear(nn.Linear):
     """nn.Linear, for training. The same parameters under the same names."""
 
     def forward(self, x: Tensor) -> Tensor:
-        plain = x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or x.dtype != torch.float32
-        if plain or not torch.is_grad_enabled() or torch.compiler.is_compiling():
+        # oneDNN's operator has no gradient of its own in torch, and does not follow autocast.
+        other_format = x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or x.dtype != torch.float32
+        if other_format or not torch.is_grad_enabled() or torch.compiler.is_compiling():
             return F.linear(x, self.weight, self.bias)
         y: Tensor = _Product.apply(x, self.weight, self.bias)
         return y
@@ -40,7 +41,7 @@ class _Product(torch.autograd.Function):
         return product(x, weight, bias)
 
     @staticmethod
-    def backward(ctx: Any, above: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
         x, weight = ctx.saved_tensors
-        flat = above.reshape(-1, above.shape[-1])  # [rows, out]
-        return product(above, weight.t()), flat.t() @ x.reshape(-1, x.shape[-1]), flat.sum(0)
+        flat = gradient.reshape(-1, gradient.shape[-1])  # [.., out] -> [N, out]
+        return product(gradient, weight.t()), flat.t() @ x.reshape(-1, x.shape[-1]), flat.sum(0)

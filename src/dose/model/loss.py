@@ -1,7 +1,7 @@
 """The paper's two cross entropies over the one-shot, computed as one weighted sum.
 
-full:  every cell of the one-shot's rows, empty cells, start and end row included, averaged.
-onset: the cells of the attack, averaged, times a weight.
+full:  the mean over all (codebook, step) positions of the one-shot: empty ones, start and end included.
+onset: the mean over the positions of the attack (`onset_mask`), times a weight: the paper's onset loss.
 """
 
 import dataclasses
@@ -25,71 +25,74 @@ class Losses:
     full: Tensor
     onset: Tensor
     per_codebook: Tensor  # [K]
-    accuracy: Tensor  # [K], over cells that hold a code
+    accuracy: Tensor  # [K], over positions that hold a code
 
 
-def onset_mask(rows: int, codebooks: int, region: Region, pattern: Pattern = "delay") -> Tensor:
-    """Boolean [S, K]: the cells of a one-shot's rows that the onset loss counts.
+def onset_mask(steps: int, codebooks: int, region: Region, pattern: Pattern = "delay") -> Tensor:
+    """Boolean [S, K]: the positions of a one-shot that the onset loss averages over.
 
     "paper": t + k <= K + 1 for frame t and codebook k, both counted from 1: a triangle of the first K delayed
-    steps, K frames of the first codebook and one of the last. "code": the first K + 1 rows, all codebooks,
-    start row and empty cells included, as the authors' training does.
+    steps, K frames of the first codebook and one of the last. "code": the first K + 1 steps, all codebooks,
+    start step and empty positions included, as in the authors' training code.
     """
-    row, k = torch.arange(rows)[:, None], torch.arange(codebooks)
+    step, k = torch.arange(steps)[:, None], torch.arange(codebooks)
     if region == "code":
-        return (row <= codebooks).expand(rows, codebooks)
-    frame = row - 1 - (k if pattern == "delay" else 0)  # from 0
+        return (step <= codebooks).expand(steps, codebooks)
+    # Step 0 is the start; the delay pattern puts codebook k of frame t at step 1 + t + k.
+    frame = step - 1 - (k if pattern == "delay" else 0)  # from 0
     return (frame >= 0) & ((frame + 1) + (k + 1) <= codebooks + 1)
 
 
-def losses(logits: Tensor, rows: Tensor, mask: Tensor, onset_weight: float) -> Losses:
-    """logits [B, S, K, V] against the true token rows [B, S, K]; `mask` [S, K] from `onset_mask`."""
+def losses(logits: Tensor, tokens: Tensor, mask: Tensor, onset_weight: float) -> Losses:
+    """logits [B, S, K, V] against the reference tokens [B, S, K]; `mask` [S, K] from `onset_mask`."""
     b, s, k, v = logits.shape
-    each = F.cross_entropy(logits.reshape(-1, v).float(), rows.reshape(-1), reduction="none").view(b, s, k)
-    share = mask.to(each) / mask.sum()
-    total = (each * cell_weights(mask, onset_weight)).sum() / b
+    ce = F.cross_entropy(logits.reshape(-1, v).float(), tokens.reshape(-1), reduction="none").view(b, s, k)
+    onset_share = mask.to(ce) / mask.sum()
+    total = (ce * position_weights(mask, onset_weight)).sum() / b
     with torch.no_grad():
-        said = rows > 0
-        right = (logits.argmax(dim=-1) == rows) & said
+        holds_code = tokens > 0
+        correct = (logits.argmax(dim=-1) == tokens) & holds_code
         return Losses(
             total=total,
-            full=each.mean(),
-            onset=(each * share).sum() / b,
-            per_codebook=each.mean(dim=(0, 1)),
-            accuracy=right.sum(dim=(0, 1)) / said.sum(dim=(0, 1)).clamp(min=1),
+            full=ce.mean(),
+            onset=(ce * onset_share).sum() / b,
+            per_codebook=ce.mean(dim=(0, 1)),
+            accuracy=correct.sum(dim=(0, 1)) / holds_code.sum(dim=(0, 1)).clamp(min=1),
         )
 
 
-def cell_weights(mask: Tensor, onset_weight: float) -> Tensor:
-    """[S, K]: what each cell of one request counts in the total."""
+def position_weights(mask: Tensor, onset_weight: float) -> Tensor:
+    """[S, K]: the weight of each position in the total, 1 / (S K) + onset weight / size of the mask on it."""
     return 1 / mask.numel() + onset_weight * mask.float() / mask.sum()
 
 
-def training_loss(hidden: Tensor, head: nn.Linear, rows: Tensor, mask: Tensor, onset_weight: float) -> Tensor:
-    """`losses(head(hidden), ...).total` and nothing else, in less time and memory.
+def training_loss(
+    hidden: Tensor, head: nn.Linear, tokens: Tensor, mask: Tensor, onset_weight: float
+) -> Tensor:
+    """`losses(head(hidden), ...).total` alone, in less time and memory.
 
-    hidden [B, S, d], the head's weight [K * V, d], rows [B, S, K], mask [S, K]. Within an autocast region the
-    products are in its type.
+    hidden [B, S, d], the head's weight [K * V, d], tokens [B, S, K], mask [S, K]. Within an autocast region
+    the products are in its type.
     """
-    b, s, k = rows.shape
-    weights = cell_weights(mask, onset_weight).expand(b, -1, -1).reshape(b * s, k) / b
+    b, s, k = tokens.shape
+    weights = position_weights(mask, onset_weight).expand(b, -1, -1).reshape(b * s, k) / b
     on = hidden.device.type
     number_format = torch.get_autocast_dtype(on) if torch.is_autocast_enabled(on) else torch.float32
     total: Tensor = HeadLoss.apply(
-        hidden.reshape(b * s, -1), head.weight, head.bias, rows.reshape(b * s, k), weights, number_format
+        hidden.reshape(b * s, -1), head.weight, head.bias, tokens.reshape(b * s, k), weights, number_format
     )
     return total
 
 
 class HeadLoss(torch.autograd.Function):
-    """The head and the sum of weight x cross entropy over its cells, in float32 for products of any type.
+    """The head and the weighted sum of cross entropies over its outputs, in float32 for products of any type.
 
-    Logits are never all there: some rows of them are made, turned into their gradient while they are in the
-    cache, multiplied with the head's weights and the hidden states, and forgotten. At K * V = 9,225 outputs a
-    row they would else be the largest tensor of a step by far, written and read five times.
+    The logits are never in memory as a whole: a chunk of them is computed, turned into its gradient while it
+    is in the cache, multiplied with the head's weights and the hidden states, and discarded. At K * V = 9,225
+    outputs per step they would be the largest tensor of training by far, written and read five times.
     """
 
-    PIECE = 128  # rows at a time on a CPU: 4.7 MB of float32 logits
+    CHUNK = 128  # time steps at once on a CPU: 4.7 MB of float32 logits at the authors' size
 
     @staticmethod
     def forward(
@@ -101,22 +104,28 @@ class HeadLoss(torch.autograd.Function):
         weights: Tensor,
         number_format: torch.dtype,
     ) -> Tensor:
-        """hidden [R, d], weight [K * V, d], bias [K * V], target and weights [R, K]."""
+        """hidden [N, d] of N = B * S steps, weight [K * V, d], bias [K * V], target and weights [N, K]."""
         k = target.shape[1]
         w, b = weight.to(number_format), bias.to(number_format)
         total = torch.zeros((), device=hidden.device)
         d_hidden = torch.empty_like(hidden)
         d_weight, d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
-        piece = HeadLoss.PIECE if hidden.device.type == "cpu" else len(hidden)
-        parts = (x.split(piece) for x in (hidden, d_hidden, target, weights))
-        for h, d_h, true, part in zip(*parts, strict=True):
-            h, true, part = h.to(number_format), true.reshape(-1, 1), part.reshape(-1, 1)
+        size = HeadLoss.CHUNK if hidden.device.type == "cpu" else len(hidden)
+        chunks = (x.split(size) for x in (hidden, d_hidden, target, weights))
+        for h, d_h, token, position_weight in zip(*chunks, strict=True):
+            # 1. Logits of n steps, and their weighted cross entropy.
+            h, token, position_weight = (
+                h.to(number_format),
+                token.reshape(-1, 1),
+                position_weight.reshape(-1, 1),
+            )
             logits = product(h, w, b).view(len(h) * k, -1)  # [n * K, V]
             log_p = torch.log_softmax(logits, 1, dtype=torch.float32)
-            total -= log_p.gather(1, true)[:, 0] @ part[:, 0]
-            # d total / d logits = weight x (p - 1 at the true code)
-            gradient = log_p.exp_().mul_(part).scatter_add_(1, true, -part)
+            total -= log_p.gather(1, token)[:, 0] @ position_weight[:, 0]
+            # 2. Their gradient in place: d total / d logits = weight * (p - 1 at the reference token).
+            gradient = log_p.exp_().mul_(position_weight).scatter_add_(1, token, -position_weight)
             gradient = gradient.to(number_format).view(len(h), -1)  # [n, K * V]
+            # 3. The gradients of hidden states, weight and bias.
             d_h.copy_(gradient @ w)
             d_weight.addmm_(gradient.t(), h) if number_format == torch.float32 else d_weight.add_(
                 gradient.t() @ h
@@ -126,5 +135,5 @@ class HeadLoss(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        return *(gradient * above for gradient in ctx.saved_tensors), None, None, None
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        return *(gradient * outer for gradient in ctx.saved_tensors), None, None, None

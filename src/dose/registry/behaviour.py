@@ -14,7 +14,7 @@ from dose import audio
 from dose.drums import DRUMS
 from dose.dsp.bands import band_bins
 from dose.errors import AudioError
-from dose.metrics.attack import starts
+from dose.metrics.attack import attack_ms
 
 GAINS_DB = (-12.0, 6.0)
 OTHER_RATE = 48000  # Hz; the usual rate of video
@@ -54,7 +54,7 @@ def check_start(shot: np.ndarray | None) -> list[str]:
     """A one-shot [N] exists, is not silent and starts at once."""
     if shot is None:
         return ["It gives no one-shot for a mix in which the drum plays."]
-    start = float(starts(shot)[0])
+    start = float(attack_ms(shot)[0])
     if np.isnan(start):
         return ["Its one-shot is silent."]
     if start > MAX_START_MS:

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from dose.errors import DoseError
-from dose.metrics.statistics import resamples
+from dose.metrics.bootstrap import resamples
 from dose.registry.gate_config import GateConfig
 from dose.registry.paired_bootstrap import kad_change
 

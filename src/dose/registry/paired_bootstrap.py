@@ -1,6 +1,6 @@
 """The change of KAD from one model to another on the same items, with its bootstrap, in one matrix product.
 
-The result equals the difference of `dose.metrics.kernel.kad` for both models (held by a test). Here the
+The result equals the difference of `dose.metrics.kad.kad` for both models (held by a test). Here the
 reference's own kernel matrix cancels, and the two models' matrices are subtracted before the resample counts
 are applied, which is where all the time goes.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from dose.errors import DoseError
-from dose.metrics.kernel import SCALE, median_distance
+from dose.metrics.kad import SCALE, median_distance
 
 BLOCK_WINDOWS = 2048  # windows per block of a Gram matrix, which bounds the memory
 

@@ -33,9 +33,9 @@ class Registry:
 
     def __init__(self, tracker: Tracker | None = None, root: Path | str = ".") -> None:
         self.tracker = tracker or Tracker(EXPERIMENT, root=root)
-        self._bundle = LiveBundle(self.tracker, Path(root))
-        self.live = self._bundle.link
-        self.home = self._bundle.home
+        self.bundles = LiveBundle(self.tracker, Path(root))
+        self.live = self.bundles.link
+        self.home = self.bundles.home
         self.audit = AuditLog(self.home / "audit.jsonl")
         self._intent = self.home / "intent.json"
 
@@ -134,12 +134,12 @@ class Registry:
             after = {drum: self._promoted(drum, before[drum], version) for drum, version in choice.items()}
             # First the bundle that will serve, which is where unfit champions fail; then aliases; then link.
             champions = self.champions() | {drum: aliases[CHAMPION] for drum, aliases in after.items()}
-            target = self._bundle.assemble(champions)
+            target = self.bundles.assemble(champions)
             changes = [
                 new_change("promote", d, after[d][CHAMPION], before[d], after[d], reason) for d in after
             ]
             self._apply_durably(changes)
-            self._bundle.switch_to(target)
+            self.bundles.switch_to(target)
             return changes
 
     def _promoted(self, drum: str, before: dict[str, int], version: int | None) -> dict[str, int]:
@@ -178,7 +178,7 @@ class Registry:
                 raise MissingInputError(f"There is no earlier champion of {names} to go back to.")
             after = {d: {**a, CHAMPION: a[PREVIOUS], PREVIOUS: a[CHAMPION]} for d, a in before.items()}
             champions = {d: a[CHAMPION] for d, a in known.items() if CHAMPION in a}
-            target = self._bundle.assemble(champions | {d: a[CHAMPION] for d, a in after.items()})
+            target = self.bundles.assemble(champions | {d: a[CHAMPION] for d, a in after.items()})
             changes = [
                 new_change("rollback", d, after[d][CHAMPION], before[d], after[d], reason) for d in after
             ]
@@ -187,7 +187,7 @@ class Registry:
             # Logged before the link is switched: the service reads the action of a new bundle in the log.
             for change in changes:
                 self.audit.append(change)
-            self._bundle.switch_to(target)
+            self.bundles.switch_to(target)
             if on_switch:
                 on_switch(changes)
             try:
@@ -211,8 +211,8 @@ class Registry:
         champions = self.champions()
         if not champions:
             raise MissingInputError("No model has a champion yet; run `dvc repro package`.")
-        target = self._bundle.assemble(champions)
-        self._bundle.switch_to(target)
+        target = self.bundles.assemble(champions)
+        self.bundles.switch_to(target)
         return target
 
     # Write-ahead logging

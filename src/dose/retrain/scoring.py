@@ -17,7 +17,7 @@ from dose import audio, files
 from dose.drums import DRUMS
 from dose.metrics import mss
 from dose.metrics.embeddings import Embedder
-from dose.metrics.shots import SAMPLES, prepare
+from dose.metrics.one_shots import SAMPLES, prepare
 from dose.registry.behaviour import check
 from dose.registry.gate import ModelScores
 from dose.rmod.config import RmodConfig

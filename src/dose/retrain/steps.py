@@ -219,7 +219,7 @@ def measure_bundle(
     """
     from dose.codec import bundled_codec
     from dose.extract import Extractor
-    from dose.metrics.latents import CodecEmbedder
+    from dose.metrics.embeddings import CodecEmbedder
     from dose.rmod import RmodConfig
     from dose.sources.library import SampleLibrary
 

@@ -21,7 +21,8 @@ from dose.tracking.sqlite import sqlite_uri
 BATCHES = "intake"  # an old name, kept in existing branches
 # Keys of params.yaml that name downloaded files, which git does not track.
 DOWNLOADS = (
-    ("sources", "packs"),
+    ("sources", "archives"),
+    ("sources", "packs"),  # the name of archives before
     ("rmod", "groove", "folder"),
     ("codec", "official", "weights"),
     ("evaluate", "weights"),

@@ -1,4 +1,4 @@
-"""RMOD, the training data: a seed becomes a recipe, a recipe becomes a mix and the one-shots in it."""
+"""RMOD, the training data: a seed gives a mix specification, which is rendered to a mix and its one-shots."""
 
 from dose.rmod.config import RmodConfig
 from dose.rmod.dataset import TestItem, items, stream

@@ -1,7 +1,7 @@
-"""The stage: recipe tables of every split, audio of val and test, each shard written once and checked.
+"""The stage: tables of mix specifications, audio of val and test, each shard written once and checked.
 
-A shard leaves a record of its files' hashes when it is whole. A run that was killed, or that lost a worker,
-starts again from the records; a record whose files do not match any more is a shard to be done again.
+A complete shard has a record of its files' hashes. A run that was killed, or that lost a worker, resumes from
+the records; a shard whose files do not match its record is made again.
 """
 
 import functools
@@ -20,14 +20,19 @@ from dose.rmod.dataset import Export, counts, exports, pack_shard
 if TYPE_CHECKING:
     from dose.sources.library import SampleLibrary
 
-HARMLESS = ("workers", "shard", "pitch_cache_mb", "train", "val", "test")  # change no item's bytes
-MAKERS = ("rng", "columns", "mix_spec", "patterns", "draw", "simd", "effects", "pitch", "render")
+# Fields of RmodConfig that change no item's bytes.
+HARMLESS = ("workers", "shard", "pitch_cache_mb", "train", "val", "test")
+# Modules whose code decides an item's bytes. paper_ranges is not among them: its values are in the config.
+MAKERS = (
+    "rng", "columns", "mix_spec", "patterns", "parameters", "draw", "draw_chain", "pitch", "mixer", "render",
+    "effects/simd", "effects/eq", "effects/dynamics", "effects/sends", "effects/levels",
+)  # fmt: skip
 
 
 def data_id(config: RmodConfig, library: "SampleLibrary") -> str:
-    """16 hex digits that change whenever any item may: ranges, seed, bank, or the code of this package."""
+    """16 hex digits that change whenever an item may: with the ranges, seed, sample library or MAKERS."""
     values = {k: v for k, v in vars(config).items() if k not in HARMLESS}
-    return files.hash_json({"config": values, "bank": library.id, "code": code_version()})
+    return files.hash_json({"config": values, "library": library.id, "code": code_version()})
 
 
 @functools.cache
@@ -38,21 +43,23 @@ def code_version() -> str:
 
 
 def build(config: RmodConfig, library: "SampleLibrary", root: Path) -> None:
-    """Writes data/rmod, or what of it is missing. Raises what drawing and rendering raise."""
+    """Writes the missing parts of data/rmod. Raises what drawing and rendering raise."""
     _clear_stale(config, library, root)
+    # 1. Divide tables and audio into shards: (folder, what, first, last).
     tables: list[tuple] = []
     sounds: list[tuple] = []
     for split, count in counts(config).items():
-        tables += [("recipes", split, first, last) for first, last in _spans(count, table.PART)]
+        tables += [(table.FOLDER, split, first, last) for first, last in _spans(count, table.PART)]
         for export in exports(config, root)[split]:
             spans = _spans(count, config.shard)
             sounds += [(export.out.name, export, first, last) for first, last in spans]
     _run(
+        # 2. Tables. Starting worker processes takes longer than drawing a few parts.
         functools.partial(_table_shard, config, library, root),
         tables,
         root,
         config.workers if len(tables) > 8 else 1,
-        "recipes",
+        "mix specifications",
     )
     _run(functools.partial(_audio_shard, config, library, root), sounds, root, config.workers, "rendering")
 
@@ -62,20 +69,22 @@ def _spans(count: int, size: int) -> list[tuple[int, int]]:
 
 
 def _clear_stale(config: RmodConfig, library: "SampleLibrary", root: Path) -> None:
-    """What was made from other params, another bank or other code goes; what only resumes stays."""
+    """Removes data of other params, another library or other code, and half-written files of a killed run."""
+    # The counts and the shard size are part of the key: they decide which files there are.
     key = files.hash_json({"id": data_id(config, library), "counts": counts(config), "shard": config.shard})
     state = root / "build.json"
     if root.is_dir() and not (state.is_file() and files.read_json(state).get("key") == key):
         shutil.rmtree(root)
     root.mkdir(parents=True, exist_ok=True)
-    for half in [p for p in root.rglob(".*") if p.is_file()]:  # what a killed run was writing
-        half.unlink()
+    for partial in [p for p in root.rglob(".*") if p.is_file()]:
+        partial.unlink()
     (root / files.MANIFEST).unlink(missing_ok=True)
-    files.write_json(state, {"key": key, "data_id": data_id(config, library), "bank": library.id})
+    files.write_json(state, {"key": key, "data_id": data_id(config, library), "library": library.id})
 
 
 def _run(job: Callable, shards: list, root: Path, workers: int, describe: str) -> None:
-    todo = [shard for shard in shards if not _whole(root, _record(root, shard))]
+    """Runs the shards that are missing or damaged."""
+    todo = [shard for shard in shards if not _complete(root, _record(root, shard))]
     if todo:
         for _ in map_shards(job, todo, workers=min(workers, len(todo)), describe=describe):
             pass
@@ -83,17 +92,17 @@ def _run(job: Callable, shards: list, root: Path, workers: int, describe: str) -
 
 def _record(root: Path, shard: tuple) -> Path:
     name = shard[1] if isinstance(shard[1], str) else shard[0]
-    return root / "shards" / shard[0] / f"{name}-{shard[-2]:09d}.json"
+    return root / "shards" / str(shard[0]) / f"{name}-{shard[-2]:09d}.json"
 
 
-def _whole(root: Path, record: Path) -> bool:
+def _complete(root: Path, record: Path) -> bool:
     if not record.is_file():
         return False
     hashes = files.read_json(record)
     return all((root / n).is_file() and files.sha256(root / n) == digest for n, digest in hashes.items())
 
 
-def _keep_record(root: Path, shard: tuple, paths: list[Path]) -> None:
+def _write_record(root: Path, shard: tuple, paths: list[Path]) -> None:
     hashes = {p.relative_to(root).as_posix(): files.sha256(p) for p in sorted(paths)}
     files.write_json(_record(root, shard), hashes)
 
@@ -104,21 +113,21 @@ def _table_shard(
     _, split, start, stop = shard
     path = table.part_path(root, split, start)
     table.write_part(config, library, split, start, stop, path)
-    _keep_record(root, shard, [path])
+    _write_record(root, shard, [path])
 
 
 def _audio_shard(
     config: RmodConfig, library: "SampleLibrary", root: Path, shard: tuple[str, Export, int, int]
 ) -> None:
     _, export, start, stop = shard
-    _keep_record(root, shard, [pack_shard(config, library, export, start, stop)])
+    _write_record(root, shard, [pack_shard(config, library, export, start, stop)])
 
 
 def summary(config: RmodConfig, library: "SampleLibrary") -> dict[str, Any]:
-    """What identifies the data."""
+    """The fields that identify the data, for the data card."""
     return {
         "data_id": data_id(config, library),
-        "bank": library.id,
+        "library": library.id,
         "code": code_version(),
         "seed": config.seed,
         "items": counts(config),

@@ -1,9 +1,10 @@
-"""The data card: what the data are made of, with pictures, as one page that needs nothing else."""
+"""The data card: composition and statistics of the data, as JSON and as a self-contained page."""
 
 import base64
 import html
 import io
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +12,17 @@ import numpy as np
 
 from dose import audio, files
 from dose.drums import DRUMS, INSTRUMENTS, MIX_SECONDS
+from dose.rmod import table
 from dose.rmod.build import summary
 from dose.rmod.config import RmodConfig
 from dose.rmod.dataset import DATASETS, items
 from dose.rmod.draw import draw_many
+from dose.rmod.mix_spec import MixSpec
 
 if TYPE_CHECKING:
     from dose.sources.library import SampleLibrary
 
-SAMPLE = 200  # items whose sound is measured
+MEASURED = 200  # items of a set whose sound is measured: enough for a histogram, by hand
 DRY = "rmod_drums"
 SETS = {"val": "val", "rmod": "test", "rmod_drums": "test, drums only", "groove": "groove"}
 
@@ -29,7 +32,7 @@ def write_card(config: RmodConfig, library: "SampleLibrary", root: Path) -> dict
     card = {
         **summary(config, library),
         "clips": _clips(library),
-        "recipes": _recipes(config, library),
+        "mix_specs": _mix_specs(config, library),
         "sound": {name: _sound(root, name) for name in SETS},
         "schema": _schema(root),
     }
@@ -41,10 +44,10 @@ def write_card(config: RmodConfig, library: "SampleLibrary", root: Path) -> dict
 
 def _clips(library: "SampleLibrary") -> dict[str, Any]:
     """Counts of clips by class and split, licence and kit."""
-    table = Counter((c.cls, c.split) for c in library.clips)
+    by_class = Counter((c.cls, c.split) for c in library.clips)
     return {
         "class": {
-            cls: {split: table[cls, split] for split in ("train", "val", "test")}
+            cls: {split: by_class[cls, split] for split in ("train", "val", "test")}
             for cls in DRUMS + INSTRUMENTS
         },
         "licence": dict(sorted(Counter(c.licence for c in library.clips).items())),
@@ -52,11 +55,12 @@ def _clips(library: "SampleLibrary") -> dict[str, Any]:
     }
 
 
-def _recipes(config: RmodConfig, library: "SampleLibrary") -> dict[str, Any]:
-    """Histograms over the first recipes of the test split, or of train where there is no test."""
+def _mix_specs(config: RmodConfig, library: "SampleLibrary") -> dict[str, Any]:
+    """Histograms over the first mix specifications of the test split, or of train where there is no test."""
     split = "test" if config.test else "train"
     count = min(getattr(config, split), 2000)
     specs = list(draw_many(config, library, split, 0, count))
+    # Seconds.
     onsets = {d: [o / audio.RATE for r in specs for o in r.drums[d].onsets] for d in DRUMS}
     return {
         "split": split,
@@ -72,25 +76,27 @@ def _recipes(config: RmodConfig, library: "SampleLibrary") -> dict[str, Any]:
     }
 
 
-def _count(values) -> dict[str, int]:
+def _count(values: Iterable[int]) -> dict[str, int]:
     return {str(k): v for k, v in sorted(Counter(values).items())}
 
 
-def _polyphony(spec) -> list[int]:
-    """Tracks that sound at each tenth of a second; a hit sounds for its second, or until the next."""
+def _polyphony(spec: MixSpec) -> list[int]:
+    """Tracks that sound at each tenth of a second; a hit sounds for 1 s, or until the next."""
+    # [40]; every instrument that plays fills the whole mix.
     times = np.arange(0, MIX_SECONDS, 0.1)
     total = np.full(times.size, len(spec.loops))
     for drum in spec.drums.values():
         starts = np.array(drum.onsets) / audio.RATE
         total += ((times[:, None] >= starts) & (times[:, None] < starts + 1)).any(axis=1)
-    return total.tolist()
+    counts: list[int] = total.tolist()
+    return counts
 
 
 def _sound(root: Path, dataset: str) -> dict[str, Any]:
-    """Level (dBFS, RMS) and spectral centroid (Hz) of mixes and one-shots; up to SAMPLE items."""
+    """Level (dBFS, RMS) and spectral centroid (Hz) of mixes and one-shots; up to MEASURED items."""
     found: dict[str, list[float]] = {}
     written = (root / "audio" / DATASETS[dataset]).is_dir()  # a set of no items leaves no folder
-    chosen = items(root, dataset)[:SAMPLE] if written else []
+    chosen = items(root, dataset)[:MEASURED] if written else []
     for item in chosen:
         for name, path in (("mix", item.mix_path), *item.shots.items()):
             x = audio.read(path)
@@ -101,6 +107,7 @@ def _sound(root: Path, dataset: str) -> dict[str, Any]:
 
 
 def _centroid(x: np.ndarray) -> float:
+    # The mean frequency, weighted by power; silence gives 0.
     power = np.abs(np.fft.rfft(x)) ** 2
     return float(np.sum(power * np.fft.rfftfreq(x.size, 1 / audio.RATE)) / max(power.sum(), 1e-20))
 
@@ -108,16 +115,17 @@ def _centroid(x: np.ndarray) -> float:
 def _schema(root: Path) -> str:
     import pyarrow.parquet as pq
 
-    path = next(iter(sorted((root / "recipes").glob("*/*.parquet"))), None)
+    path = next(iter(sorted((root / table.FOLDER).glob("*/*.parquet"))), None)
     return pq.read_schema(path).to_string(show_field_metadata=False) if path else ""
 
 
 def _page(card: dict[str, Any], library: "SampleLibrary") -> str:
-    counts = card["clips"]
+    counts, specs = card["clips"], card["mix_specs"]
+    # Attribution lines that the licences ask for, each once.
     credit = sorted({c.attribution for c in library.clips if c.attribution})
     facts = {
         "data id": card["data_id"],
-        "bank id": card["bank"],
+        "sample library id": card["library"],
         "code version": card["code"],
         "seed": card["seed"],
         "items": ", ".join(f"{n} {split}" for split, n in card["items"].items()),
@@ -130,7 +138,7 @@ def _page(card: dict[str, Any], library: "SampleLibrary") -> str:
         "border-bottom:1px solid #ddd}img{width:100%}pre{overflow:auto;background:#f6f6f6;padding:1rem}"
         "</style><h1>RMOD data card</h1>",
         "<p>Pairs of a four-second mix and the kick, snare and hi-hat one-shots in it, drawn from a seed. "
-        "The clips are our own bank, not the paper's.</p>",
+        "The clips are this project's sample library, not the paper's.</p>",
         _table(("", ""), facts.items()),
         "<h2>Clips</h2>",
         _table(
@@ -138,26 +146,26 @@ def _page(card: dict[str, Any], library: "SampleLibrary") -> str:
             ((c, *n.values()) for c, n in counts["class"].items()),
         ),
         _table(("licence", "clips"), counts["licence"].items()),
-        f"<h2>Recipes</h2><p>The first {card['recipes']['count']} of {card['recipes']['split']}.</p>",
-        f'<img alt="histograms of recipes" src="{_recipe_picture(card["recipes"])}">',
-        f"<h2>Sound</h2><p>Up to {SAMPLE} items of each written set.</p>",
-        f'<img alt="histograms of sound" src="{_sound_picture(card["sound"])}">',
+        f"<h2>Mix specifications</h2><p>The first {specs['count']} of {specs['split']}.</p>",
+        f'<img alt="histograms of mix specifications" src="{_spec_plot(specs)}">',
+        f"<h2>Sound</h2><p>Up to {MEASURED} items of each written set.</p>",
+        f'<img alt="histograms of sound" src="{_sound_plot(card["sound"])}">',
         "<h2>Kits</h2>",
         _table(("kit (split)", "clips"), counts["kit"].items()),
         "<h2>Credits</h2><ul>" + "".join(f"<li>{html.escape(line)}" for line in credit) + "</ul>",
-        "<h2>Recipe schema</h2><pre>" + html.escape(card["schema"]) + "</pre>",
+        "<h2>Schema of a mix specification</h2><pre>" + html.escape(card["schema"]) + "</pre>",
     ]
     return "\n".join(parts)
 
 
-def _table(head, rows) -> str:
-    def line(cells, tag: str) -> str:
+def _table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
+    def line(cells: Iterable[object], tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}>{html.escape(str(c))}</{tag}>" for c in cells) + "</tr>"
 
     return "<table>" + line(head, "th") + "".join(line(r, "td") for r in rows) + "</table>"
 
 
-def _recipe_picture(specs: dict[str, Any]) -> str:
+def _spec_plot(specs: dict[str, Any]) -> str:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 6), layout="constrained")
@@ -185,7 +193,7 @@ def _recipe_picture(specs: dict[str, Any]) -> str:
     return _png(figure)
 
 
-def _sound_picture(sound: dict[str, Any]) -> str:
+def _sound_plot(sound: dict[str, Any]) -> str:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 6), layout="constrained")
@@ -198,6 +206,7 @@ def _sound_picture(sound: dict[str, Any]) -> str:
                 # The one-shots of the drums-only set are those of the test set.
                 if (found := sound[dataset].get(f"{name} {measure}")) and (column == 0 or dataset != DRY)
             }
+            # One set of bins for all sets, so that their outlines can be compared.
             bins = np.histogram_bin_edges([v for found in values.values() for v in found], 20)
             for i, (label, found) in enumerate(values.items()):
                 share = np.histogram(found, bins)[0] * 100 / len(found)
@@ -212,7 +221,8 @@ def _sound_picture(sound: dict[str, Any]) -> str:
     return _png(figure)
 
 
-def _png(figure) -> str:
+def _png(figure: Any) -> str:
+    """The figure as a data URL."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

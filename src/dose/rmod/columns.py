@@ -1,7 +1,7 @@
-"""Nested columns: many recipes at once, as arrays, on the way to one recipe or to an Arrow table.
+"""Nested columns: many mix specifications at once, as arrays, before they are single ones or an Arrow table.
 
 A node holds one value for each of B rows: an array [B]; a dict of nodes (a struct); or one of the classes
-below. `row` and `arrow` give the same values, so a recipe drawn alone equals the row of the table.
+below. `row` and `arrow` give the same values, so a specification drawn alone equals its row in the table.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ Node = Union[np.ndarray, dict[str, "Node"], "Coded", "Lists", "Many", "Maybe"]
 
 @dataclasses.dataclass(frozen=True)
 class Coded:
-    """Texts: a number [B] into a few names."""
+    """Texts as dictionary codes: an index [B] into `names`."""
 
     codes: np.ndarray
     names: tuple[str, ...]
@@ -34,7 +34,7 @@ class Lists:
 
 @dataclasses.dataclass(frozen=True)
 class Many:
-    """The first counts[b] of the nodes `items`, which are alike."""
+    """The first counts[b] of the nodes `items`, which have one type."""
 
     items: tuple[Node, ...]
     counts: np.ndarray
@@ -42,7 +42,7 @@ class Many:
 
 @dataclasses.dataclass(frozen=True)
 class Maybe:
-    """A node where present [B], nothing elsewhere."""
+    """A node where present [B] is true, null elsewhere."""
 
     present: np.ndarray
     node: Node
@@ -72,14 +72,15 @@ def arrow(node: Node) -> Any:
     if isinstance(node, Coded):
         return pa.DictionaryArray.from_arrays(pa.array(node.codes.astype(np.int32)), pa.array(node.names))
     if isinstance(node, Lists):
-        keep = np.arange(node.values.shape[1]) < node.counts[:, None]
-        return pa.ListArray.from_arrays(_offsets(node.counts), pa.array(node.values[keep]))
+        used = np.arange(node.values.shape[1]) < node.counts[:, None]  # [B, M]
+        return pa.ListArray.from_arrays(_offsets(node.counts), pa.array(node.values[used]))
     if isinstance(node, Many):
-        keep = np.arange(len(node.items)) < node.counts[:, None]
-        return pa.ListArray.from_arrays(_offsets(node.counts), arrow(_interleave(node.items, keep)))
+        used = np.arange(len(node.items)) < node.counts[:, None]  # [B, items]
+        return pa.ListArray.from_arrays(_offsets(node.counts), arrow(_interleave(node.items, used)))
     if isinstance(node, Maybe):
         whole = arrow(node.node)
         mask = pa.array(~node.present)
+        # Arrow's if_else does not accept structs: the null mask is set on a new array of the same children.
         if isinstance(whole, pa.StructArray):
             return pa.StructArray.from_arrays(whole.flatten(), fields=list(whole.type), mask=mask)
         return pa.compute.if_else(mask, None, whole)
@@ -87,37 +88,43 @@ def arrow(node: Node) -> Any:
 
 
 def _offsets(counts: np.ndarray) -> np.ndarray:
+    """Arrow's list offsets: [B + 1] starts of the rows' lists in the flat values."""
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
 
 
-def _interleave(nodes: tuple[Node, ...], keep: np.ndarray) -> Node:
-    """Nodes of B rows as one node of keep.sum() rows, row after row; keep [B, len(nodes)]."""
+def _interleave(nodes: tuple[Node, ...], used: np.ndarray) -> Node:
+    """Nodes of B rows as one node of used.sum() rows, row after row; used [B, len(nodes)]."""
     first = nodes[0]
     if isinstance(first, dict):
-        return {k: _interleave(tuple(n[k] for n in nodes), keep) for k in first}  # type: ignore[index, call-overload]
+        return {k: _interleave(tuple(n[k] for n in nodes), used) for k in first}  # type: ignore[index, call-overload]
     if isinstance(first, Coded):
         codes = np.stack([n.codes for n in nodes], axis=1)  # type: ignore[union-attr]
-        return Coded(codes[keep], first.names)
+        return Coded(codes[used], first.names)
     if isinstance(first, np.ndarray):
-        return np.stack(nodes, axis=1)[keep]  # type: ignore[arg-type]
+        values: np.ndarray = np.stack(nodes, axis=1)[used]  # type: ignore[arg-type]
+        return values
     raise TypeError(f"{type(first).__name__} cannot stand inside a list")
 
 
 def build(cls: type[T], values: Any) -> T:
     """Plain values, as `row` and a table give them, as the dataclass `cls`; every field must be there."""
-    return _build(cls, values)
+    built: T = _build(cls, values)
+    return built
 
 
 def _build(hint: Any, value: Any) -> Any:
+    # A dataclass: every field by its own annotation.
     if dataclasses.is_dataclass(hint):
         hints = _hints(hint)  # type: ignore[arg-type]
         return hint(**{name: _build(h, value[name]) for name, h in hints.items()})  # type: ignore[operator]
     origin = typing.get_origin(hint)
+    # A tuple of one element type; numbers need no conversion.
     if origin is tuple:
         inner = typing.get_args(hint)[0]
         if inner in (int, float):
             return tuple(value)
         return tuple(_build(inner, v) for v in value)
+    # Only `X | None` occurs.
     if origin in (Union, types.UnionType):
         inner = next(a for a in typing.get_args(hint) if a is not type(None))
         return None if value is None else _build(inner, value)

@@ -1,4 +1,4 @@
-"""Items in numbers: streamed to whoever trains on them, or written, packed or as folders of WAV files."""
+"""Rendered items: streamed, written as folders of WAV files, or packed into archives; and read again."""
 
 import dataclasses
 import functools
@@ -20,15 +20,15 @@ from dose.rmod.render import Rendered, render
 if TYPE_CHECKING:
     from dose.sources.library import SampleLibrary
 
-# What evaluation calls a set, and where it lies under data/rmod/audio.
+# Name of a written set in evaluation -> its folder under data/rmod/audio.
 DATASETS = {"val": "val", "rmod": "test", "rmod_drums": "test_drums", "groove": "test_groove"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TestItem:
-    """One written item: where its sounds lie (for `audio.read`), and when (s) each drum is hit."""
+    """One written item: its sounds, as `audio.read` opens them, and the onsets of each drum in seconds."""
 
-    __test__ = False  # not a test, whatever pytest makes of the name
+    __test__ = False  # pytest collects classes of this name otherwise
 
     index: int
     mix_path: Path | files.ArchiveMember
@@ -49,6 +49,7 @@ def items(root: Path | str, dataset: str) -> list[TestItem]:
         raise MissingInputError(f"{folder} is missing; run `dvc repro rmod` to make it.")
     found = []
     for path in folder.iterdir():
+        # A folder of one item, or an archive of a shard of items.
         if path.is_dir() and path.name.isdigit():
             found.append(_item(int(path.name), {p.name: p for p in path.iterdir()}))
         elif path.suffix == ".zip" and path.stem.isdigit():
@@ -57,6 +58,7 @@ def items(root: Path | str, dataset: str) -> list[TestItem]:
 
 
 def _packed_items(archive: Path) -> list[TestItem]:
+    # Names inside an archive are <index>/<file>.
     by_index: dict[str, dict[str, files.ArchiveMember]] = {}
     for name, member in files.archive_members(archive).items():
         folder, _, file = name.partition("/")
@@ -84,7 +86,7 @@ def stream(
     drums_only: bool = False,
     stems: bool = False,
 ) -> Iterator[Rendered]:
-    """Items start..stop of a split ("train", "val", "test", "groove"), rendered one after the other."""
+    """Items start..stop of a split ("train", "val", "test", "groove"), rendered in order."""
     for spec in draw_many(config, library, split, start, stop):
         yield render(spec, library, config, drums_only=drums_only, stems=stems)
 
@@ -112,6 +114,7 @@ def write_items(
 
     The bytes do not depend on `workers` or on the size of a shard.
     """
+    # The bytes of an item depend on its index only, so any division into shards gives the same files.
     shards = [
         (export, first, min(first + config.shard, stop))
         for export in exports
@@ -131,9 +134,9 @@ def _export_shard(config: RmodConfig, library: "SampleLibrary", shard: tuple[Exp
 
 
 def pack_shard(config: RmodConfig, library: "SampleLibrary", export: Export, start: int, stop: int) -> Path:
-    """Writes items start..stop of the export as one uncompressed zip of their folders; gives its path.
+    """Writes items start..stop of the export as one uncompressed zip of their folders, and returns its path.
 
-    A set of 10,000 is then a hundred files instead of 50,000, each of which dvc would look at every time.
+    A set of 10,000 is then a hundred files instead of 50,000, each of which dvc would check every time.
     """
     target = export.out / f"{start:06d}.zip"
     items = _rendered(config, library, export, start, stop)
@@ -145,10 +148,10 @@ def pack_shard(config: RmodConfig, library: "SampleLibrary", export: Export, sta
 def _rendered(
     config: RmodConfig, library: "SampleLibrary", export: Export, start: int, stop: int
 ) -> Iterator[tuple[int, Rendered]]:
-    of_split = stream(
+    rendered = stream(
         config, library, export.split, start, stop, drums_only=export.drums_only, stems=export.stems
     )
-    return enumerate(of_split, start=start)
+    return enumerate(rendered, start=start)
 
 
 def write_item(item: Rendered, folder: Path) -> None:
@@ -164,20 +167,21 @@ def _files(item: Rendered) -> Iterator[tuple[str, bytes]]:
         yield f"{drum}.wav", audio.wav_bytes(sound)
     for name, sound in (item.stems or {}).items():
         yield f"stems/{name}.wav", audio.wav_bytes(sound)
+    # Onsets in seconds; allow_nan=False, because NaN is not JSON.
     yield "hits.json", (json.dumps(item.hits, indent=2, allow_nan=False) + "\n").encode()
 
 
-def write_shown(spec: MixSpec, item: Rendered, folder: Path) -> None:
-    """One item with its recipe and MIDI, for people to look at."""
+def write_for_inspection(spec: MixSpec, item: Rendered, folder: Path) -> None:
+    """Writes one item with its specification and MIDI."""
     folder.mkdir(parents=True, exist_ok=True)
     write_item(item, folder)
-    files.write_json(folder / "recipe.json", spec.as_dict())
+    files.write_json(folder / "mix_spec.json", spec.as_dict())
     with files.atomic(folder / "drums.mid") as beside:
         write_midi(spec, beside)
 
 
 def counts(config: RmodConfig) -> dict[str, int]:
-    """Recipes in each table."""
+    """Mix specifications in each table."""
     return {"train": config.train, "val": config.val, "test": config.test, "groove": config.groove.items}
 
 

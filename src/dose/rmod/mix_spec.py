@@ -1,4 +1,4 @@
-"""What is in one mix, completely: the row that is drawn from (seed, split, index) and can be rendered.
+"""The specification of one mix: drawn from (seed, split, index), stored as a row of a table, and rendered.
 
 Numbers are exact in the table: reals are float32 values, times are sample positions at 44.1 kHz.
 """
@@ -52,7 +52,7 @@ class Delay:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChainSpec:
-    """A track's way to the master: gain, EQ, compressor, pan, limiter; sends are None where not sent."""
+    """A track's chain in its order: gain, EQ, compressor, pan, limiter; a send that is not used is None."""
 
     inverted: bool
     gain_db: float
@@ -60,7 +60,8 @@ class ChainSpec:
     peaks: tuple[Filter, ...]
     compressor: Compressor
     pan: float  # 0 left, 1 right
-    law: str  # "linear", "power" or "compromise" between the two
+    # The law decides how the level falls from the centre to the sides; mixer.pan_gains has the three.
+    law: str  # of the pan: "linear", "power" or "compromise" between the two
     limiter: Limiter
     reverb: Reverb | None
     delay: Delay | None
@@ -68,22 +69,25 @@ class ChainSpec:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LayerSpec:
+    """One sample of a one-shot."""
+
     clip: str
     kit: str
     licence: str
     variant: str
     weight: float
-    semitones: float
+    semitones: float  # by which it is played faster
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DrumSpec:
-    """One drum: its sound (`layers`, decay, tilt) and where it is hit."""
+    """One drum: its one-shot (`layers`, decay, tilt) and its hits."""
 
     layers: tuple[LayerSpec, ...]
     decay_seconds: float | None  # time to -60 dB of the added envelope
     tilt_db: float
     tilt_hz: float
+    # One velocity (1..127) per onset.
     onsets: tuple[int, ...]  # samples from the start of the mix, rising
     velocities: tuple[int, ...]
     chain: ChainSpec
@@ -130,7 +134,7 @@ class MixSpec:
 
     @property
     def loops(self) -> dict[str, LoopSpec]:
-        """The instruments that play."""
+        """The instruments that play, by name."""
         return {name: loop for name in INSTRUMENTS if (loop := getattr(self, name)) is not None}
 
     def as_dict(self) -> dict[str, Any]:
@@ -138,5 +142,5 @@ class MixSpec:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "MixSpec":
-        """The inverse of `as_dict`, and of a row of the recipe table."""
+        """The inverse of `as_dict`; also reads a row of the table."""
         return columns.build(cls, values)

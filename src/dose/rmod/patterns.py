@@ -1,4 +1,4 @@
-"""Hits: human performances for the groove test set, and MIDI files of any recipe."""
+"""Hits of human performances for the groove test set, and MIDI files of any mix."""
 
 import csv
 import dataclasses
@@ -13,6 +13,7 @@ from dose.audio import RATE
 from dose.drums import DRUMS, INSTRUMENTS, MIX_SECONDS
 from dose.errors import DoseError, MissingInputError
 from dose.rmod.mix_spec import MixSpec
+from dose.rmod.rng import HITS
 
 STAND_IN = "groove-like, not GMD"
 MIX = int(MIX_SECONDS * RATE)
@@ -52,6 +53,7 @@ def performances(folder: str) -> tuple[Pattern, ...]:
     """
     root = Path(folder)
     files = _listed(root) or sorted((*root.rglob("*.mid"), *root.rglob("*.midi")))
+    # Files in a fixed order, since a window is chosen by its position in the list.
     windows: list[Pattern] = []
     for path in files:
         windows += _windows(path, path.relative_to(root).as_posix())
@@ -83,6 +85,7 @@ def _windows(path: Path, name: str) -> list[Pattern]:
     end = max((t for t, _, _ in notes), default=0.0)
     found = []
     for start in range(max(int(end - MIX_SECONDS) + 1, 1)):
+        # Hits of this window, relative to its start.
         inside = [(t - start, p, v) for t, p, v in notes if start <= t < start + MIX_SECONDS]
         hits = {d: [(round(t * RATE), v) for t, p, v in inside if p in NOTES[d]] for d in DRUMS}
         if all(hits.values()):
@@ -91,42 +94,46 @@ def _windows(path: Path, name: str) -> list[Pattern]:
 
 
 def _pattern(name: str, hits: dict[str, list[tuple[int, int]]]) -> Pattern:
-    """Sorted, inside the window, the loudest where two coincide, at most 64 a drum."""
-    kept = {}
+    """A pattern of sorted hits inside the window: the loudest where two coincide, at most 64 per drum."""
+    hits_of = {}
     for drum, pairs in hits.items():
+        # Several MIDI notes stand for one drum (NOTES), so two notes of one drum may coincide.
         loudest: dict[int, int] = {}
         for onset, velocity in pairs:
             onset = min(max(onset, 0), MIX - 1)
             loudest[onset] = max(velocity, loudest.get(onset, 1))
-        kept[drum] = sorted(loudest.items())[:64]
+        hits_of[drum] = sorted(loudest.items())[:HITS]
     return Pattern(
         name=name,
-        onsets={d: tuple(o for o, _ in kept[d]) for d in DRUMS},
-        velocities={d: tuple(v for _, v in kept[d]) for d in DRUMS},
+        onsets={d: tuple(o for o, _ in hits_of[d]) for d in DRUMS},
+        velocities={d: tuple(v for _, v in hits_of[d]) for d in DRUMS},
     )
 
 
+# The stand-in's material and all its constants below were written by hand.
 # One bar of sixteenths: x accented, o played, . ghosted (snare) or often left out (kick), - rest.
 _KICKS = ("x-----o-x-------", "x--o--o-x--.----", "x---o---x---o---", "x-.---o---o-x---", "x-------x-o----.")
 _SNARES = ("----x-------x---", "----x--.-.--x---", "--.-x-.----.x--.", "--------x-------", "----x--o----x-o-")
 _HATS = ("x-o-x-o-x-o-x-o-", "xooo" * 4, "x-ooo-oox-ooo-oo", "o-x-o-x-o-x-o-x-", "x---x---x---x-o-")
-_STEADY = {"kick": 4.0, "snare": 3.0, "hihat": 2.0}  # ms of random timing, one standard deviation
+_JITTER_MS = {"kick": 4.0, "snare": 3.0, "hihat": 2.0}  # random timing, one standard deviation
 
 
 def _stand_in(u: np.ndarray) -> Pattern:
-    """A bar of our own, played with a feel: tempo, swing, each drum's push or drag, accents, ghosts.
+    """A bar of _KICKS, _SNARES and _HATS with human-like timing and velocity: swing, delay by drum, accents.
 
     Not the Groove MIDI Dataset and never called so; it has the same kinds of structure (timing that depends
     on the metrical place and on the drum, velocity that follows accents), not the same statistics.
     """
+    # 1. The performance: tempo of 80 to 140, swing, one bar per drum, and a constant delay of each drum (s).
     sixteenth = 60 / (80 + 60 * u[0]) / 4
     swing = 0.33 * max(0.0, 2 * u[1] - 1) * sixteenth  # half of all performances are straight
     bars = {
-        drum: library[int(u[2 + i] * len(library))]
-        for i, (drum, library) in enumerate(zip(DRUMS, (_KICKS, _SNARES, _HATS), strict=True))
+        drum: choices[int(u[2 + i] * len(choices))]
+        for i, (drum, choices) in enumerate(zip(DRUMS, (_KICKS, _SNARES, _HATS), strict=True))
     }
-    drag = {"kick": 0.0, "snare": -0.004 + 0.018 * u[5], "hihat": -0.008 + 0.012 * u[6]}
+    delay = {"kick": 0.0, "snare": -0.004 + 0.018 * u[5], "hihat": -0.008 + 0.012 * u[6]}
     phase = int(u[7] * 16)  # the window opens anywhere in the bar
+    # 2. Each sixteenth of the window, with one random number per drum and step for omission and jitter.
     steps = int(MIX_SECONDS / sixteenth)
     hits: dict[str, list[tuple[int, int]]] = {d: [] for d in DRUMS}
     for i, drum in enumerate(DRUMS):
@@ -137,10 +144,10 @@ def _stand_in(u: np.ndarray) -> Pattern:
             if mark == "-" or (mark == "." and drum == "kick" and r < 0.5):
                 continue
             place = (step + phase) % 4
-            level = {"x": 108, "o": 84, ".": 42}[mark] + (6 if place == 0 else 0)
-            wobble = float(ndtri(min(max(r, 1e-6), 1 - 1e-6)))
-            late = swing * (place % 2) + drag[drum] + 1e-3 * _STEADY[drum] * wobble
-            velocity = round(min(max(level + 7 * float(np.sin(37.0 * r)), 1), 127))
+            accent = {"x": 108, "o": 84, ".": 42}[mark] + (6 if place == 0 else 0)
+            jitter = float(ndtri(min(max(r, 1e-6), 1 - 1e-6)))
+            late = swing * (place % 2) + delay[drum] + 1e-3 * _JITTER_MS[drum] * jitter
+            velocity = round(min(max(accent + 7 * float(np.sin(37.0 * r)), 1), 127))
             hits[drum].append((round((step * sixteenth + max(late, -step * sixteenth)) * RATE), velocity))
         if not hits[drum]:
             hits[drum] = [(round(4 * sixteenth * RATE), 100)]
@@ -148,12 +155,13 @@ def _stand_in(u: np.ndarray) -> Pattern:
 
 
 def write_midi(spec: MixSpec, path: Path) -> None:
-    """The recipe's hits as a MIDI file: 120 beats a minute, 960 ticks a beat (4 to a grid point).
+    """Writes the hits as a MIDI file: 120 beats per minute, 960 ticks per beat (4 per grid point).
 
-    Instruments have no notes; each present one is a marker with its clip and transposition.
+    Instruments have no notes; each one that plays is a marker with its clip and transposition.
     """
     import miditoolkit
 
+    # Sample positions to ticks.
     ticks = 1920 / RATE  # 960 ticks a beat, two beats a second
     midi = miditoolkit.MidiFile(ticks_per_beat=960)
     midi.tempo_changes = [miditoolkit.TempoChange(120, 0)]

@@ -1,4 +1,4 @@
-"""Transposing a loop without changing its length, and remembering what was transposed."""
+"""Transposes a loop without changing its length, and caches the results."""
 
 import functools
 from collections import OrderedDict
@@ -10,7 +10,7 @@ from scipy import fft
 
 from dose.audio import RATE, fit_length
 
-FFT, HOP = 2048, 512
+FFT, HOP = 2048, 512  # samples: librosa's defaults
 Array = np.ndarray
 
 
@@ -22,12 +22,13 @@ def shift_librosa(x: Array, semitones: float) -> Array:
 
 
 def shift_fast(x: Array, semitones: float) -> Array:
-    """The reference's algorithm, several times faster: float32 [N] to [N].
+    """librosa's algorithm, several times faster: float32 [N] to [N].
 
-    A phase vocoder stretches time (Hann window of 2048, hop 512), then a resampler changes speed. Phases are
-    added up by multiplying unit phasors, which gives the reference's angles modulo a turn without any
-    trigonometry, and everything is float32 in one block.
+    A phase vocoder (Flanagan and Golden, 1966; Hann window of 2048, hop 512) stretches time, then a resampler
+    changes speed. Phases are accumulated by multiplying unit phasors, which gives librosa's angles modulo 2
+    pi without trigonometry, and everything is float32.
     """
+    # Upwards, time is stretched first (speed < 1) and then resampled to the old length.
     speed = 2.0 ** (-semitones / 12)
     stretched = _overlap_add(_stretch(_spectrum(x), speed), round(x.size / speed))
     return fit_length(soxr.resample(stretched, RATE / speed, RATE, quality="HQ"), x.size)
@@ -39,7 +40,8 @@ def _window() -> Array:
 
 
 def _spectrum(x: Array) -> Array:
-    """Complex64 [frames + 1, FFT // 2 + 1], centred frames; the added last one is silent."""
+    """Complex64 [frames + 1, FFT // 2 + 1] of centred frames; the last one is silence."""
+    # Centred frames: half a window of silence on both sides.
     padded = np.pad(x, FFT // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, FFT)[::HOP]
     spectrum = fft.rfft(frames * _window(), axis=1)
@@ -48,9 +50,14 @@ def _spectrum(x: Array) -> Array:
 
 @njit(cache=True, nogil=True)
 def _stretch(spectrum: Array, speed: float) -> Array:
-    """Frames of `spectrum` read at `speed` frames a frame; magnitudes interpolated, phases carried on."""
+    """The phase vocoder: complex64 [frames, bins] to [ceil((frames - 1) / speed), bins].
+
+    Output frame t is at position t * speed: its magnitude is interpolated between the two input frames there,
+    its phase is the last output phase plus the phase advance between those two frames.
+    """
     frames, bins = spectrum.shape
     count = int(np.ceil((frames - 1) / speed))
+    # 1. Magnitude and unit phasor of every input bin; real and imaginary parts apart, for SIMD.
     level = np.empty((frames, bins), np.float32)
     unit_re = np.empty((frames, bins), np.float32)
     unit_im = np.empty((frames, bins), np.float32)
@@ -62,26 +69,28 @@ def _stretch(spectrum: Array, speed: float) -> Array:
             scale = np.float32(1) / max(size, np.float32(1e-30))
             unit_re[t, k] = re * scale if size > 0 else np.float32(1)
             unit_im[t, k] = im * scale
+    # 2. Output frames; `phase` accumulates the phase advances as a unit phasor.
     out_re = np.empty((count, bins), np.float32)
     out_im = np.empty((count, bins), np.float32)
-    turn_re, turn_im = unit_re[0].copy(), unit_im[0].copy()
+    phase_re, phase_im = unit_re[0].copy(), unit_im[0].copy()
     for t in range(count):
         first = int(t * speed)
         part = np.float32(t * speed - first)
         rest = np.float32(1) - part
         for k in range(bins):
             size = rest * level[first, k] + part * level[first + 1, k]
-            out_re[t, k] = size * turn_re[k]
-            out_im[t, k] = size * turn_im[k]
-            # The phase advance between the two frames, as a phasor, then back to length 1.
+            out_re[t, k] = size * phase_re[k]
+            out_im[t, k] = size * phase_im[k]
+            # The phase advance between the two frames: b times the conjugate of a.
             a_re, a_im = unit_re[first, k], unit_im[first, k]
             b_re, b_im = unit_re[first + 1, k], unit_im[first + 1, k]
             d_re, d_im = b_re * a_re + b_im * a_im, b_im * a_re - b_re * a_im
-            re = turn_re[k] * d_re - turn_im[k] * d_im
-            im = turn_re[k] * d_im + turn_im[k] * d_re
+            re = phase_re[k] * d_re - phase_im[k] * d_im
+            im = phase_re[k] * d_im + phase_im[k] * d_re
+            # Back to length 1 by one Newton step for 1 / sqrt; the length is 1 but for rounding.
             scale = np.float32(1.5) - np.float32(0.5) * (re * re + im * im)
-            turn_re[k] = re * scale
-            turn_im[k] = im * scale
+            phase_re[k] = re * scale
+            phase_im[k] = im * scale
     out = np.empty((count, bins), np.complex64)
     for t in range(count):
         for k in range(bins):
@@ -90,14 +99,16 @@ def _stretch(spectrum: Array, speed: float) -> Array:
 
 
 def _overlap_add(spectrum: Array, length: int) -> Array:
+    """The inverse STFT: complex64 [frames, bins] to float32 [length]."""
     frames = fft.irfft(spectrum, FFT, axis=1) * _window()
     return fit_length(_add(frames, _window())[FFT // 2 :], length)
 
 
 @njit(cache=True, nogil=True)
 def _add(frames: Array, window: Array) -> Array:
-    """Overlapping frames summed and divided by the sum of the squared windows."""
+    """Weighted overlap-add: [frames, FFT] to [HOP (frames - 1) + FFT], over the sum of squared windows."""
     total = np.zeros(HOP * (frames.shape[0] - 1) + FFT, np.float32)
+    # Sum of squared windows at each sample, by which overlap-add is normalised.
     weight = np.zeros(total.size, np.float32)
     for t in range(frames.shape[0]):
         for n in range(FFT):
@@ -113,30 +124,32 @@ METHODS = {"librosa": shift_librosa, "fast": shift_fast}
 
 
 class PitchCache:
-    """The least recently used sounds go when `limit` bytes are full. Kept as 16 bit, for twice as many.
+    """A least-recently-used cache of `limit` bytes. Sounds are stored as int16, half the size of float32.
 
-    `get` always gives the sound as it comes out of the 16 bits, so a hit and a miss give the same bytes.
+    `put` returns the sound as `get` will, after rounding, so a hit and a miss give the same bytes.
     """
 
     def __init__(self, limit: int):
         self.limit = limit
         self.bytes = 0
-        self._kept: OrderedDict[tuple, tuple[Array, float]] = OrderedDict()
+        self._entries: OrderedDict[tuple, tuple[Array, float]] = OrderedDict()
 
     def get(self, key: tuple) -> Array | None:
-        kept = self._kept.get(key)
-        if kept is None:
+        entry = self._entries.get(key)
+        if entry is None:
             return None
-        self._kept.move_to_end(key)
-        return kept[0] * np.float32(kept[1])
+        self._entries.move_to_end(key)
+        return entry[0] * np.float32(entry[1])
 
     def put(self, key: tuple, sound: Array) -> Array:
-        """Keeps the sound and returns it as `get` will."""
+        """Stores the sound and returns it as `get` will."""
+        # The peak is mapped to int16's largest value; silence has scale 1.
         scale = float(np.abs(sound).max(initial=0.0)) / 32767 or 1.0
         samples = np.rint(sound / np.float32(scale)).astype(np.int16)
-        self._kept[key] = (samples, scale)
+        self._entries[key] = (samples, scale)
         self.bytes += samples.nbytes
-        while self.bytes > self.limit and self._kept:
-            _, (old, _) = self._kept.popitem(last=False)
+        # Least recently used first.
+        while self.bytes > self.limit and self._entries:
+            _, (old, _) = self._entries.popitem(last=False)
             self.bytes -= old.nbytes
         return samples * np.float32(scale)

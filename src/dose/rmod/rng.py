@@ -1,8 +1,9 @@
-"""Random numbers by address: (seed, split, index, track, column) names one number, whoever asks and when.
+"""Counter-based random numbers: (seed, split, index, track, column) identifies one number.
 
-Philox is a counter-based generator, so nothing is drawn in sequence: every track owns a row of columns, a
-new track takes the next row and a new parameter the next column, and no number that was there moves.
-Only the raw 64-bit outputs are used; numpy promises those to stay the same for good.
+Philox (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) computes a number from a key
+and a counter instead of a running state, so any item can be drawn alone. Every track owns a row of columns: a
+new track takes the next row and a new parameter the next column, and no existing number changes. Only the raw
+64-bit outputs are used; numpy guarantees that those stay the same in all versions.
 """
 
 import numpy as np
@@ -21,4 +22,5 @@ def uniforms(seed: int, split: str, start: int, stop: int) -> np.ndarray:
         # One item owns 2^128 counter values, of which it uses ROWS * WIDTH / 4.
         counter = np.array([0, 0, i, 0], np.uint64)
         raw[i - start] = np.random.Philox(key=key, counter=counter).random_raw(raw.shape[1])
+    # The upper 53 bits, which float64 represents exactly.
     return ((raw >> np.uint64(11)) * 2.0**-53).reshape(-1, len(ROWS), WIDTH)

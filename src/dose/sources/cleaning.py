@@ -1,4 +1,4 @@
-"""Makes every clip alike: mono, 44.1 kHz, no silence in front, peak near full scale, one second for a shot.
+"""Brings every clip to one form: mono, 44.1 kHz, no silence in front, peak near full scale, one-shots of 1 s.
 
 The fade is computed in float64: float32 cosines differ between processors in the last bit, which would
 give the same sound another id on another machine.
@@ -14,14 +14,15 @@ from dose.audio import RATE
 from dose.drums import SHOT_SECONDS
 from dose.errors import AudioError
 
-SHOT = int(SHOT_SECONDS * RATE)
-PEAK = 10 ** (-0.1 / 20)  # leaves room for the rounding to 16 bit
-PRE_ROLL = 22  # samples (0.5 ms) kept before the onset, so that the attack is not cut
+ONE_SHOT = int(SHOT_SECONDS * RATE)  # samples
+PEAK = 10 ** (-0.1 / 20)  # -0.1 dBFS, so that rounding to 16 bit cannot exceed full scale
+PRE_ROLL = 22  # samples (0.5 ms) left before the onset, so that the attack is not cut
 FADE = 441  # samples (10 ms), where a clip is cut or ends abruptly
-SILENT_DB = -60.0
+# The limits below are defaults set by hand, not tuned.
+SILENT_DB = -60.0  # dBFS
 MIN_SECONDS = {"oneshot": 0.01, "loop": 0.5}
-READ_SECONDS = {"oneshot": 10.0, "loop": 60.0}  # what is decoded at most, however long the file
-CLIPPED_SHARE = 0.2  # of a clip's loud samples lying flat at its peak
+READ_SECONDS = {"oneshot": 10.0, "loop": 60.0}  # decoded at most, however long the file
+CLIPPED_SHARE = 0.2  # of a clip's loud samples that lie flat at its peak
 
 REASONS = ("unreadable", "empty", "silent", "clipped", "non-finite", "too short", "duplicate")
 
@@ -36,11 +37,11 @@ class Reject(AudioError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cleaned:
-    """Float64 [N], and what was taken away from it."""
+    """A clean sound, and how much silence and level were removed."""
 
-    sound: np.ndarray
-    lead_in_ms: float
-    peak_db: float
+    sound: np.ndarray  # float64 [N]
+    lead_in_ms: float  # silence cut from the front
+    peak_db: float  # before normalising, dBFS
 
 
 def read(path: Path, kind: str) -> np.ndarray:
@@ -51,33 +52,39 @@ def read(path: Path, kind: str) -> np.ndarray:
         raise Reject(_reason(str(e)), str(e)) from e
 
 
-def _reason(sentence: str) -> str:
-    if "not finite" in sentence:
+def _reason(message: str) -> str:
+    if "not finite" in message:
         return "non-finite"
-    return "empty" if "is empty" in sentence or "no samples" in sentence else "unreadable"
+    return "empty" if "is empty" in message or "no samples" in message else "unreadable"
 
 
 def clean(
     sound: np.ndarray, kind: str, name: str, loop_seconds: float = 16.0, *, synthetic: bool = False
 ) -> Cleaned:
-    """`sound` is mono [N] at 44.1 kHz. Raises Reject; flat tops are no fault where `synthetic`."""
+    """Trims, fades and normalises `sound`, mono [N] at 44.1 kHz.
+
+    Raises Reject with the reason. `synthetic` sounds may have flat tops.
+    """
     sound = np.asarray(sound, np.float64)
     if not len(sound):
         raise Reject("empty", f"{name} holds no samples.")
     if not np.isfinite(sound).all():
         raise Reject("non-finite", f"{name} holds samples that are not finite numbers.")
+    # 1. Refuse what is silent or damaged.
     peak = audio.peak(sound)
     if peak < 10 ** (SILENT_DB / 20):
         raise Reject("silent", f"{name} stays below {SILENT_DB:.0f} dBFS in what was read of it.")
     if not synthetic and flat_share(sound) > CLIPPED_SHARE:
         raise Reject("clipped", f"{name} lies flat at full scale for much of its loud part.")
+    # 2. Cut the silence in front, the length and the inaudible tail.
     onset = audio.lead_in(sound)
     pre_roll = min(PRE_ROLL, onset)
     cut = onset - pre_roll
-    longest = SHOT if kind == "oneshot" else int(loop_seconds * RATE)
+    longest = ONE_SHOT if kind == "oneshot" else int(loop_seconds * RATE)
     sound = _trim_tail(sound[cut : cut + longest])
     if len(sound) < MIN_SECONDS[kind] * RATE:
         raise Reject("too short", f"{name} lasts {len(sound) / RATE * 1000:.0f} ms after trimming.")
+    # 3. Fade both ends and bring the peak to PEAK.
     return Cleaned(
         sound=_fade_in(_fade_out(sound), pre_roll) * (PEAK / audio.peak(sound)),
         lead_in_ms=round(cut / RATE * 1000, 3),
@@ -88,11 +95,12 @@ def clean(
 def flat_share(sound: np.ndarray) -> float:
     """Share of the samples within 20 dB of the peak that lie flat at full scale, 3 or more in a row."""
     peak = audio.peak(sound)
+    # -20 dB of the peak.
     loud = np.abs(sound) > peak / 10
     if peak < 0.97 or not loud.any():
         return 0.0
     top = np.abs(sound) >= peak * 0.999
-    run = top[:-2] & top[1:-1] & top[2:]
+    run = top[:-2] & top[1:-1] & top[2:]  # [N - 2]: first samples of three flat ones in a row
     flat = np.zeros_like(top)
     for shift in range(3):
         flat[shift : shift + len(run)] |= run
@@ -113,7 +121,7 @@ def _fade_out(sound: np.ndarray) -> np.ndarray:
 
 
 def _fade_in(sound: np.ndarray, samples: int) -> np.ndarray:
-    """Over the pre-roll only: no step where the lead-in was cut, and no attack lost."""
+    """Over the pre-roll only, so that the cut makes no step and the attack is unchanged."""
     out = sound.copy()
     out[:samples] *= np.linspace(0, 1, samples, endpoint=False)
     return out

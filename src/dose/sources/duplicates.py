@@ -1,34 +1,30 @@
-"""Finds clips that are the same recording: equal up to gain, a shift, and a little more.
+"""Finds clips that are the same recording: equal up to gain, a shift and small changes.
 
 Two clips are near-duplicates when their normalised cross-correlation, at the best shift, is above a
 threshold. By Cauchy-Schwarz that correlation is at most sum |X||Y| over the spectrum, which is at most the
 scalar product of the clips' band magnitudes. So a matrix product of band magnitudes rules out almost every
-pair without ever losing a true one; only the rest is correlated in full.
+pair and never a near-duplicate; only the remaining pairs are correlated in full.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import scipy.fft
+import scipy.sparse.csgraph
 
-BANDS = 512
-ROUNDING = 1e-3  # the bands are computed in float32; the bound must not fall below the truth
+BANDS = 512  # more bands tighten the bound and enlarge the matrices: a default, without a study
+ROUNDING = 1e-3  # the bands are float32: their rounding must not push the bound below the correlation
 
 
 def clusters(sounds: Sequence[np.ndarray], threshold: float) -> list[int]:
     """For each sound [N] the smallest index in its cluster (connected by near-duplicate pairs)."""
-    parent = list(range(len(sounds)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    for a, b in pairs(sounds, threshold):
-        low, high = sorted((root(a), root(b)))
-        parent[high] = low
-    return [root(i) for i in range(len(sounds))]
+    if not sounds:
+        return []
+    edges = np.array(pairs(sounds, threshold), int).reshape(-1, 2)
+    graph = scipy.sparse.coo_array((np.ones(len(edges)), edges.T), shape=(len(sounds),) * 2)
+    _, labels = scipy.sparse.csgraph.connected_components(graph, directed=False)
+    leaders: dict[int, int] = {}
+    return [leaders.setdefault(label, i) for i, label in enumerate(labels.tolist())]
 
 
 def pairs(sounds: Sequence[np.ndarray], threshold: float) -> list[tuple[int, int]]:
@@ -36,9 +32,12 @@ def pairs(sounds: Sequence[np.ndarray], threshold: float) -> list[tuple[int, int
     if len(sounds) < 2:
         return []
     size = _fft_size(2 * max(map(len, sounds)))
+    # Zero-padded to twice the longest sound: correlation without wrap-around.
     edges = band_edges(size // 2 + 1)
+    # 1. An upper bound on every pair's correlation: bands [n, bands], bound [n, n].
     bands = np.stack([_bands(_spectrum(s.astype(np.float32), size), edges) for s in sounds])
     bound = bands @ bands.T + ROUNDING
+    # 2. The correlation itself, where the bound does not rule the pair out.
     found = []
     for a in range(len(sounds)):
         candidates = a + 1 + np.flatnonzero(bound[a, a + 1 :] > threshold)
@@ -54,19 +53,21 @@ def pairs(sounds: Sequence[np.ndarray], threshold: float) -> list[tuple[int, int
 
 
 def _exceeds(first: np.ndarray, second: np.ndarray, size: int, threshold: float) -> bool:
+    # A tighter bound than the bands', and cheaper than the inverse transform.
     if _two_sided(np.abs(first) * np.abs(second)).sum() <= threshold:
         return False
     return bool(_correlation(first, second, size).max() > threshold)
 
 
 def _correlation(first: np.ndarray, second: np.ndarray, size: int) -> np.ndarray:
-    return scipy.fft.irfft(first * second.conj(), size) * size
+    correlation: np.ndarray = scipy.fft.irfft(first * second.conj(), size) * size
+    return correlation
 
 
 def _spectrum(sound: np.ndarray, size: int) -> np.ndarray:
-    """rfft scaled so that the two-sided power sums to 1; float32 stays so, anything else is float64."""
+    """rfft [size // 2 + 1] of unit two-sided power; float32 stays float32, anything else becomes float64."""
     sound = sound if sound.dtype == np.float32 else np.asarray(sound, np.float64)
-    spectrum = scipy.fft.rfft(sound, size)
+    spectrum: np.ndarray = scipy.fft.rfft(sound, size)
     power = _two_sided(np.abs(spectrum) ** 2).sum()
     return spectrum / np.sqrt(power) if power > 0 else spectrum
 
@@ -79,7 +80,7 @@ def _two_sided(values: np.ndarray) -> np.ndarray:
 
 
 def band_edges(bins: int) -> np.ndarray:
-    """Starts of about BANDS bands over `bins`: every bin at the bottom, wider and wider above."""
+    """First bins of about BANDS bands: single bins at the bottom, of growing width above."""
     return np.unique(
         np.concatenate([np.arange(BANDS // 4), np.geomspace(BANDS // 4, bins - 1, BANDS).astype(int)])
     )
@@ -91,4 +92,4 @@ def _bands(spectrum: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 def _fft_size(samples: int) -> int:
     """The next even length with small factors only."""
-    return 2 * scipy.fft.next_fast_len((samples + 1) // 2)
+    return 2 * int(scipy.fft.next_fast_len((samples + 1) // 2))

@@ -1,4 +1,4 @@
-"""Debian packages as boxes of sounds: which are known, and how to have them without installing anything."""
+"""Debian packages that hold sounds: which are known, and how to unpack them without installing anything."""
 
 import dataclasses
 import re
@@ -13,7 +13,7 @@ from dose import files
 from dose.errors import DoseError, MissingInputError
 
 VERSION_FILE = "VERSION"
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.2  # between two reports of progress
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Package:
     licence: str
     download: float
     unpacked: float
-    holds: str
+    contents: str
 
 
 KNOWN = {
@@ -35,105 +35,106 @@ KNOWN = {
             licence="per kit: GPL, CC-BY-SA-3.0-US, CC-BY-3.0",
             download=142.7,
             unpacked=220,
-            holds="drum kits: acoustic, electronic",
+            contents="drum kits: acoustic, electronic",
         ),
         Package(
             name="hydrogen-data",
             licence="GPL-2+",
             download=6.8,
             unpacked=16,
-            holds="drum kits GMRock and TR-808",
+            contents="drum kits GMRock and TR-808",
         ),
         Package(
             name="hydrogen-drumkits-effects",
             licence="CC-BY-3.0",
             download=141.4,
             unpacked=138,
-            holds="295 guitar strums",
+            contents="295 guitar strums",
         ),
         Package(
             name="sonic-pi-samples",
             licence="CC0-1.0",
             download=21.9,
             unpacked=23,
-            holds="drums, bass, guitar (the whole of what is bundled)",
+            contents="drums, bass, guitar (all samples; the bundled clips are a part)",
         ),
         Package(
             name="lmms-common",
             licence="GPL-2+",
             download=8.3,
             unpacked=25,
-            holds="drums, bass and guitar loops, 764 drum synthesiser presets",
+            contents="drums, bass and guitar loops, 764 drum synthesiser presets",
         ),
         Package(
             name="fluid-soundfont-gm",
             licence="MIT",
             download=119.6,
             unpacked=142,
-            holds="SoundFont: 31 drum kits, all instruments",
+            contents="SoundFont: 31 drum kits, all instruments",
         ),
         Package(
             name="timgm6mb-soundfont",
             licence="GPL-2",
             download=5.4,
             unpacked=6,
-            holds="SoundFont: 8 drum kits, all instruments",
+            contents="SoundFont: 8 drum kits, all instruments",
         ),
         Package(
             name="avldrums.lv2-soundfont",
             licence="CC-BY-SA-3.0",
             download=24.7,
             unpacked=44,
-            holds="SoundFont: two acoustic drum kits with velocity layers",
+            contents="SoundFont: two acoustic drum kits with velocity layers",
         ),
     )
 }
 
-Progress = Callable[[str, float, float], None]  # package, bytes so far, bytes in all
+Progress = Callable[[str, float, float], None]  # package, bytes so far, total bytes
 
 
-def version_of(pack: Path) -> str:
+def version_of(archive: Path) -> str:
     """The version of an unpacked package, "" if it was unpacked by hand."""
-    file = pack / VERSION_FILE
+    file = archive / VERSION_FILE
     return file.read_text().strip() if file.is_file() else ""
 
 
-def present(packs: Path) -> dict[str, str]:
-    """Name -> version of the packages that are unpacked below `packs`."""
-    return {name: version_of(packs / name) for name in KNOWN if (packs / name).is_dir()}
+def present(archives: Path) -> dict[str, str]:
+    """Name -> version of the packages that are unpacked below `archives`."""
+    return {name: version_of(archives / name) for name in KNOWN if (archives / name).is_dir()}
 
 
 def known(name: str) -> Package:
-    """Raises DoseError, naming all that are known."""
+    """The package of that name. Raises DoseError, naming all known ones."""
     if name not in KNOWN:
         raise DoseError(f"No package {name} is known here; known are {', '.join(sorted(KNOWN))}.")
     return KNOWN[name]
 
 
-def folder_of(name: str, packs: Path) -> Path:
+def folder_of(name: str, archives: Path) -> Path:
     """Where a package is unpacked. Raises MissingInputError with the command that fetches it."""
     known(name)
-    if not (packs / name).is_dir():
+    if not (archives / name).is_dir():
         raise MissingInputError(
-            f"The package {name} is not in {packs}; run `dose sources fetch {name}` or take it out of "
+            f"The package {name} is not in {archives}; run `dose sources fetch {name}` or remove it from "
             "params.yaml: sources.packages."
         )
-    return packs / name
+    return archives / name
 
 
-def fetch(name: str, packs: Path, progress: Progress, debs: Path | None = None) -> Path:
-    """Unpacks a package into `packs`/name, whole or not at all; the folder.
+def fetch(name: str, archives: Path, progress: Progress, debs: Path | None = None) -> Path:
+    """Unpacks a package into `archives`/name, whole or not at all, and returns that folder.
 
-    A file <name>_*.deb in `debs` (by default in `packs`) is used where there is one; else apt-get downloads
-    it. Nothing is installed. Raises DoseError in one sentence.
+    A file <name>_*.deb in `debs` (by default in `archives`) is used where there is one; else apt-get
+    downloads it. Nothing is installed. Raises DoseError in one sentence.
     """
     known(name)
-    target = packs / name
+    target = archives / name
     if target.is_dir():
         return target
-    packs.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=packs, prefix=".fetch-") as scratch:
-        deb = _local(name, debs or packs) or _download(name, Path(scratch), progress)
+    archives.mkdir(parents=True, exist_ok=True)
+    # Inside `archives`, so that the final rename stays on one file system.
+    with tempfile.TemporaryDirectory(dir=archives, prefix=".fetch-") as scratch:
+        deb = _local(name, debs or archives) or _download(name, Path(scratch), progress)
         version = _run("dpkg-deb", "--field", str(deb), "Version", what=f"{deb} cannot be read").strip()
         with files.atomic(target) as beside:
             _run("dpkg-deb", "--extract", str(deb), str(beside), what=f"{deb} cannot be unpacked")
@@ -154,9 +155,11 @@ def _download(name: str, folder: Path, progress: Progress) -> Path:
     if not shutil.which("apt-get"):
         raise DoseError(f"There is no apt-get on this machine to fetch {name} with. {hint}.")
     unknown = f"apt-get cannot fetch {name}: run `apt-get update` first, or {hint[0].lower()}{hint[1:]}"
+    # The exact size for the progress report, without downloading.
     uris = _run("apt-get", "download", "--print-uris", name, what=unknown)
     size = int(found.group(1)) if (found := re.search(r"\.deb (\d+)", uris)) else KNOWN[name].download * 1e6
     done = threading.Event()
+    # Progress is the size of the folder, polled while apt-get runs.
     watcher = threading.Thread(target=_watch, args=(name, folder, size, progress, done), daemon=True)
     watcher.start()
     try:
@@ -171,7 +174,7 @@ def _download(name: str, folder: Path, progress: Progress) -> Path:
 
 
 def _watch(name: str, folder: Path, size: float, progress: Progress, done: threading.Event) -> None:
-    """Tells how much has come, by the size of what lies in the folder."""
+    """Reports the size of the files in `folder` as progress, until `done` is set."""
     while not done.wait(POLL_SECONDS):
         progress(name, sum(_sizes(folder)), size)
     progress(name, size, size)
@@ -181,7 +184,7 @@ def _sizes(folder: Path) -> Iterator[int]:
     for path in folder.rglob("*"):
         try:
             yield path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:  # renamed by apt between the two looks
+        except FileNotFoundError:  # renamed by apt in between
             yield 0
 
 
@@ -190,7 +193,8 @@ def _run(*command: str, what: str, folder: Path | None = None) -> str:
         raise DoseError(f"{what}: this machine has no {command[0]} (it comes with Debian and its relatives).")
     run = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
     if run.returncode:
-        last = [line for line in run.stderr.strip().splitlines() if line.startswith("E:")]
-        said = f" ({last[0].removeprefix('E: ')})" if last else ""
-        raise DoseError(f"{what}{said}.")
+        # apt-get marks the error's cause with E:.
+        errors = [line for line in run.stderr.strip().splitlines() if line.startswith("E:")]
+        detail = f" ({errors[0].removeprefix('E: ')})" if errors else ""
+        raise DoseError(f"{what}{detail}.")
     return run.stdout

@@ -1,8 +1,8 @@
-"""The bank that comes with the package: real one-shots and rendered riffs that may be passed on.
+"""The clips inside the package: recorded one-shots and rendered riffs whose licences allow passing them on.
 
-`samples/samples.csv` has one row per file of `bank/`, with the SHA-256 of its samples; the licences are told in
-`bank/NOTICE-*.md`. Both are made by `dose.sources.ship`. `demo/` holds whole recorded loops for trying
-things out; they are never a part of the catalogue.
+`samples/samples.csv` has one row per file of `samples/`, with the SHA-256 of its samples;
+`samples/NOTICE-*.md` hold the licences. `dose.sources.build_shipped` makes both. `demo/` holds whole recorded
+loops for trying things out; they are never part of a sample library.
 """
 
 import csv
@@ -17,24 +17,25 @@ from dose.sources.item import SourceItem
 from dose.sources.library import quantise, sound_id
 
 HERE = Path(__file__).parent
-BANK = HERE / "samples"
+SAMPLES = HERE / "samples"
 DEMO = HERE / "demo"
+# Columns of samples.csv, in their order.
 COLUMNS = (
     "file", "id", "cls", "variant", "package", "version", "kit", "author", "licence", "attribution",
     "group", "split", "seconds", "lead_in_ms", "peak_db", "origin",
 )  # fmt: skip
 
 
-def rows(folder: Path = BANK) -> list[dict[str, str]]:
-    """samples.csv as it stands."""
+def rows(folder: Path = SAMPLES) -> list[dict[str, str]]:
+    """The rows of samples.csv. Raises MissingInputError where the file is absent."""
     if not (folder / "samples.csv").is_file():
         raise MissingInputError(f"{folder / 'samples.csv'} is missing; install the package again.")
     with open(folder / "samples.csv", newline="", encoding="utf-8") as f:
         return list(csv.DictReader(f))
 
 
-def takes(folder: Path = BANK) -> Iterator[SourceItem]:
-    """Every clip of the bundled bank, already clean."""
+def source_items(folder: Path = SAMPLES) -> Iterator[SourceItem]:
+    """Every shipped clip, already clean."""
     for row in rows(folder):
         yield SourceItem(
             name=Path(row["file"]).stem,
@@ -57,9 +58,10 @@ def takes(folder: Path = BANK) -> Iterator[SourceItem]:
         )
 
 
-def _load(path: Path, promised: str) -> np.ndarray:
+def _load(path: Path, expected_id: str) -> np.ndarray:
+    """Float32 [N]; raises IntegrityError where the samples are not those of samples.csv."""
     sound = audio.read(path)
-    if sound_id(quantise(sound)) != promised:
+    if sound_id(quantise(sound)) != expected_id:
         raise IntegrityError(f"{path} is not the sound that samples.csv names; install the package again.")
     return sound
 

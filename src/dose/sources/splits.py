@@ -1,8 +1,8 @@
-"""Which split a clip belongs to: by group, never by clip, so that no kit is heard in training and in test.
+"""The split of a clip: by group, never by clip, so that no kit is in both training and test.
 
-A group is a kit or whatever shares its recordings. The table is the project's own division of the known
-packages; groups that it does not name (a user's folders) go by a hash of their name, so that adding a
-group later moves none of the others.
+A group is a kit together with everything that shares its recordings. GROUPS divides the known packages, by
+hand; groups that it does not name (a user's folders) are split by a hash of their name, so that adding a
+group later moves no other.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from dose.drums import SPLITS
 from dose.errors import DoseError
 from dose.sources.library import CLASSES, Clip
 
-SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}  # of groups that the table does not name
+SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}  # of groups that GROUPS does not name
 
 # MacArthur: GMRock repeats The Black Pearl, AVL shares material with it, Gimme A Hand has the same author.
 # TimGM6mb shares recordings with lmms's drums.
@@ -23,21 +23,21 @@ GROUPS = {
     "forzee": "test", "electric-empire": "test", "sonic-pi": "test",
 }  # fmt: skip
 
-# drumsynth's preset folders; those not named here train
+# drumsynth's preset folders; those not named here are in train
 DRUMSYNTH = {
     "val": ("tr606", "tr77", "farfisa", "ferraro", "jorgensohn", "electro"),
     "test": ("linn", "cr78", "tr909", "magnetboy", "r_n_b"),
 }
 
-# GM programs (from 0) whose riffs are kept from training, in every SoundFont
+# GM programs (from 0) whose riffs are held out, in every SoundFont
 PROGRAMS = {"val": (3, 28, 34, 54), "test": (2, 7, 25, 31, 37, 39, 53, 85)}
 
-# singers of voice.py kept from training
+# singers of voice.py that are held out
 VOICES = {"val": ("f4", "m7"), "test": ("f2", "m3", "Andy")}
 
 
 def of_group(group: str) -> str:
-    """The split of a group: by the table, by its drumsynth folder, GM program or singer, else by hash."""
+    """The split of a group: by GROUPS, by its drumsynth folder, GM program or singer, else by hash."""
     if group in GROUPS:
         return GROUPS[group]
     family, _, member = group.partition("/")
@@ -52,6 +52,7 @@ def of_group(group: str) -> str:
 
 def by_hash(group: str) -> str:
     """A split that depends on the group's name alone."""
+    # A uniform number in 0..1, which falls into the interval of one split.
     point = int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") / 2**64
     for split in SPLITS:
         point -= SHARES[split]
@@ -62,6 +63,7 @@ def by_hash(group: str) -> str:
 
 def check(clips: Iterable[Clip]) -> None:
     """Raises DoseError, naming the class and split, when one has no clips or a group lies in two splits."""
+    # A group in two splits would leak recordings from training into test.
     seen: dict[str, str] = {}
     counts: dict[tuple[str, str], int] = {}
     groups: dict[str, set[str]] = {cls: set() for cls in CLASSES}
@@ -78,10 +80,10 @@ def check(clips: Iterable[Clip]) -> None:
             raise DoseError(f"There is no {cls} clip; add a source with some (params.yaml: sources).")
         for split in SPLITS:
             if not counts.get((cls, split)):
-                raise DoseError(_lacking(cls, split, sorted(groups[cls])))
+                raise DoseError(_empty_split(cls, split, sorted(groups[cls])))
 
 
-def _lacking(cls: str, split: str, groups: Sequence[str]) -> str:
+def _empty_split(cls: str, split: str, groups: Sequence[str]) -> str:
     have = "the only group is" if len(groups) == 1 else f"its {len(groups)} groups are"
     named = ", ".join(groups[:6]) + (", ..." if len(groups) > 6 else "")
     return (

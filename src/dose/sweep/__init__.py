@@ -1,4 +1,4 @@
-"""The daily work: a search per drum on Ray Tune around the same `fit`, every trial once in MLflow."""
+"""Hyperparameter search per drum: Ray Tune around `dose.train.fit`, one MLflow run per trial."""
 
 from dose.sweep.config import SweepConfig
 from dose.sweep.runner import run_sweep

@@ -1,7 +1,7 @@
-"""The driver's memory of a sweep: what Tune tells about each trial, kept on disk and passed on to MLflow.
+"""The driver's log of a sweep: a Tune callback stores what happens to each trial and sends it to MLflow.
 
-Everything goes through the driver, so that a trial whose process or machine dies loses nothing it had
-reported, and one outbox keeps the order.
+All of it passes through the driver, so that a trial whose process or machine dies loses nothing it reported,
+and one outbox preserves the order.
 """
 
 import json
@@ -11,21 +11,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pyarrow.fs
 from ray import tune
 from tqdm import tqdm
 
 from dose import files
 from dose.sweep.config import EXAMPLES, SweepConfig
 from dose.sweep.progress import SweepBar
-from dose.sweep.table import Trial, best_row, draw_curves, trial_name
+from dose.sweep.storage import copy_from, is_file, list_folder
+from dose.sweep.table import Trial, best_row, draw_curves, trial_name, with_old_names
 from dose.tracking import Outbox
 
-_open: dict[str, "SweepLogger"] = {}  # by sweep id: Tune pickles its callbacks and restores them from there
+# By sweep id. Tune pickles its callbacks, so that they can hold an id but no open logger.
+_open: dict[str, "SweepLogger"] = {}
 
 
 class SweepLogger:
-    """Records of the trials of sweep `sweep_id`, in `folder/<trial id>/`; run keys are "sweep/trial"."""
+    """Logs the trials of sweep `sweep_id` in `folder/<trial id>/`; MLflow run keys are "sweep/trial"."""
 
     def __init__(
         self,
@@ -39,9 +40,9 @@ class SweepLogger:
         self.sweep_id, self.config, self.drum = sweep_id, config, drum
         self.folder, self.outbox, self.tags = folder, outbox, tags
         self.began = time.monotonic()
-        self.continues: str | None = None  # while a twin runs: the trial that it goes on with
+        self.resumed: str | None = None  # while a paired run continues a trial: that trial
         total = config.most_trials * config.fit.steps
-        # Where there is no terminal (CI, a log file) a line every ten seconds is enough.
+        # Without a terminal (CI, a log file) every update is a line of its own: one in ten seconds.
         self.bar = SweepBar(f"sweep {drum}", total, 0.5 if sys.stderr.isatty() else 10.0)
         _open[sweep_id] = self
 
@@ -49,7 +50,7 @@ class SweepLogger:
         self.bar.close()
         _open.pop(self.sweep_id, None)
 
-    # Told by Tune
+    # Called by Tune's callback
 
     def start(self, trial: Any) -> None:
         name, hyper = self._id(trial), dict(trial.config)
@@ -70,23 +71,23 @@ class SweepLogger:
         name, step = self._id(trial), int(result["step"])
         row = {k: float(v) for k, v in result.items() if "/" in k and not k.startswith("config/")}
         _append(self.folder / name / "rows.jsonl", json.dumps({"step": step, **row}))
-        self.outbox.metrics(self._key(name), step, row)
+        self.outbox.metrics(self._key(name), step, with_old_names(row))
         self.bar.reached(name, step)
 
     def checkpoint(self, trial: Any, checkpoint: Any) -> None:
-        """Takes the new listening examples out of it before Tune replaces it by the next."""
+        """Copies its new listening examples before Tune replaces the checkpoint by the next."""
         name = self._id(trial)
-        for info in _children(checkpoint, EXAMPLES):
-            kept = self.folder / name / EXAMPLES / info.base_name
-            if not kept.exists():
-                _fetch(checkpoint, f"{EXAMPLES}/{info.base_name}", kept)
-                self.outbox.artifacts(self._key(name), kept, f"{EXAMPLES}/{info.base_name}")
+        for example in list_folder(checkpoint, EXAMPLES):
+            copy = self.folder / name / EXAMPLES / example
+            if not copy.exists():
+                copy_from(checkpoint, f"{EXAMPLES}/{example}", copy)
+                self.outbox.artifacts(self._key(name), copy, f"{EXAMPLES}/{example}")
 
     def end(self, trial: Any, error: str = "") -> None:
         name = self._id(trial)
         if not self._card(name):  # it failed before it began
             self.start(trial)
-        rows, place = self.rows(name), self.folder / name
+        rows, folder = self.rows(name), self.folder / name
         steps = max((int(r["step"]) for r in rows), default=0)
         self.bar.ended(trial.trial_id, self.config.fit.steps)
         stopped = why_stopped(self.config, steps, time.monotonic() - self.began, error)
@@ -94,36 +95,35 @@ class SweepLogger:
         key = self._key(name)
         self.outbox.tags(key, {"dose.stopped": stopped} | ({"dose.error": error[-5000:]} if error else {}))
         if rows:
-            draw_curves(place / "learning.png", {name: rows})
-            self.outbox.artifacts(key, place / "learning.png")
+            draw_curves(folder / "learning.png", {name: rows})
+            self.outbox.artifacts(key, folder / "learning.png")
         if trial.checkpoint is not None:
             self._write(name, checkpoint=trial.checkpoint.path)
-            self._keep_best(trial.checkpoint, name)
+            self._store_best(trial.checkpoint, name)
         self.outbox.end(key, "FAILED" if error else "FINISHED")
         score = best_row(rows, self.config.select).get(self.config.select)
-        said = (
+        outcome = (
             error.splitlines()[-1] if error else f"{self.config.select} {score:.4g}" if score else "no result"
         )
-        tqdm.write(
-            f"{self.drum} {trial_name(dict(trial.config), self.config.varied)}: {stopped} at {steps}, {said}"
-        )
+        label = trial_name(dict(trial.config), self.config.varied)
+        tqdm.write(f"{self.drum} {label}: {stopped} at {steps}, {outcome}")
 
-    def _keep_best(self, checkpoint: Any, name: str) -> None:
-        place, key = self.folder / name, self._key(name)
-        shutil.rmtree(place / "best", ignore_errors=True)
-        if not any(_children(checkpoint, "best")):
+    def _store_best(self, checkpoint: Any, name: str) -> None:
+        folder, key = self.folder / name, self._key(name)
+        shutil.rmtree(folder / "best", ignore_errors=True)
+        if not list_folder(checkpoint, "best"):
             return
-        _fetch(checkpoint, "best", place / "best")
-        if _type(checkpoint, "config.json") == pyarrow.fs.FileType.File:
-            _fetch(checkpoint, "config.json", place / "config.json")
-            self.outbox.artifacts(key, place / "config.json")
-        self.outbox.tags(key, _compute_tags(place / "best"))
-        digest = files.hash_json({p.name: files.sha256(p) for p in (place / "best").iterdir()})
+        copy_from(checkpoint, "best", folder / "best")
+        if is_file(checkpoint, "config.json"):
+            copy_from(checkpoint, "config.json", folder / "config.json")
+            self.outbox.artifacts(key, folder / "config.json")
+        self.outbox.tags(key, _compute_tags(folder / "best"))
+        digest = files.hash_json({p.name: files.sha256(p) for p in (folder / "best").iterdir()})
         self.outbox.model(
-            key, f"dose-{self.drum}", place / "best", {"dose.hash": digest, "dose.drum": self.drum}
+            key, f"dose-{self.drum}", folder / "best", {"dose.hash": digest, "dose.drum": self.drum}
         )
 
-    # Asked by the sweep
+    # Called by the sweep
 
     def trials(self) -> list[Trial]:
         found = []
@@ -144,17 +144,17 @@ class SweepLogger:
         return found
 
     def rows(self, name: str) -> list[dict[str, float]]:
-        """One row per evaluation in the order of steps; the later word counts where a step was repeated."""
+        """One row per evaluation in the order of steps; of a repeated step the last one."""
         path = self.folder / name / "rows.jsonl"
         lines = path.read_text().splitlines() if path.is_file() else []
-        rows = {row["step"]: row for row in map(json.loads, filter(_whole, lines))}
+        rows = {row["step"]: row for row in map(json.loads, filter(_is_complete, lines))}
         return [rows[step] for step in sorted(rows)]
 
     def best(self, trial: Trial) -> Path:
         return self.folder / trial.id / "best"
 
     def checkpoint_path(self, name: str) -> str:
-        """Where the last whole state of an ended trial lies on the storage."""
+        """Path of an ended trial's last checkpoint on the storage."""
         return str(self._card(name)["checkpoint"])
 
     def errors(self) -> list[str]:
@@ -162,14 +162,14 @@ class SweepLogger:
         return [card["error"] for card in cards if card["error"]]
 
     def abandon(self) -> None:
-        """Ends the runs of trials that this driver leaves unfinished."""
+        """Ends the MLflow runs of trials that this driver leaves unfinished."""
         for trial in self.trials():
             if trial.status == "RUNNING":
                 self._write(trial.id, status="KILLED", stopped="driver")
                 self.outbox.end(self._key(trial.id), "KILLED")
 
     def _id(self, trial: Any) -> str:
-        return self.continues or trial.trial_id
+        return self.resumed or trial.trial_id
 
     def _key(self, name: str) -> str:
         return f"{self.sweep_id}/{name}"
@@ -183,37 +183,37 @@ class SweepLogger:
 
 
 class TrialCallback(tune.Callback):
-    """Passes Tune's calls to the open recorder of a sweep; holds nothing but its id, so that it pickles."""
+    """Passes Tune's calls to the open logger of a sweep; holds only its id, so that it can be pickled."""
 
     def __init__(self, sweep_id: str) -> None:
         self.sweep_id = sweep_id
 
     @property
-    def recorder(self) -> SweepLogger:
+    def logger(self) -> SweepLogger:
         return _open[self.sweep_id]
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.recorder.start(trial)
+        self.logger.start(trial)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        self.recorder.result(trial, result)
+        self.logger.result(trial, result)
 
     def on_checkpoint(
         self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any
     ) -> None:
-        self.recorder.checkpoint(trial, checkpoint)
+        self.logger.checkpoint(trial, checkpoint)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.recorder.end(trial)
+        self.logger.end(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.recorder.end(trial, _last_failure(trial) or "the trial's process died")
+        self.logger.end(trial, _last_failure(trial) or "the trial's process died")
 
 
 def why_stopped(config: SweepConfig, steps: int, seconds: float, error: str) -> str:
-    """Why a trial ended that did `steps` steps, `seconds` after its sweep began: `Trial.stopped`."""
+    """The reason of a trial's end at `steps`, `seconds` after its sweep began: see `Trial.stopped`."""
     if error:
         return "error"
     if steps >= config.fit.steps:
@@ -222,43 +222,24 @@ def why_stopped(config: SweepConfig, steps: int, seconds: float, error: str) -> 
 
 
 def _compute_tags(best: Path) -> dict[str, str]:
-    """On what, and in which number format, the trial trained: see `dose.compute`."""
-    made = files.read_json(best / "model.json").get("meta", {}).get("compute", {})
-    return {f"dose.{name}": str(value) for name, value in made.items()}
+    """Device and number format of the trial's training: see `dose.compute`."""
+    card = files.read_json(best / "model.json").get("meta", {}).get("compute", {})
+    return {f"dose.{name}": str(value) for name, value in card.items()}
 
 
 def _last_failure(trial: Any) -> str:
-    """The traceback that Tune has just written beside the driver; it reaches the storage only later."""
+    """The traceback that Tune has just written on the driver's disk; it reaches the storage only later."""
     path = trial.error_file and Path(trial.error_file)
     return path.read_text().split("Failure # ")[-1].strip() if path and path.is_file() else ""
 
 
 def _append(path: Path, line: str) -> None:
-    """A line of its own, also where a killed driver left half of one."""
+    """Appends a line; starts a new one where a killed driver left half a line."""
     before = path.read_bytes() if path.is_file() else b""
     with path.open("a") as f:
         f.write(("" if before.endswith(b"\n") or not before else "\n") + line + "\n")
 
 
-def _whole(line: str) -> bool:
-    """False for the line that a killed driver was writing."""
+def _is_complete(line: str) -> bool:
+    """False for a line that a killed driver left half written."""
     return line.startswith("{") and line.endswith("}")
-
-
-def _children(checkpoint: Any, folder: str) -> list[pyarrow.fs.FileInfo]:
-    selector = pyarrow.fs.FileSelector(f"{checkpoint.path}/{folder}", allow_not_found=True)
-    return list(checkpoint.filesystem.get_file_info(selector))
-
-
-def _type(checkpoint: Any, name: str) -> pyarrow.fs.FileType:
-    return checkpoint.filesystem.get_file_info(f"{checkpoint.path}/{name}").type
-
-
-def _fetch(checkpoint: Any, name: str, to: Path) -> None:
-    """A file or folder of a checkpoint, wherever it is stored, whole or not at all."""
-    with files.atomic(to) as beside:
-        if _type(checkpoint, name) == pyarrow.fs.FileType.Directory:
-            beside.mkdir()
-        pyarrow.fs.copy_files(
-            f"{checkpoint.path}/{name}", str(beside), source_filesystem=checkpoint.filesystem
-        )

@@ -1,32 +1,40 @@
-"""What a sweep searches, with what budget and on what machines: params.yaml's section `sweep`."""
+"""The search space, budget and resources of a sweep: params.yaml's section `sweep`."""
 
 import dataclasses
 import itertools
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from dose import config as strict
+from dose.config import was
 from dose.drums import DRUMS
 from dose.errors import ConfigError
-from dose.model.transformer import ModelConfig
-from dose.train.trainer import FitConfig
+from dose.model.config import ModelConfig
+from dose.train.config import FitConfig
 
 Metric = Literal["val/mss", "val/loss"]
-EXAMPLES = "examples"  # in a trial's folder: sounds to be heard, one sub-folder per evaluation
+EXAMPLES = "examples"  # in a trial's folder: listening examples, one sub-folder per evaluation
 
+# What `space` may name: everything but what the budget and the tokens set.
 _FIT = {f.name for f in dataclasses.fields(FitConfig)} - {"model", "steps", "evaluate_every"}
-_MODEL = {f.name for f in dataclasses.fields(ModelConfig)} - {"frames", "codebooks", "entries", "excerpts"}
-# What PBT may change in mid-trial: nothing that shapes the model or the stream of data.
-_MUTABLE = {"lr", "lr_floor", "weight_decay", "onset_weight", "dropout", "prompt_dropout", "clip"}
+_MODEL = {f.name for f in dataclasses.fields(ModelConfig)} - {
+    "frames",
+    "codebooks",
+    "codebook_size",
+    "segments",
+}
+# What PBT may change during a trial: nothing that shapes the model or the order of the data.
+_MUTABLE = {"lr", "lr_floor", "weight_decay", "onset_weight", "dropout", "clip"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What one trial gets."""
+    """What one trial reserves."""
 
     cpus: float = 1.0  # of each of its processes
     gpus: float = 0.0  # of each of its processes; fractions share a GPU
     memory_gib: float = 0.0  # of each of its processes; 0 reserves none
-    processes: int = 1  # more than one train together (DDP)
+    processes: int = 1  # more than one: distributed data parallel (DDP)
     parallel: int = 0  # trials at a time; 0: as many as the cluster has room for
 
     def __post_init__(self) -> None:
@@ -36,7 +44,7 @@ class Resources:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepConfig:
-    """The search of every drum; `for_drum` gives that of one."""
+    """The search for every drum; `for_drum` gives that of one."""
 
     space: dict[str, Any]  # name of a fit or model key -> [choices] or {low, high, log}
     fit: FitConfig  # everything that is not searched
@@ -46,10 +54,13 @@ class SweepConfig:
     grace: int = 1  # evaluations before ASHA may stop a trial; between PBT's exchanges
     reduction: int = 2  # ASHA: one in this many goes on at each rung
     minutes: float = 0.0  # wall time of the whole search; 0: no limit
-    twin: bool = True  # also train the winner without onset loss, for the ablation's row in the table
+    # Also train the winner's paired run: the same without the onset loss, for the ablation in the table.
+    paired_run: bool = dataclasses.field(default=True, metadata=was("twin"))
     select: Metric = "val/mss"  # lowest wins: a trial, and within ASHA and PBT
-    listen_items: int = 16  # validation pairs that are generated and compared at each evaluation
-    listen_examples: int = 3  # of them kept as sound and spectrogram
+    # Validation pairs whose one-shots are generated and compared with the reference at each evaluation.
+    generation_items: int = dataclasses.field(default=16, metadata=was("listen_items"))
+    # Of them stored as audio and spectrogram.
+    generation_examples: int = dataclasses.field(default=3, metadata=was("listen_examples"))
     resources: Resources = Resources()
     retries: int = 2  # of a trial whose process or machine died, from its last state
     init: Literal["none", "bundled"] = "none"  # start from the shipped models where their sizes fit
@@ -58,6 +69,7 @@ class SweepConfig:
     drums: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # drum -> dotted key -> value
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "space", _current_space(self.space))
         if not self.space:
             raise ValueError("space must name at least one key to search")
         for name, values in self.space.items():
@@ -66,8 +78,8 @@ class SweepConfig:
             raise ValueError("trials and grace must be at least 1, reduction at least 2")
         if self.scheduler == "pbt" and (fixed := sorted(set(self.space) - _MUTABLE)):
             raise ValueError(f"pbt can only change {', '.join(sorted(_MUTABLE))}, not {', '.join(fixed)}")
-        if self.listen_items < max(1, self.listen_examples):
-            raise ValueError("listen_items must be at least 1 and at least listen_examples")
+        if self.generation_items < max(1, self.generation_examples):
+            raise ValueError("generation_items must be at least 1 and at least generation_examples")
         if self.minutes < 0 or self.retries < 0:
             raise ValueError("minutes and retries must be at least 0")
         if unknown := sorted(set(self.drums) - set(DRUMS)):
@@ -93,9 +105,9 @@ class SweepConfig:
         return [dict(zip(names, values, strict=True)) for values in itertools.product(*self.space.values())]
 
     def fit_for(self, hyper: dict[str, Any]) -> FitConfig:
-        """The fit of one point of the space. Raises ConfigError where the point makes no sense."""
+        """The fit of one point of the space. Raises ConfigError where its keys contradict each other."""
         values = dataclasses.asdict(self.fit)
-        for name, value in hyper.items():
+        for name, value in _current_space(hyper).items():
             (values if name in _FIT else values["model"])[name] = value
         return strict.parse(FitConfig, values, f"sweep at {hyper}")
 
@@ -104,7 +116,13 @@ class SweepConfig:
         values = dataclasses.asdict(self)
         overrides = values.pop("drums").get(drum, {})
         for dotted, value in overrides.items():
-            *path, last = dotted.split(".")
+            where = f"params.yaml: sweep.drums.{drum}"
+            key, value = strict.current(SweepConfig, dotted, value, where)
+            if not key:  # removed, and without effect
+                continue
+            *path, last = key.split(".")
+            if path == ["space"]:
+                ((last, value),) = _current_space({last: value}).items()
             place: Any = values
             for key in path:
                 place = place.get(key) if isinstance(place, dict) else None
@@ -121,3 +139,17 @@ class SweepConfig:
     @property
     def most_trials(self) -> int:
         return len(self.grid()) if self.search == "grid" else self.trials
+
+
+def _current_space(space: Mapping[str, Any]) -> dict[str, Any]:
+    """Fit and model keys, with a value or a list of values each, under today's names."""
+    found: dict[str, Any] = {}
+    for name, values in space.items():
+        for owner in (FitConfig, ModelConfig):
+            if name:  # "" where an owner removed the key
+                name, values = strict.current(owner, name, values, "params.yaml: sweep.space")
+        if name in found:
+            raise ValueError(f"space names {name} twice, once by its old name")
+        if name:
+            found[name] = values
+    return found

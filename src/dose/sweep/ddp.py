@@ -1,8 +1,8 @@
-"""Several processes train one model (DDP), each with a GPU of its own, on one machine.
+"""Distributed data parallel (DDP) training of one trial: processes on one machine, each with its own GPU.
 
-The first of them is the trial itself, so reports, checkpoints and resuming are what they are for a trial of
-one process. A multi-GPU trial therefore asks for all its GPUs on one machine; trials, not their parts, are
-spread over machines.
+Rank 0 is the trial itself, so reports, checkpoints and resuming work as for a trial of one process. A
+multi-GPU trial therefore reserves all its GPUs on one machine; trials are spread over machines, the processes
+of one trial are not.
 """
 
 import multiprocessing
@@ -18,18 +18,18 @@ from dose.files import die_with_parent
 from dose.sweep.trial import Report, Train
 
 
-def train_together(train: Train, processes: int, hyper: dict[str, Any], out: Path, report: Report) -> None:
-    """Calls `train` in this process as rank 0 and in `processes` - 1 others; only this one reports.
+def train_distributed(train: Train, processes: int, hyper: dict[str, Any], out: Path, report: Report) -> None:
+    """Calls `train` in this process as rank 0 and in `processes` - 1 others; only rank 0 reports.
 
-    Should one of the others die, this process ends at once with an error: the trial is then started again
-    from its last state.
+    If one of the others dies, this process exits at once with an error: Tune then restarts the trial from its
+    last state.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))  # the system picks a free port
+        port = probe.getsockname()[1]
     context = multiprocessing.get_context("spawn")
     others = [
-        context.Process(target=_other, args=(train, hyper, out, rank, processes, port), daemon=True)
+        context.Process(target=_worker, args=(train, hyper, out, rank, processes, port), daemon=True)
         for rank in range(1, processes)
     ]
     for process in others:
@@ -37,24 +37,24 @@ def train_together(train: Train, processes: int, hyper: dict[str, Any], out: Pat
     finished = threading.Event()
     threading.Thread(target=_watch, args=(others, finished), daemon=True).start()
     try:
-        _join(0, processes, port)
+        _join_group(0, processes, port)
         train(hyper, out, report)
     finally:
         finished.set()
-        _leave()
+        _leave_group()
         for process in others:
             process.join(timeout=30)
             process.kill()
 
 
-def _other(train: Train, hyper: dict[str, Any], out: Path, rank: int, processes: int, port: int) -> None:
+def _worker(train: Train, hyper: dict[str, Any], out: Path, rank: int, processes: int, port: int) -> None:
     die_with_parent()
-    _join(rank, processes, port)
+    _join_group(rank, processes, port)
     train(hyper, out, lambda step, metrics: None)
-    _leave()
+    _leave_group()
 
 
-def _join(rank: int, processes: int, port: int) -> None:
+def _join_group(rank: int, processes: int, port: int) -> None:
     import torch
     import torch.distributed as dist
 
@@ -63,7 +63,7 @@ def _join(rank: int, processes: int, port: int) -> None:
     dist.init_process_group(backend, init_method=address, rank=rank, world_size=processes)
 
 
-def _leave() -> None:
+def _leave_group() -> None:
     import torch.distributed as dist
 
     if dist.is_initialized():
@@ -71,7 +71,7 @@ def _leave() -> None:
 
 
 def _watch(others: list[BaseProcess], finished: threading.Event) -> None:
-    """NCCL would wait many minutes for a process that is gone; leaving brings the trial back in seconds."""
+    """NCCL would wait many minutes for a process that died; exiting restarts the trial within seconds."""
     while not finished.is_set() and all(process.is_alive() for process in others):
         wait([process.sentinel for process in others], timeout=1.0)
     if not finished.is_set() and any(process.exitcode for process in others):

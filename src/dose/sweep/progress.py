@@ -1,7 +1,7 @@
-"""Steps of running trials on their way from the workers to the driver's progress bar.
+"""Training steps of running trials, passed from the workers to the driver's progress bar.
 
-Tune hears of a trial only when it reports an evaluation, which may take minutes. In between, each trial
-leaves its step in the cluster's key-value store, from which the driver's bar reads it every second.
+A trial reports to Tune only after an evaluation, which may take minutes. In between, each trial writes its
+step to the cluster's key-value store, from which the driver's bar reads it every second.
 """
 
 import threading
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from tqdm import tqdm
 
-SECONDS = 1.0  # between two updates
+UPDATE_SECONDS = 1.0  # between two updates; a default without a study
 
 
 def step_writer() -> Callable[[int], None]:
@@ -23,7 +23,7 @@ def step_writer() -> Callable[[int], None]:
 
     def write(step: int) -> None:
         nonlocal last
-        if trial is not None and (now := time.monotonic()) - last >= SECONDS:
+        if trial is not None and (now := time.monotonic()) - last >= UPDATE_SECONDS:
             last = now
             internal_kv._internal_kv_put(_key(trial), str(step).encode(), overwrite=True)
 
@@ -31,17 +31,17 @@ def step_writer() -> Callable[[int], None]:
 
 
 class SweepBar:
-    """One bar for all trials of a sweep, in training steps, with the time that is left."""
+    """One bar for all trials of a sweep, in training steps, with the remaining time."""
 
-    def __init__(self, describe: str, total: int, wait: float) -> None:
-        self.bar = tqdm(total=total, desc=describe, unit="step", mininterval=wait)
+    def __init__(self, describe: str, total: int, interval: float) -> None:
+        self.bar = tqdm(total=total, desc=describe, unit="step", mininterval=interval)
         self._steps: dict[str, int] = {}
         self._running: dict[str, str] = {}  # Tune's id of a trial -> its name here
         self._lock, self._closed = threading.Lock(), threading.Event()
         threading.Thread(target=self._follow, name="sweep progress", daemon=True).start()
 
     def expect(self, steps: int) -> None:
-        """More steps than the search's, as those of the winner's trial without onset loss."""
+        """Adds steps beyond those of the search, such as those of the paired run without onset loss."""
         with self._lock:
             self.bar.total += steps
 
@@ -50,13 +50,13 @@ class SweepBar:
             self._running[tune_id] = name
 
     def reached(self, name: str, step: int) -> None:
-        """Books a step; a trial that goes on from an earlier state never moves the bar back."""
+        """Counts a trial's step; one that resumes from an earlier state never moves the bar back."""
         with self._lock:
             self._steps[name] = max(step, self._steps.get(name, 0))
             self.bar.update(sum(self._steps.values()) - self.bar.n)
 
     def ended(self, tune_id: str, planned: int) -> None:
-        """A trial that was stopped early takes its remaining steps off the total."""
+        """Subtracts from the total the steps that a stopped trial leaves undone."""
         with self._lock:
             done = self._steps.get(self._running.pop(tune_id, ""), 0)
             self.bar.total = max(self.bar.n, self.bar.total - max(0, planned - done))
@@ -68,7 +68,7 @@ class SweepBar:
             self.bar.close()
 
     def _follow(self) -> None:
-        while not self._closed.wait(SECONDS):
+        while not self._closed.wait(UPDATE_SECONDS):
             for tune_id, name in list(self._running.items()):
                 step = read_step(tune_id)
                 if step is not None and not self._closed.is_set():
@@ -79,14 +79,14 @@ class SweepBar:
 
 
 def read_step(trial: str) -> int | None:
-    """The last step that a trial has told; None where it told nothing, or no Ray is running."""
+    """The last step that a trial has written; None where it wrote none, or Ray is not running."""
     from ray.experimental import internal_kv
 
     try:
-        told = internal_kv._internal_kv_get(_key(trial)) if internal_kv._internal_kv_initialized() else None
-    except Exception:  # of no public type: Ray is shutting down, which the bar need not survive
+        step = internal_kv._internal_kv_get(_key(trial)) if internal_kv._internal_kv_initialized() else None
+    except Exception:  # of no public type: Ray is shutting down, and the bar with it
         return None
-    return int(told) if told else None
+    return int(step) if step else None
 
 
 def _key(trial: str) -> bytes:

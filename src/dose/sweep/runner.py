@@ -1,4 +1,4 @@
-"""One drum's sweep from start to outputs, going on where an earlier driver was killed."""
+"""One drum's sweep from start to outputs; resumes where an earlier driver was killed."""
 
 import errno
 import functools
@@ -14,7 +14,7 @@ from dose.bundle import SHIPPED
 from dose.errors import DoseError
 from dose.sweep import space
 from dose.sweep.config import SweepConfig
-from dose.sweep.ddp import train_together
+from dose.sweep.ddp import train_distributed
 from dose.sweep.table import Trial, ranking, write_tables
 from dose.sweep.trial import DrumTask, Train, run_trial
 from dose.tokens.shards import read_index
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from dose.sweep.callback import SweepLogger
 
 EXPERIMENT = "dose"
-LOCAL_STATE = Path("data/.sweep")  # what only the driver needs, also where the rest is on remote storage
+LOCAL_STATE = Path("data/.sweep")  # the driver's own state, also where trials are on remote storage
 TUNE_SETTINGS = {
-    "TUNE_GLOBAL_CHECKPOINT_S": "2",  # so much of Tune's own state a killed driver may lose
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the recorder keeps the rows
+    "TUNE_GLOBAL_CHECKPOINT_S": "2",  # seconds of Tune's own state that a killed driver may lose
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # `SweepLogger` stores the metrics
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
@@ -43,13 +43,13 @@ def run_sweep(
     root: Path | str = ".",
     train: Train | None = None,
 ) -> list[Trial]:
-    """Searches for `drum`'s best model; the trials, best first.
+    """Searches for `drum`'s best model; returns the trials, best first.
 
-    Writes `out`: best/ and ablation/ (checkpoints), trials.json, trials.csv, learning.csv and pictures. best/
-    is the best trial that has the onset loss; ablation/, with `config.twin`, is its twin: the same point of
-    the space, trained for as many steps, with onset weight 0. A driver that was killed goes on when the same
-    sweep is run again; the same means params, data and codec. Raises DoseError when no trial gave a result or
-    the disk is full.
+    Writes `out`: best/ and ablation/ (checkpoints), trials.json, trials.csv, learning.csv and plots. best/ is
+    the best trial that has the onset loss; ablation/, with `config.paired_run`, is its paired run: the same
+    hyperparameters and steps with onset weight 0. A sweep whose driver was killed resumes when it is run
+    again with the same params, data and codec. Raises DoseError when no trial gave a result or the disk is
+    full.
     """
     sweep = _Sweep(config.for_drum(drum), drum, Path(tokens_dir), Path(codec_dir), Path(root), train)
     try:
@@ -59,7 +59,7 @@ def run_sweep(
             raise
         raise DoseError(
             f"No space left on device for the {drum} sweep (its state lies in {sweep.state}); make room and "
-            "run the same command again, which goes on from the last evaluations."
+            "run the same command again, which resumes from the last evaluations."
         ) from e
 
 
@@ -75,7 +75,7 @@ class _Sweep:
         remote = "://" in config.storage
         self.state = (self.root / (LOCAL_STATE if remote else config.storage)).resolve() / drum / self.id
         self.storage = f"{config.storage}/{drum}/{self.id}" if remote else str(self.state / "tune")
-        self.facts = {
+        self.tags = {
             "dose.sweep": self.id,
             "dose.drum": drum,
             "dose.params": files.hash_json(config),
@@ -93,16 +93,16 @@ class _Sweep:
             meta={"sweep": self.id},
         )
         if config.resources.processes > 1:
-            self.train = functools.partial(train_together, self.train, config.resources.processes)
+            self.train = functools.partial(train_distributed, self.train, config.resources.processes)
 
     def run(self, out: Path) -> list[Trial]:
         from dose.sweep.callback import SweepLogger
 
         tracker = Tracker(EXPERIMENT, root=self.root)
         tracker.ensure_store()
-        self._retire_others(tracker)
+        self._end_superseded(tracker)
         (self.state / "trials").mkdir(parents=True, exist_ok=True)
-        tags = {**lineage_tags(self.root), **self.facts}
+        tags = {**lineage_tags(self.root), **self.tags}
         with Outbox(tracker, self.state / "outbox") as outbox:
             outbox.open(
                 self.id,
@@ -114,80 +114,83 @@ class _Sweep:
                     "steps": self.config.fit.steps,
                 },
             )
-            recorder = SweepLogger(self.id, self.config, self.drum, self.state / "trials", outbox, tags)
+            logger = SweepLogger(self.id, self.config, self.drum, self.state / "trials", outbox, tags)
             try:
-                trials = self._search_and_write(recorder, out)
+                trials = self._search_and_write(logger, out)
                 outbox.artifacts(self.id, out / "trials.csv")
                 outbox.artifacts(self.id, out / "parallel.png")
                 outbox.artifacts(self.id, out / "learning.png")
                 outbox.end(self.id, "FINISHED")
             except BaseException as e:
-                recorder.abandon()
+                logger.abandon()
                 outbox.end(self.id, "FAILED" if isinstance(e, Exception) else "KILLED")
                 raise
             finally:
-                recorder.close()
-        if not outbox.waiting:  # else the ends of some runs are still under way
-            self._end_strays(tracker)
+                logger.close()
+        if not outbox.waiting:  # otherwise some runs' ends are still to be delivered
+            self._end_orphans(tracker)
         return trials
 
-    def _search_and_write(self, recorder: "SweepLogger", out: Path) -> list[Trial]:
+    def _search_and_write(self, logger: "SweepLogger", out: Path) -> list[Trial]:
         try:
-            self._search(recorder, "search")
-            best = self._winner(recorder)
-            twin = self._twin(recorder, best) if self.config.twin else None
+            self._search(logger, "search")
+            best = self._winner(logger)
+            paired = self._paired_run(logger, best) if self.config.paired_run else None
         finally:
             if self.started_ray:
                 cluster.stop_ray()
-        trials = ranking(recorder.trials())
-        labels = {"best": best} | ({"ablation": twin} if twin else {})
+        trials = ranking(logger.trials())
+        labels = {"best": best} | ({"ablation": paired} if paired else {})
         with files.atomic(out) as beside:
             beside.mkdir()
             for name, trial in labels.items():
-                if recorder.best(trial).is_dir():
-                    shutil.copytree(recorder.best(trial), beside / name)
+                if logger.best(trial).is_dir():
+                    shutil.copytree(logger.best(trial), beside / name)
             about = {
                 "drum": self.drum,
                 "sweep": self.id,
                 "select": self.config.select,
                 **{name: trial.id for name, trial in labels.items()},
             }
-            write_tables(beside, trials, {t.id: recorder.rows(t.id) for t in trials}, about)
+            write_tables(beside, trials, {t.id: logger.rows(t.id) for t in trials}, about)
         return trials
 
-    def _winner(self, recorder: "SweepLogger") -> Trial:
+    def _winner(self, logger: "SweepLogger") -> Trial:
         """The best trial with the onset loss; where the space holds none, the best of all."""
-        trials = ranking([t for t in recorder.trials() if t.score is not None and math.isfinite(t.score)])
+        trials = ranking([t for t in logger.trials() if t.score is not None and math.isfinite(t.score)])
         if not trials:
-            first = (recorder.errors() or ["no trial was started"])[0].splitlines()[-1]
-            raise DoseError(f"No trial of the {self.drum} sweep gave a result; the first one says: {first}")
+            first = (logger.errors() or ["no trial was started"])[0].splitlines()[-1]
+            raise DoseError(f"No trial of the {self.drum} sweep gave a result; the first error is: {first}")
         trials = [t for t in trials if t.status == "FINISHED"] or trials
         return next((t for t in trials if self._onset_weight(t) > 0), trials[0])
 
     def _onset_weight(self, trial: Trial) -> float:
         return float(trial.hyper.get("onset_weight", self.config.fit.onset_weight))
 
-    def _twin(self, recorder: "SweepLogger", best: Trial) -> Trial:
-        """The trial that differs from `best` in the onset loss alone; trained on, or made, if need be."""
+    def _paired_run(self, logger: "SweepLogger", best: Trial) -> Trial:
+        """The trial that differs from `best` in the onset loss alone; trained (further) where needed."""
         if self._onset_weight(best) == 0:
             return best
         hyper = {**best.hyper, "onset_weight": 0.0}
-        same = [t for t in recorder.trials() if t.hyper == hyper and t.score is not None]
+        same = [t for t in logger.trials() if t.hyper == hyper and t.score is not None]
         if same and same[0].steps >= best.steps:
             return same[0]
-        recorder.bar.expect(best.steps - (same[0].steps if same else 0))
-        self._search(recorder, "twin", hyper, best.steps, same[0].id if same else None)
-        return next(t for t in recorder.trials() if t.hyper == hyper and t.score is not None)
+        logger.bar.expect(best.steps - (same[0].steps if same else 0))
+        self._search(logger, "paired-run", hyper, best.steps, same[0].id if same else None)
+        return next(t for t in logger.trials() if t.hyper == hyper and t.score is not None)
 
     def _search(
         self,
-        recorder: "SweepLogger",
+        logger: "SweepLogger",
         name: str,
         hyper: dict[str, Any] | None = None,
         steps: int | None = None,
-        continues: str | None = None,
+        resumed: str | None = None,
     ) -> None:
-        """Runs Tune over the whole space, or over the one point `hyper` up to `steps`; once per `name`."""
+        """Runs Tune over the whole space, or with the hyperparameters `hyper` up to `steps`; once per `name`.
+
+        `resumed` is the trial that a search of one point continues.
+        """
         done = self.state / f"{name}.done"
         if done.exists():
             return
@@ -199,25 +202,25 @@ class _Sweep:
         from dose.sweep.storage import open_storage
 
         system, path = open_storage(f"{self.storage}/{name}")
-        last = recorder.checkpoint_path(continues) if continues else None
-        ready = tune.Checkpoint(last, filesystem=system) if last else None
-        recorder.continues = continues
-        trainable = self._with_resources(functools.partial(run_trial, train=self.train, ready=ready))
+        last = logger.checkpoint_path(resumed) if resumed else None
+        start = tune.Checkpoint(last, filesystem=system) if last else None
+        logger.resumed = resumed
+        trainable = self._with_resources(functools.partial(run_trial, train=self.train, start=start))
         if tune.Tuner.can_restore(path, storage_filesystem=system):
             tuner = tune.Tuner.restore(path, trainable, resume_errored=True, storage_filesystem=system)
         else:
             tuner = self._new_tuner(trainable, system, path, hyper, steps)
         tuner.fit()
-        recorder.continues = None
-        if all(t.status == "FINISHED" for t in recorder.trials()):  # what failed is tried again next time
+        logger.resumed = None
+        if all(t.status == "FINISHED" for t in logger.trials()):  # failed trials run again next time
             done.touch()
 
     def _with_resources(self, trainable: Any) -> Any:
         from ray import tune
 
         r = self.config.resources
-        each = {"CPU": r.cpus, "GPU": r.gpus, "memory": r.memory_gib * 2**30}
-        return tune.with_resources(trainable, {k: v * r.processes for k, v in each.items() if v})
+        per_process = {"CPU": r.cpus, "GPU": r.gpus, "memory": r.memory_gib * 2**30}
+        return tune.with_resources(trainable, {k: v * r.processes for k, v in per_process.items() if v})
 
     def _new_tuner(
         self, trainable: Any, system: Any, path: str, hyper: dict[str, Any] | None, steps: int | None
@@ -251,10 +254,10 @@ class _Sweep:
             ),
         )
 
-    def _retire_others(self, tracker: Tracker) -> None:
-        """Ends what earlier sweeps of this drum, of other params or data, left running; drops their state.
+    def _end_superseded(self, tracker: Tracker) -> None:
+        """Ends what earlier sweeps of this drum, of other params or data, left RUNNING; deletes their state.
 
-        What they reported while MLflow was away is delivered first.
+        Metrics that still wait in their outbox are delivered first.
         """
         if not self.state.parent.is_dir():
             return
@@ -265,8 +268,8 @@ class _Sweep:
                     tracker.end_run(run.id, "KILLED")
             shutil.rmtree(other)
 
-    def _end_strays(self, tracker: Tracker) -> None:
-        """A driver killed before Tune first saved its state leaves a run that no trial owns any more."""
+    def _end_orphans(self, tracker: Tracker) -> None:
+        """Ends runs without a trial: those of a driver that was killed before Tune first saved its state."""
         for run in tracker.runs({"dose.sweep": self.id}):
             if run.status == "RUNNING":
                 tracker.end_run(run.id, "KILLED")

@@ -1,4 +1,4 @@
-"""The search space and its rules in Ray Tune's words."""
+"""The search space, search algorithm and scheduler as Ray Tune's objects."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def searcher(config: SweepConfig) -> Any:
 
 
 def scheduler(config: SweepConfig) -> Any:
-    """Time is counted in training steps, which a resume does not change, rather than in reports."""
+    """Counts time in training steps, which a resume does not change, rather than in reports."""
     from ray.tune import schedulers
 
     every = config.fit.evaluate_every

@@ -1,8 +1,8 @@
-"""Where Tune keeps a sweep's state, such that no accident leaves half a file there.
+"""Storage of Tune's state, in which no crash leaves half a file.
 
-Tune overwrites its state in place every few seconds. Object stores replace a file whole; on a disk that is
-full, or under a driver that is killed, the old state would be gone and the new one cut off: nothing that a
-restore could read.
+Tune overwrites its state in place every few seconds. An object store replaces a file as a whole. On a local
+disk that is full, or when the driver is killed, the old state would be lost and the new one incomplete, and
+no restore could read it. Here a local file is written beside its name and renamed.
 """
 
 import contextlib
@@ -11,28 +11,55 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow
+import pyarrow.fs
 from fsspec.implementations.local import LocalFileSystem
 from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
 
 from dose import files
 
 
-def open_storage(place: str) -> tuple[FileSystem, str]:
+def open_storage(location: str) -> tuple[FileSystem, str]:
     """The file system of a folder or of a URL such as s3://bucket/folder, and the path there."""
-    if "://" in place:
-        return FileSystem.from_uri(place)
-    return PyFileSystem(_WholeFiles(LocalFileSystem())), place
+    if "://" in location:
+        system, path = FileSystem.from_uri(location)
+        return system, path
+    return PyFileSystem(_AtomicFiles(LocalFileSystem())), location
 
 
-class _WholeFiles(FSSpecHandler):
+def list_folder(checkpoint: Any, folder: str) -> list[str]:
+    """Names in a folder of one of Tune's checkpoints, wherever it is stored; none where it has no such."""
+    selector = pyarrow.fs.FileSelector(f"{checkpoint.path}/{folder}", allow_not_found=True)
+    return [info.base_name for info in checkpoint.filesystem.get_file_info(selector)]
+
+
+def is_file(checkpoint: Any, name: str) -> bool:
+    """Whether a checkpoint holds a file of this name."""
+    return bool(_type(checkpoint, name) == pyarrow.fs.FileType.File)
+
+
+def copy_from(checkpoint: Any, name: str, to: Path) -> None:
+    """Copies a file or folder of a checkpoint from its storage, whole or not at all."""
+    with files.atomic(to) as beside:
+        if _type(checkpoint, name) == pyarrow.fs.FileType.Directory:
+            beside.mkdir()
+        pyarrow.fs.copy_files(
+            f"{checkpoint.path}/{name}", str(beside), source_filesystem=checkpoint.filesystem
+        )
+
+
+def _type(checkpoint: Any, name: str) -> Any:
+    return checkpoint.filesystem.get_file_info(f"{checkpoint.path}/{name}").type
+
+
+class _AtomicFiles(FSSpecHandler):
     """A local file system whose files are replaced when they are closed, and not at all if a write failed."""
 
     def open_output_stream(self, path: str, metadata: Any) -> pyarrow.PythonFile:
-        return pyarrow.PythonFile(_Beside(Path(path)), mode="w")
+        return pyarrow.PythonFile(_AtomicFile(Path(path)), mode="w")
 
 
-class _Beside:
-    """A file that takes its name when it is closed. One that is never closed never does."""
+class _AtomicFile:
+    """A file that takes its name when it is closed, and never if it is not."""
 
     def __init__(self, path: Path) -> None:
         self.stack = contextlib.ExitStack()
@@ -49,7 +76,7 @@ class _Beside:
             while left:
                 left = left[self.file.write(left) :]
         except OSError:
-            self.stack.__exit__(*sys.exc_info())  # half a file would take the room that is lacking
+            self.stack.__exit__(*sys.exc_info())  # frees the space of the incomplete file
             raise
         return len(data)
 

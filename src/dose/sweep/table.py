@@ -1,4 +1,4 @@
-"""A sweep's trials as a table: read, ranked, written for DVC plots, drawn, shown."""
+"""A sweep's trials as tables and plots: ranked, written for DVC, read back."""
 
 import csv
 import dataclasses
@@ -12,14 +12,21 @@ from dose import files
 from dose.errors import MissingInputError
 
 TRIALS = "trials.json"
+LOG_RANGE = 30  # a plot's axis is logarithmic where the largest value exceeds so many times the smallest
 SHOWN = (
     "val/mss",
     "val/loss",
     "val/onset_loss",
     "val/fad_codec",
-    "val/shuffle_gap",
+    "val/conditioning_gap",
 )  # metrics that get a column
-_BAD = float("inf")
+# Metrics that had another name in the last release: MLflow gets both for one release, and tables with the old
+# names are read.
+OLD_METRICS = {
+    "val/conditioning_gap": "val/shuffle_gap",
+    "val/onset_conditioning_gap": "val/onset_shuffle_gap",
+    "val/spectrogram_loss": "val/picture_loss",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,14 +36,14 @@ class Trial:
     id: str
     hyper: dict[str, Any]
     status: str  # FINISHED, FAILED, KILLED, RUNNING
-    stopped: str  # why it ended: "done", "time", "error", "driver", or the scheduler's name
+    stopped: str  # reason of its end: "done", "time", "error", "driver", or the scheduler's name
     steps: int
     score: float | None  # None: never evaluated, or not a finite number
     metrics: dict[str, float]
 
 
 def trial_name(hyper: dict[str, Any], varied: Sequence[str]) -> str:
-    """For example "onset_weight=1 layers=4": only what sets the trials apart."""
+    """For example "onset_weight=1 layers=4": the hyperparameters in which trials differ."""
     shown = {k: v for k, v in hyper.items() if k in varied} or hyper
     return " ".join(f"{k}={_text(v)}" for k, v in shown.items())
 
@@ -48,24 +55,29 @@ def varied(trials: Sequence[Trial]) -> list[str]:
 
 
 def best_row(rows: Sequence[dict[str, float]], select: str) -> dict[str, float]:
-    """The evaluation whose model a trial keeps: that of the lowest validation loss, as `fit` has it."""
+    """The evaluation of a trial's best model: the lowest validation loss, as in `fit`."""
     by = "val/loss" if rows and "val/loss" in rows[0] else select
     return min(rows, key=lambda row: _finite(row.get(by)), default={})
 
 
+def with_old_names(metrics: dict[str, float]) -> dict[str, float]:
+    """Metrics, and those that were renamed under their old names as well."""
+    return metrics | {old: metrics[new] for new, old in OLD_METRICS.items() if new in metrics}
+
+
 def _finite(value: float | None) -> float:
-    return _BAD if value is None or not math.isfinite(value) else value
+    return math.inf if value is None or not math.isfinite(value) else value
 
 
 def ranking(trials: Sequence[Trial]) -> list[Trial]:
-    """Best first; those without a score last, in the order they came."""
+    """Best first; those without a score last, in their order."""
     return sorted(trials, key=lambda t: _finite(t.score))
 
 
 def write_tables(
     out: Path, trials: Sequence[Trial], curves: dict[str, list[dict[str, float]]], about: dict[str, Any]
 ) -> None:
-    """trials.json, trials.csv, learning.csv and their pictures, in the folder `out`."""
+    """Writes trials.json, trials.csv, learning.csv and their plots to the folder `out`."""
     ranked = ranking(trials)
     files.write_json(out / TRIALS, {**about, "trials": [_plain(t) for t in ranked]})
     names = list(dict.fromkeys(name for t in ranked for name in t.hyper))
@@ -95,16 +107,24 @@ def _plain(trial: Trial) -> dict[str, Any]:
 
 
 def read_trials(out: Path | str) -> tuple[dict[str, Any], list[Trial]]:
-    """What `write_tables` wrote: facts about the sweep, and its trials, best first."""
+    """The files of `write_tables`: facts about the sweep, and its trials, best first.
+
+    Raises MissingInputError where there are none.
+    """
     path = Path(out) / TRIALS
     if not path.is_file():
         raise MissingInputError(f"{path} is missing; run the sweep first (`dvc repro sweep`).")
     about = json.loads(path.read_text())
-    return about, [Trial(**t) for t in about.pop("trials")]
+    current = {old: new for new, old in OLD_METRICS.items()}
+    trials = [
+        Trial(**{**t, "metrics": {current.get(name, name): v for name, v in t["metrics"].items()}})
+        for t in about.pop("trials")
+    ]
+    return about, trials
 
 
 def draw_parallel(path: Path, trials: Sequence[Trial], select: str) -> None:
-    """Parallel coordinates: one line per trial over the searched keys, ending at its score; dark is good."""
+    """Parallel coordinates: one line per trial over the searched keys, ending at its score; dark is low."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -129,10 +149,10 @@ def draw_parallel(path: Path, trials: Sequence[Trial], select: str) -> None:
 
 
 def _heights(column: Sequence[Any]) -> list[float]:
-    """Values spread over 0..1: numbers in proportion (their logarithms over wide spans), names in turn."""
+    """Values scaled to 0..1: numbers linearly (logarithmically over wide ranges), names evenly spaced."""
     if all(isinstance(v, int | float) and not isinstance(v, bool) for v in column):
         numbers = [float(v) for v in column]
-        if min(numbers, default=1) > 0 and max(numbers, default=1) / min(numbers, default=1) > 30:
+        if min(numbers, default=1) > 0 and max(numbers, default=1) / min(numbers, default=1) > LOG_RANGE:
             numbers = [math.log(v) for v in numbers]
     else:
         places = sorted(set(map(str, column)))

@@ -1,30 +1,34 @@
-"""One trial: what runs in a worker, on this machine or another."""
+"""One trial, as it runs in a worker process on this machine or another."""
 
 import contextlib
 import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dose import files
 from dose.sweep.config import EXAMPLES, SweepConfig
 
+if TYPE_CHECKING:
+    from dose.train.config import FitConfig
+    from dose.train.data import FitData
+
 Report = Callable[[int, dict[str, float]], None]
-# (point of the space, folder that may hold an earlier state, report): trains, reports after each evaluation,
+# (hyperparameters, folder that may hold an earlier state, report): trains, reports after each evaluation,
 # leaves its best model in folder/best.
 Train = Callable[[dict[str, Any], Path, Report], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DrumTask:
-    """Trains one drum's model at one point of the space; everything a worker elsewhere needs to know."""
+    """Trains one drum's model with given hyperparameters; holds everything a worker needs."""
 
     config: SweepConfig
     drum: str
-    tokens: Path  # absolute, seen by every machine
+    tokens: Path  # absolute, on storage that every machine reads
     codec: Path
-    init: Path | None  # a checkpoint to start from
+    init: Path | None  # a checkpoint whose weights to start from
     meta: dict[str, Any]  # goes into the checkpoints
 
     def __call__(self, hyper: dict[str, Any], out: Path, report: Report) -> None:
@@ -39,28 +43,28 @@ class DrumTask:
         torch.set_num_threads(max(1, int(self.config.resources.cpus)))
         rank = dist.get_rank() if dist.is_initialized() else 0
         config = self.config.fit_for(hyper)
-        data = open_data(self.tokens, (self.drum,), config.prompt)
-        listener = None
+        data = open_data(self.tokens, self.drum, config.prompt)
+        validator = None
         if rank == 0:
             self._prepare(hyper, out, config, data)
-            items, examples = self.config.listen_items, self.config.listen_examples
-            listener = GenerationValidator(data, self.codec, out, items=items, examples=examples)
+            items, examples = self.config.generation_items, self.config.generation_examples
+            validator = GenerationValidator(data, self.codec, out, items=items, examples=examples)
         if dist.is_initialized():
-            dist.barrier()  # the others read what the first one prepared
+            dist.barrier()  # the other ranks read what rank 0 prepared
         device = f"cuda:{rank}" if torch.cuda.is_available() else "cpu"
         meta = {**self.meta, "drum": self.drum, "hyper": hyper}
-        fit(config, data, out, report, listener, device=device, meta=meta, tick=step_writer())
+        fit(config, data, out, report, validator, device=device, meta=meta, on_step=step_writer())
 
-    def _prepare(self, hyper: dict[str, Any], out: Path, config: Any, data: Any) -> None:
+    def _prepare(self, hyper: dict[str, Any], out: Path, config: "FitConfig", data: "FitData") -> None:
         files.write_json(out / "config.json", {"hyper": hyper, "fit": config})
         if self.config.scheduler == "pbt":
-            _adopt(out, config, data)
+            _accept_copied_state(out, config, data)
         if self.init is not None:
             _warm_start(out, config, data, self.init)
 
 
-def _adopt(out: Path, config: Any, data: Any) -> None:
-    """Lets a state that PBT copied from another trial go on under this trial's params."""
+def _accept_copied_state(out: Path, config: "FitConfig", data: "FitData") -> None:
+    """Marks a state that PBT copied from another trial as one of this trial's params."""
     from dose.train import state
     from dose.train.trainer import params_hash
 
@@ -69,8 +73,8 @@ def _adopt(out: Path, config: Any, data: Any) -> None:
         files.write_json(out / state.FOLDER / "state.json", {**card, "params": params_hash(config, data)})
 
 
-def _warm_start(out: Path, config: Any, data: Any, init: Path) -> None:
-    """A state at step 0 with the weights of `init`; none where there is a state or the sizes differ."""
+def _warm_start(out: Path, config: "FitConfig", data: "FitData", init: Path) -> None:
+    """Writes a state at step 0 with the weights of `init`; not where there is a state or the sizes differ."""
     from dose.model import checkpoint
     from dose.train import optim, state
     from dose.train.trainer import params_hash
@@ -84,36 +88,35 @@ def _warm_start(out: Path, config: Any, data: Any, init: Path) -> None:
     if card["meta"].get("codec_id") != data.codec_id:
         return
     model = checkpoint.load(init).model
-    average = optim.EMA(model, config.ema) if config.ema else None
+    ema = optim.EMA(model, config.ema) if config.ema else None
     optimiser = optim.adamw(model, config.lr, config.weight_decay)
-    state.save(out, params_hash(config, data), state.Progress(), model, optimiser, average)
+    state.save(out, params_hash(config, data), state.Progress(), model, optimiser, ema)
 
 
-def run_trial(hyper: dict[str, Any], *, train: Train, ready: Any = None) -> None:
+def run_trial(hyper: dict[str, Any], *, train: Train, start: Any = None) -> None:
     """Ray Tune's function trainable.
 
-    Everything the trial needs to go on lies in one folder, which goes to shared storage with every report and
-    comes back from there after a crash, on whichever machine. `ready` is a checkpoint to start from instead
-    of nothing.
+    Everything the trial needs to resume lies in one folder, which is copied to shared storage with every
+    report and from there after a crash, on whichever machine. `start` is a checkpoint to begin from.
     """
     from ray import tune
 
     out = Path.cwd() / "trial"
-    shutil.rmtree(out, ignore_errors=True)  # what an earlier attempt left here may be half a state
-    if (checkpoint := tune.get_checkpoint() or ready) is not None:
+    shutil.rmtree(out, ignore_errors=True)  # an earlier attempt may have left half a state
+    if (checkpoint := tune.get_checkpoint() or start) is not None:
         checkpoint.to_directory(str(out))
     out.mkdir(parents=True, exist_ok=True)
 
     def report(step: int, metrics: dict[str, float]) -> None:
-        row = {"step": step, **metrics, **_machine()}
+        row = {"step": step, **metrics, **_system_metrics()}
         tune.report(row, checkpoint=tune.Checkpoint.from_directory(str(out)))
-        shutil.rmtree(out / EXAMPLES, ignore_errors=True)  # the driver has them now
+        shutil.rmtree(out / EXAMPLES, ignore_errors=True)  # the driver has copied them
 
     train(hyper, out, report)
 
 
-def _machine() -> dict[str, float]:
-    """Load of this process and machine, under the names that MLflow's system page knows."""
+def _system_metrics() -> dict[str, float]:
+    """Load of this process and machine, under the names of MLflow's system metrics."""
     import psutil
     import torch
 

@@ -11,6 +11,7 @@ import torch
 from dose import audio, files
 from dose.cluster import map_shards
 from dose.codec import Codec, load_codec
+from dose.config import was
 from dose.drums import DRUMS, SHOT_SECONDS
 from dose.errors import ConfigError
 from dose.rmod.config import RmodConfig
@@ -19,7 +20,7 @@ from dose.sources.library import SampleLibrary
 from dose.tokens import band_energies, shards
 from dose.tokens.codebooks import codebook_vectors
 from dose.tokens.prompt import PromptConfig, prompts_of_all
-from dose.tokens.shards import PromptKind
+from dose.tokens.shards import OLD_PROMPT_KINDS, PromptKind
 from dose.transcription import detector
 
 SPLITS = ("train", "val")
@@ -33,7 +34,8 @@ class TokensConfig:
     val: int
     shard: int  # items per shard, the unit of work and of resuming
     workers: int
-    prompts: tuple[PromptKind, ...]  # kinds of prompt that are stored: see dose.tokens.prompt
+    # Kinds of prompt that are stored: see dose.tokens.prompt.
+    prompts: tuple[PromptKind, ...] = dataclasses.field(metadata=was(values=OLD_PROMPT_KINDS))
     hits: int  # onset-aligned segments per prompt
     seconds: float  # length of a segment
     jitter_ms: float  # segments of the train split start up to this much early or late
@@ -162,10 +164,10 @@ def item_codes(
         out = {drum: codes[i] for i, drum in enumerate(DRUMS)}
         for kind, prompt_of in prompts.items():
             out |= {f"{shards.PROMPTS[kind]}_{drum}": prompt for drum, prompt in prompt_of.items()}
-        if "levels" in config.prompts:
+        if "band_energies" in config.prompts:
             # The condition encoder's training target: the one-shots' own band energies, [drums, BANDS, L].
             levels = band_energies.quantised_spectrograms(targets, codes.shape[-1])
-            out |= {f"picture_{drum}": levels[i] for i, drum in enumerate(DRUMS)}
+            out |= {f"spectrogram_{drum}": levels[i] for i, drum in enumerate(DRUMS)}
         if "mix" in config.prompts:
             out["mix"] = codec.encode(torch.from_numpy(mono)[None, None]).cpu().numpy()[0]
     return out

@@ -4,7 +4,7 @@
 "hits":   codes of onset-aligned segments: excerpts that start on the drum's own onsets, best first, each
           encoded alone, so that the segment's first frame is the onset's. With equal training time, models
           learn to use this prompt where they do not yet use the whole mix (docs/model.md).
-"levels": the same segments as quantised band energies (tokens/band_energies.py) instead of codes.
+"band_energies": the same segments as quantised band energies (tokens/band_energies.py) instead of codes.
 """
 
 import dataclasses
@@ -16,9 +16,10 @@ import torch
 from dose import audio
 from dose.audio import RATE
 from dose.codec import Codec
+from dose.config import was
 from dose.drums import MIX_SECONDS
 from dose.tokens import band_energies
-from dose.tokens.shards import PromptKind
+from dose.tokens.shards import OLD_PROMPT_KINDS, PromptKind
 from dose.transcription.detector import Onset, find_onsets, onset_likelihoods
 
 MIX = int(MIX_SECONDS * RATE)  # samples
@@ -27,7 +28,7 @@ SEGMENT_PEAK = 0.9  # of full scale: the peak to which each segment is scaled be
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PromptConfig:
-    kind: PromptKind = "hits"
+    kind: PromptKind = dataclasses.field(default="hits", metadata=was(values=OLD_PROMPT_KINDS))
     hits: int = 3  # onset-aligned segments
     seconds: float = 0.35  # length of each segment
 
@@ -53,15 +54,15 @@ def prompt_codes(
 ) -> np.ndarray:
     """The prompt of a mix [N] (mono, 44.1 kHz, at most 4 s) for one drum.
 
-    Gives codes int64 [K, P], or band energies int64 [FEATURES, P] for the kind "levels". `likelihoods` are
-    the mix's `onset_likelihoods`, for callers that have them.
+    Gives codes int64 [K, P], or band energies int64 [FEATURES, P] for the kind "band_energies". `likelihoods`
+    are the mix's `onset_likelihoods`, for callers that have them.
     """
     if config.kind == "mix":
         codes: np.ndarray = _encode(codec, audio.fit_length(mix, MIX)[None])[0]
         return codes
     # Onsets come best first, so the first segments are the most reliable ones.
     onsets = find_onsets(mix, drum, config.hits, likelihoods)
-    if config.kind == "levels":
+    if config.kind == "band_energies":
         return _band_energies(mix, onsets, config, np.zeros(config.hits, np.int64))
     return join(_encode(codec, cut_segments(mix, [onset.start for onset in onsets], config)))
 
@@ -74,7 +75,7 @@ def prompts_of_all(
     kinds: Sequence[PromptKind],
     jitter: np.ndarray,
 ) -> dict[PromptKind, dict[str, np.ndarray]]:
-    """The "hits" and "levels" prompts of several drums, from one pass of the detector and the codec.
+    """The "hits" and "band_energies" prompts of several drums, from one pass of the detector and the codec.
 
     `jitter` [drums, hits] is added to the onsets, in samples.
     """
@@ -90,8 +91,10 @@ def prompts_of_all(
         # All segments of all drums are one batch: [drums * hits, samples] -> [drums, hits, K, frames].
         codes = _encode(codec, np.concatenate(segments)).reshape(len(drums), config.hits, codec.K, -1)
         out["hits"] = {drum: join(c) for drum, c in zip(drums, codes, strict=True)}
-    if "levels" in kinds:
-        out["levels"] = {drum: _band_energies(mix, onsets[drum], config, jitter_of[drum]) for drum in drums}
+    if "band_energies" in kinds:
+        out["band_energies"] = {
+            drum: _band_energies(mix, onsets[drum], config, jitter_of[drum]) for drum in drums
+        }
     return out
 
 

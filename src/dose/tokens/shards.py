@@ -6,11 +6,10 @@ NAME, and `index.json` with the ids of codec and data and the SHA-256 of every f
 "kick", "snare", "hihat"  codes of the one-shots
 "mix"                     codes of the whole 4 s
 "prompt_kick", ...        codes of the mix's segments at that drum's onsets
-"heard_kick", ...         the same segments as conditioning features (quantised band energies)
-"picture_kick", ...       quantised band energies of the one-shots
+"band_energies_kick", ... the same segments as conditioning features (quantised band energies)
+"spectrogram_kick", ...   quantised band energies of the one-shots
 
-These names are a stored format and stay as they are. Beside the splits, `vectors.npy` (float16 [K, N, D])
-holds the codec's codebook vectors.
+Beside the splits, `vectors.npy` (float16 [K, N, D]) holds the codec's codebook vectors.
 """
 
 import dataclasses
@@ -25,8 +24,12 @@ from dose.errors import IntegrityError, MissingInputError
 
 INDEX = "index.json"
 VECTORS = "vectors.npy"
-PromptKind = Literal["mix", "hits", "levels"]  # see dose.tokens.prompt
-PROMPTS = {"hits": "prompt", "levels": "heard"}  # kind of prompt -> prefix of its arrays' names
+PromptKind = Literal["mix", "hits", "band_energies"]  # see dose.tokens.prompt
+OLD_PROMPT_KINDS = {"levels": "band_energies"}  # in params.yaml and checkpoints of the last release
+PROMPTS = {
+    "hits": "prompt",
+    "band_energies": "band_energies",
+}  # kind of prompt -> prefix of its arrays' names
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
-"""Pairs of levels through random equalisers, so that a listener cannot learn its few drums by heart.
+"""EQ augmentation of band-energy pairs: the condition encoder must not memorise the few recorded drums.
 
-What an equaliser does to a mix it does to the drum in it: adding one curve over the bands to the excerpts and
-to the one-shot's picture gives another true pair. Codes cannot be moved so; this is for the listener alone.
+An equaliser changes a mix and the drum in it alike: the same curve over the bands, added to the segments and
+to the one-shot's spectrogram, gives another valid pair. Codec tokens cannot be changed so; this serves the
+encoder's pre-training alone.
 """
 
 import math
@@ -11,27 +12,33 @@ from torch import Tensor
 
 from dose.tokens.band_energies import BANDS, CENTRES, MAX_LEVEL, STEPS_PER_DB
 
-DB = 4.0  # standard deviation of a curve's slowest parts
-BENDS = 4  # cosines over the logarithm of frequency that make a curve
+DB = 4.0  # standard deviation of a curve's slowest component; a default without a study
+COMPONENTS = 4  # cosines over log frequency that make a curve; a default without a study
 
 
-def equalise_pairs(prompt: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
-    """Levels [B, FEATURES, P] and [B, BANDS, T] under one curve for each pair, each at its own top again.
+def augment_eq(prompt: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
+    """Band energies [B, FEATURES, P] and [B, BANDS, T] under one random curve per pair, each renormalised to
+    its own maximum.
 
-    What is silent stays so. Draws from torch's generator.
+    Silent positions stay silent. Uses torch's global generator.
     """
+    # 1. Band centres to 0..1 on a logarithmic axis. [BANDS]
     octaves = torch.tensor(CENTRES, device=prompt.device).log()
     place = (octaves - octaves[0]) / (octaves[-1] - octaves[0])
-    bend = torch.arange(BENDS, device=prompt.device)
-    waves = torch.cos(math.pi * bend[:, None] * place)
-    sizes = torch.randn(len(prompt), BENDS, device=prompt.device) * DB * STEPS_PER_DB / (1 + bend).sqrt()
-    curve = (sizes @ waves)[:, :, None]
-    heard = torch.cat([_moved(prompt[:, :BANDS], curve), prompt[:, BANDS:]], dim=1)
-    return heard, _moved(picture, curve)
+    # 2. A random sum of cosines per pair; faster components get smaller weights. [B, BANDS, 1]
+    component = torch.arange(COMPONENTS, device=prompt.device)
+    cosines = torch.cos(math.pi * component[:, None] * place)
+    deviation = DB * STEPS_PER_DB
+    weights = torch.randn(len(prompt), COMPONENTS, device=prompt.device) * deviation / (1 + component).sqrt()
+    curve = (weights @ cosines)[:, :, None]
+    # 3. Apply it to the bands; the prompt's last feature is the onset's likelihood.
+    segments = torch.cat([_apply_curve(prompt[:, :BANDS], curve), prompt[:, BANDS:]], dim=1)
+    return segments, _apply_curve(spectrogram, curve)
 
 
-def _moved(levels: Tensor, curve: Tensor) -> Tensor:
-    sounding = levels > 0
-    moved = torch.where(sounding, levels + curve, 0)
-    moved = moved + MAX_LEVEL - moved.amax(dim=(1, 2), keepdim=True)
-    return torch.where(sounding, moved.round().clamp(0, MAX_LEVEL), 0).to(levels.dtype)
+def _apply_curve(energies: Tensor, curve: Tensor) -> Tensor:
+    """Quantised energies [B, BANDS, T] plus a curve [B, BANDS, 1], the maximum at MAX_LEVEL again."""
+    sounding = energies > 0
+    shifted = torch.where(sounding, energies + curve, 0)
+    shifted = shifted + MAX_LEVEL - shifted.amax(dim=(1, 2), keepdim=True)
+    return torch.where(sounding, shifted.round().clamp(0, MAX_LEVEL), 0).to(energies.dtype)

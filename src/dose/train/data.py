@@ -14,73 +14,68 @@ from torch import Tensor
 from dose.errors import IntegrityError
 from dose.tokens.shards import PROMPTS, Codes, PromptKind, Tokens
 
+PREFETCH = 8  # batches that the reading thread keeps ready; a default without a study
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Batch:
-    prompt: Tensor  # [B, K, P] codes, or [B, FEATURES, P] levels
+    prompt: Tensor  # [B, K, P] codes, or [B, FEATURES, P] quantised band energies
     shot: Tensor  # [B, K, L] codes
-    drum: Tensor | None  # [B] numbers, for shared models
-    picture: Tensor | None = None  # [B, BANDS, L] levels of the one-shots, where prompts are levels
+    spectrogram: Tensor | None = None  # [B, BANDS, L] of the one-shots, with prompts of band energies
 
 
 class Pairs:
-    """Prompts [n, K, P] and one-shots [n, K, L], and where prompts are levels the one-shots' pictures too;
-    for a model of several drums one after the other."""
+    """Prompts [n, K, P] and one-shots [n, K, L]; with prompts of band energies also the one-shots' quantised
+    spectrograms [n, BANDS, L]."""
 
-    def __init__(self, prompts: list[Codes], shots: list[Codes], pictures: list[Codes] | None = None) -> None:
-        if [len(p) for p in prompts] != [len(s) for s in shots] or not prompts:
+    def __init__(self, prompts: Codes, shots: Codes, spectrograms: Codes | None = None) -> None:
+        if len(prompts) != len(shots):
             raise ValueError("there must be one prompt for each one-shot")
-        self.prompts, self.shots, self.pictures = prompts, shots, pictures
-        self.each = len(prompts[0])
-        self.prompt_frames: int = prompts[0].shape[-1]
-        self.frames: int = shots[0].shape[-1]
+        self.prompts, self.shots, self.spectrograms = prompts, shots, spectrograms
+        self.prompt_frames: int = prompts.shape[-1]
+        self.frames: int = shots.shape[-1]
 
     def __len__(self) -> int:
-        return sum(len(p) for p in self.prompts)
+        return len(self.shots)
 
     def take(self, indices: np.ndarray, prompts_of: np.ndarray | None = None) -> Batch:
-        """The pairs at `indices`; `prompts_of` gives each the prompt of another pair of the same drum."""
-        drum, item = np.divmod(indices, self.each)
-        other = item if prompts_of is None else prompts_of % self.each
+        """The pairs at `indices`; `prompts_of` gives each the prompt of another pair."""
         return Batch(
-            prompt=_gather(self.prompts, drum, other),
-            shot=_gather(self.shots, drum, item),
-            drum=torch.from_numpy(drum.astype(np.int64)) if len(self.prompts) > 1 else None,
-            picture=None if self.pictures is None else _gather(self.pictures, drum, item),
+            prompt=torch.from_numpy(self.prompts.take(indices if prompts_of is None else prompts_of)),
+            shot=torch.from_numpy(self.shots.take(indices)),
+            spectrogram=(
+                None if self.spectrograms is None else torch.from_numpy(self.spectrograms.take(indices))
+            ),
         )
-
-
-def _gather(arrays: list[Codes], drum: np.ndarray, item: np.ndarray) -> Tensor:
-    """Row `item` of the array of `drum`, for each pair of the two."""
-    out = np.empty((len(item), *arrays[0].shape[1:]), np.int64)
-    for d in np.unique(drum):
-        out[drum == d] = arrays[d].take(item[drum == d])
-    return torch.from_numpy(out)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FitData:
-    """What `fit` learns from and is measured on, and where it came from (goes into the checkpoint)."""
+    """What `fit` trains and validates on, and where it came from (goes into the checkpoint)."""
 
     train: Pairs
     val: Pairs
     codec_id: str
     data_id: str
-    prompt: dict[str, Any]  # kind, hits, seconds, ...: what the extractor must do again
-    vectors: np.ndarray | None = None  # [K, N, D], what the codes sound like
+    prompt: dict[str, Any]  # kind, hits, seconds, ...: how the extractor must make the prompt
+    codebooks: np.ndarray | None = None  # [K, N, D], the codec's codebook vectors
 
 
-def open_data(tokens: Path | str, drums: tuple[str, ...], prompt: PromptKind) -> FitData:
-    """The train and val tokens of one drum (or of several for a shared model), hashes checked."""
+def open_data(tokens: Path | str, drum: str, prompt: PromptKind) -> FitData:
+    """The train and val tokens of one drum, hashes checked.
+
+    Raises MissingInputError for tokens that were not made, IntegrityError for changed ones and for splits
+    that do not belong together.
+    """
     splits = {split: Tokens(tokens, split) for split in ("train", "val")}
     train, val = splits["train"].index, splits["val"].index
     if any(getattr(train, f) != getattr(val, f) for f in ("codec_id", "data_id", "prompt", "vectors")):
         raise IntegrityError(f"{tokens}: train and val were not made from the same data; make both again.")
     pairs = {
         name: Pairs(
-            [split.codes("mix" if prompt == "mix" else f"{PROMPTS[prompt]}_{d}") for d in drums],
-            [split.codes(d) for d in drums],
-            [split.codes(f"picture_{d}") for d in drums] if prompt == "levels" else None,
+            split.codes("mix" if prompt == "mix" else f"{PROMPTS[prompt]}_{drum}"),
+            split.codes(drum),
+            split.codes(f"spectrogram_{drum}") if prompt == "band_energies" else None,
         )
         for name, split in splits.items()
     }
@@ -90,7 +85,7 @@ def open_data(tokens: Path | str, drums: tuple[str, ...], prompt: PromptKind) ->
         codec_id=train.codec_id,
         data_id=train.data_id,
         prompt={**train.prompt, "kind": prompt},
-        vectors=splits["train"].vectors(),
+        codebooks=splits["train"].vectors(),
     )
 
 
@@ -102,30 +97,33 @@ class Order:
         self.epoch, self.permutation = -1, np.empty(0, np.int64)
 
     def at(self, start: int, count: int) -> np.ndarray:
+        """Indices of the pairs at positions start .. start + count - 1."""
         positions = np.arange(start, start + count)
         out = np.empty(count, np.int64)
         for epoch in np.unique(positions // self.n):
             if epoch != self.epoch:
+                # Keyed by the epoch, so that a resumed run needs no earlier permutation.
                 generator = np.random.Generator(np.random.Philox(key=[self.seed, int(epoch)]))
                 self.epoch, self.permutation = int(epoch), generator.permutation(self.n)
-            here = positions // self.n == epoch
-            out[here] = self.permutation[positions[here] % self.n]
+            in_epoch = positions // self.n == epoch
+            out[in_epoch] = self.permutation[positions[in_epoch] % self.n]
         return out
 
 
 def batches(
     pairs: Pairs, *, seed: int, first: int, stop: int, size: int, rank: int = 0, world: int = 1
 ) -> Generator[Batch, None, None]:
-    """Batches number `first` to `stop` (micro-steps) of this process, made ahead by a thread.
+    """Batches number `first` to `stop` (micro-steps) of this process, prefetched by a thread.
 
-    All processes together take `size` x `world` neighbours of the stream, so that two processes see in one
-    step what one process of twice the size sees.
+    All processes together read `size` x `world` neighbours of the stream, so that one step of two processes
+    covers the same pairs as one step of a process with twice the batch.
     """
     order = Order(len(pairs), seed)
-    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=8)
+    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=PREFETCH)
     leave = threading.Event()
 
     def put(item: Batch | BaseException | None) -> None:
+        # A timeout instead of a plain put: the reader may have left with the queue full.
         while not leave.is_set():
             try:
                 return ready.put(item, timeout=0.1)

@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 
 def adamw(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
-    """Fused AdamW; biases, norms and embeddings are not decayed."""
+    """Fused AdamW with betas 0.9 and 0.98; no weight decay on biases, norms and embeddings."""
     tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     decayed = [p for p in model.parameters() if p.ndim > 1 and id(p) not in tables]
-    others = [p for p in model.parameters() if p.ndim <= 1 or id(p) in tables]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    undecayed = [p for p in model.parameters() if p.ndim <= 1 or id(p) in tables]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": undecayed, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), fused=True)
 
 
@@ -24,7 +24,10 @@ def learning_rate(step: int, *, peak: float, warmup: int, steps: int, floor: flo
 
 
 class EMA:
-    """Exponential moving average of a model's weights; young averages forget faster, so it starts useful."""
+    """Exponential moving average of a model's weights.
+
+    The decay grows with the step up to `decay`, so that an average is not dominated by the initial weights.
+    """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -32,13 +35,15 @@ class EMA:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        decay = min(self.decay, (1 + step) / (10 + step))
-        theirs = dict(model.named_parameters())
+        decay = min(self.decay, (1 + step) / (10 + step))  # the warm-up of TensorFlow's EMA
+        current = dict(model.named_parameters())
         names = list(self.weights)
-        torch._foreach_lerp_([self.weights[n] for n in names], [theirs[n].detach() for n in names], 1 - decay)
+        torch._foreach_lerp_(
+            [self.weights[n] for n in names], [current[n].detach() for n in names], 1 - decay
+        )
 
     def swap(self, model: nn.Module) -> None:
-        """Exchanges the model's weights with the averaged ones; calling it again undoes it."""
+        """Exchanges the model's weights with the averaged ones; a second call restores them."""
         for name, p in model.named_parameters():
             p.data, self.weights[name] = self.weights[name], p.data
 

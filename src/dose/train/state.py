@@ -1,4 +1,4 @@
-"""What a run needs to go on exactly where it was: one folder, tensors and readable JSON, no pickle."""
+"""The state from which a run resumes exactly: one folder with tensors and readable JSON, no pickle."""
 
 import dataclasses
 from pathlib import Path
@@ -16,13 +16,13 @@ FOLDER = "state"
 
 @dataclasses.dataclass(kw_only=True)
 class Progress:
-    """Everything beside tensors."""
+    """Everything but the tensors."""
 
     step: int = 0
     best: float | None = None  # lowest validation loss so far
     best_step: int = 0
-    stopped: bool = False  # ended early, for want of progress
-    precision: str = ""  # the number format that the run began with and keeps; "": not begun
+    stopped: bool = False  # ended early (`FitConfig.patience`)
+    precision: str = ""  # number format of the whole run; "" before its first start
     history: list[dict[str, float]] = dataclasses.field(default_factory=list)
 
 
@@ -32,12 +32,12 @@ def save(
     progress: Progress,
     model: torch.nn.Module,
     optimiser: torch.optim.Optimizer,
-    average: optim.EMA | None,
+    ema: optim.EMA | None,
 ) -> None:
     tensors = {f"model.{n}": p.detach() for n, p in model.named_parameters()}
     tensors |= {f"optimiser.{n}": t for n, t in optim.pack(optimiser).items()}
-    if average is not None:
-        tensors |= {f"average.{n}": t for n, t in average.weights.items()}
+    if ema is not None:
+        tensors |= {f"ema.{n}": t for n, t in ema.weights.items()}
     with files.atomic(out / FOLDER) as beside:
         beside.mkdir()
         safetensors.torch.save_file(
@@ -51,26 +51,29 @@ def load(
     params: str,
     model: torch.nn.Module,
     optimiser: torch.optim.Optimizer,
-    average: optim.EMA | None,
+    ema: optim.EMA | None,
 ) -> Progress | None:
-    """Restores a run of the same params in place and says how far it was; None when there is none such."""
+    """Restores a run of the same params in place; None when `out` holds none."""
     card = read(out)
     if card is None or card.pop("params") != params:
         return None
     device = next(model.parameters()).device
     tensors = safetensors.torch.load_file(out / FOLDER / "state.safetensors", device=str(device))
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "average": {}}
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "ema": {}}
     for name, t in tensors.items():
         part, rest = name.split(".", 1)
         parts[part][rest] = t
     model.load_state_dict(parts["model"])
     optim.unpack(optimiser, parts["optimiser"])
-    if average is not None:
-        average.weights = parts["average"]
+    if ema is not None:
+        ema.weights = parts["ema"]
     return Progress(**card)
 
 
 def read(out: Path) -> dict[str, Any] | None:
-    """state.json of a run, None when it is not there."""
+    """state.json of a run, None when there is none."""
     path = out / FOLDER / "state.json"
-    return files.read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    card: dict[str, Any] = files.read_json(path)
+    return card

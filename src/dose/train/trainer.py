@@ -1,7 +1,7 @@
-"""One training run, from token shards to checkpoints, that a kill at any moment only delays.
+"""One training run, from token shards to checkpoints; a run that was killed resumes where it was.
 
-Everything random is a function of (seed, step): the order of the pairs, dropout, which prompts are dropped.
-So a resumed run repeats on a CPU, bit for bit, what the uninterrupted one would have done. With
+Everything random is a function of (seed, step): the order of the pairs, dropout, EQ augmentation. On a CPU a
+resumed run therefore repeats, bit for bit, what the uninterrupted one would have computed. With
 torch.distributed initialised by the caller the same function trains on all processes together.
 """
 
@@ -14,7 +14,6 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -22,68 +21,18 @@ from torch import Tensor, nn
 from dose import compute, files
 from dose.errors import ConfigError
 from dose.model import checkpoint
-from dose.model.condition_encoder import spectrogram_loss
-from dose.model.loss import Losses, Region, losses, onset_mask, training_loss
-from dose.model.transformer import DoseModel, ModelConfig
-from dose.tokens import layout
-from dose.tokens.band_energies import compress_power
-from dose.tokens.shards import PromptKind
+from dose.model.transformer import DoseModel
 from dose.train import optim, state
-from dose.train.augment import equalise_pairs
-from dose.train.data import Batch, FitData, Pairs, batches
+from dose.train.config import FitConfig
+from dose.train.data import Batch, FitData, batches
+from dose.train.number_format import choose_format
+from dose.train.step import BatchLoss
 
 log = logging.getLogger(__name__)
 
 Metrics = dict[str, float]
 Report = Callable[[int, Metrics], None]
 Evaluate = Callable[[DoseModel, int], Metrics]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class FitConfig:
-    """How one model is trained; `model` says what it is."""
-
-    model: ModelConfig
-    prompt: PromptKind = "hits"  # see dose.tokens.prompt
-    steps: int = 1000
-    listen_steps: int = 0  # the first of them, in which the listener alone learns, from equalised pairs
-    batch: int = 16  # pairs per process and micro-step
-    accumulate: int = 1  # micro-steps per step
-    lr: float = 1e-3
-    lr_floor: float = 0.1  # the schedule's last learning rate, as a part of lr
-    warmup: int = 100  # steps; the schedule starts anew after listen_steps
-    weight_decay: float = 0.01
-    clip: float = 1.0  # largest norm of the gradient; 0 is off
-    ema: float = 0.0  # decay of the averaged weights that are evaluated and kept; 0 is off
-    onset_weight: float = 1.0
-    onset_region: Region = "paper"
-    picture_weight: float = 0.0  # of the error in what the one-shot is taken to look like, for `levels`
-    prompt_dropout: float = 0.0  # part of the pairs trained with an empty prompt, for guidance
-    from_vectors: bool = False  # start embeddings and head from what the codec's codes sound like
-    precision: compute.Precision = "auto"  # number format: auto takes what is faster on this machine
-    compile: bool = False
-    evaluate_every: int = 250  # steps; also the distance between saved states
-    evaluate_items: int = 128  # validation pairs per evaluation
-    patience: int = 0  # evaluations without a lower validation loss before the run ends; 0 is off
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.accumulate, self.evaluate_every, self.evaluate_items) < 1:
-            raise ValueError("steps, batch, accumulate, evaluate_every and evaluate_items must be at least 1")
-        if not 0 <= self.listen_steps < self.steps:
-            raise ValueError("listen_steps must be fewer than steps")
-        if not 0 <= self.warmup < min(self.listen_steps or self.steps, self.steps - self.listen_steps):
-            raise ValueError("warmup must be shorter than steps, and than listen_steps and what is left")
-        if not 0 <= self.ema < 1 or not 0 <= self.prompt_dropout < 1:
-            raise ValueError("ema and prompt_dropout must be at least 0 and below 1")
-        if min(self.onset_weight, self.picture_weight) < 0 or self.lr <= 0:
-            raise ValueError("onset_weight and picture_weight must be at least 0 and lr above 0")
-        if (self.prompt == "levels") != (self.model.aligned == "levels"):
-            raise ValueError("a model with aligned 'levels' and prompts 'levels' need each other")
-        if (self.picture_weight or self.listen_steps) and self.prompt != "levels":
-            raise ValueError("picture_weight and listen_steps need prompts 'levels'")
-        if self.listen_steps and not self.picture_weight:
-            raise ValueError("listen_steps need a picture_weight")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,49 +53,24 @@ def fit(
     *,
     device: str | None = None,
     meta: dict[str, Any] | None = None,
-    tick: Callable[[int], None] | None = None,
+    on_step: Callable[[int], None] | None = None,
 ) -> FitResult:
-    """Trains to `config.steps`, going on from `out` if it holds a run of the same params and data.
+    """Trains to `config.steps`, resuming from `out` if it holds a run of the same params and data.
 
     `report(step, metrics)` is called after each evaluation, when the state is on disk. `evaluate(model,
-    step)` adds the caller's own validation metrics, `tick(step)` hears of every step. `meta` goes into the
-    checkpoints. What a run of other
-    params left in `out` is removed first. Raises ValueError when the model and the data do not fit together.
+    step)` adds the caller's own validation metrics, `on_step(step)` is called after every step. `meta` goes
+    into the checkpoints. What a run of other params left in `out` is removed first. Raises ValueError when
+    the model and the data do not fit together.
     """
     with torch.random.fork_rng(devices=[]):
         run = _Trainer(
-            config, data, Path(out), report, evaluate, device, meta or {}, tick or (lambda step: None)
+            config, data, Path(out), report, evaluate, device, meta or {}, on_step or (lambda step: None)
         )
         return run.finish()
 
 
-def choose_format(wanted: compute.Precision, device: torch.device, rows: int, width: int) -> compute.Choice:
-    """fp32 or bf16 for training steps over so many time steps in all (batch times length) at this width, by a
-    feed-forward layer's forward and backward pass."""
-    rows = min(512, rows)  # beyond, the rate no longer changes
-    up, down = (torch.full(s, 0.01, requires_grad=True) for s in ((4 * width, width), (width, 4 * width)))
-
-    def prepare(number_format: compute.Format) -> compute.Work:
-        x = torch.ones(rows, width)
-
-        def step() -> None:
-            with torch.autocast("cpu", torch.bfloat16, enabled=number_format == "bf16"):
-                y = nn.functional.linear(nn.functional.gelu(nn.functional.linear(x, up)), down)
-            y.sum().backward()
-
-        return step
-
-    return compute.choose(
-        wanted,
-        device,
-        f"training, rows {rows}, width {width}",
-        {f: lambda f=f: prepare(f) for f in ("fp32", "bf16")},  # type: ignore[misc]
-        flop=3 * 2 * rows * 8 * width * width,  # 3: forward, and backward twice
-    )
-
-
 def params_hash(config: FitConfig, data: FitData) -> str:
-    """Identifies a run: two with the same hash learn the same from the same."""
+    """Identifies a run: two with the same hash train the same model on the same data."""
     return files.hash_json([config, data.codec_id, data.data_id, data.prompt, len(data.train), len(data.val)])
 
 
@@ -160,45 +84,46 @@ class _Trainer:
         evaluate: Evaluate | None,
         device: str | None,
         meta: dict[str, Any],
-        tick: Callable[[int], None],
+        on_step: Callable[[int], None],
     ) -> None:
         _check_fit(config, data)
         self.config, self.data, self.out, self.report, self.evaluate = config, data, out, report, evaluate
-        self.meta, self.tick = meta, tick
+        self.meta, self.on_step = meta, on_step
         self.device = compute.device(device or "auto")
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        # 1. The model at its start, from the seed alone.
         torch.manual_seed(config.seed)
         self.model = DoseModel(config.model)
-        if config.from_vectors:
-            assert data.vectors is not None  # checked above
-            self.model.adopt(torch.from_numpy(data.vectors), config.seed)
+        if config.codebook_init:
+            assert data.codebooks is not None  # checked above
+            self.model.initialise_from_codebooks(torch.from_numpy(data.codebooks), config.seed)
         self.model.to(self.device)
         self.optimiser = optim.adamw(self.model, config.lr, config.weight_decay)
-        self.average = optim.EMA(self.model, config.ema) if config.ema else None
+        self.ema = optim.EMA(self.model, config.ema) if config.ema else None
+        # 2. The state of an earlier start of the same run; what another run left goes.
         self.params = params_hash(config, data)
-        progress = state.load(out, self.params, self.model, self.optimiser, self.average)
+        progress = state.load(out, self.params, self.model, self.optimiser, self.ema)
         if progress is None and self.rank == 0:
             for name in (state.FOLDER, "best", "last"):
                 shutil.rmtree(out / name, ignore_errors=True)
         self.progress = progress or state.Progress()
+        # 3. The number format, and the module whose backward pass synchronises processes.
         self.compute = self._choose_format()
         if self.device.type == "cpu":
             compute.retain_freed_memory()
-        self.mask = onset_mask(
-            config.model.rows, config.model.codebooks, config.onset_region, config.model.pattern
-        ).to(self.device)
-        self.forward: Callable[..., Tensor] = self._wrapped()
+        self.batch_loss = BatchLoss(config, self.model, self.compute.format)
+        self.forward: Callable[..., Any] = self._distributed(self.batch_loss.module())
 
     def _choose_format(self) -> compute.Choice:
         """The number format of the whole run: chosen at its first start, by its first process."""
         wanted = self.progress.precision or self.config.precision
-        rows, width = self.config.batch * self.config.model.rows, self.config.model.width
+        steps, width = self.config.batch * self.config.model.steps, self.config.model.width
         try:
-            choice = choose_format(wanted, self.device, rows, width)  # type: ignore[arg-type]
-        except ConfigError:  # it began on another kind of machine
+            choice = choose_format(wanted, self.device, steps, width)  # type: ignore[arg-type]
+        except ConfigError:  # the run began on another kind of machine
             if wanted == self.config.precision:
                 raise
-            choice = choose_format(self.config.precision, self.device, rows, width)
+            choice = choose_format(self.config.precision, self.device, steps, width)
         if self.world > 1:
             shared = [choice]
             dist.broadcast_object_list(shared, src=0)
@@ -208,16 +133,13 @@ class _Trainer:
         self.progress.precision = choice.format
         return choice
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute.format == "bf16")
-
-    def _wrapped(self) -> nn.Module:
-        model: nn.Module = _Loss(self.model, self.mask, self.config.onset_weight, self.config.compile)
-        if self.world > 1:
-            ids = [self.device.index] if self.device.type == "cuda" else None
-            unused = self.config.listen_steps > 0  # the rest of the model, until then
-            model = nn.parallel.DistributedDataParallel(model, device_ids=ids, find_unused_parameters=unused)
-        return model
+    def _distributed(self, module: nn.Module) -> nn.Module:
+        if self.world == 1:
+            return module
+        ids = [self.device.index] if self.device.type == "cuda" else None
+        # During pre-training of the encoder, the rest of the model gets no gradient.
+        unused = self.config.encoder_steps > 0
+        return nn.parallel.DistributedDataParallel(module, device_ids=ids, find_unused_parameters=unused)
 
     def finish(self) -> FitResult:
         c = self.config
@@ -240,11 +162,11 @@ class _Trainer:
         while self.progress.step < self.config.steps and not self.progress.stopped:
             loss += self._step(stream)
             step = self.progress.step = self.progress.step + 1
-            self.tick(step)
+            self.on_step(step)
             if step % self.config.evaluate_every == 0 or step == self.config.steps:
                 seconds = time.monotonic() - began
                 pairs = (step - since) * self.config.batch * self.config.accumulate * self.world
-                self._measure(
+                self._evaluate(
                     {"train/loss": float(loss) / (step - since), "train/pairs_per_s": pairs / seconds}
                 )
                 since, loss, began = step, torch.zeros(()), time.monotonic()
@@ -253,129 +175,65 @@ class _Trainer:
         """One optimiser step; the mean total loss of this process."""
         c, step = self.config, self.progress.step
         self.model.train()
+        # 1. Dropout and augmentation of this step and process, whatever ran before.
         torch.manual_seed((c.seed << 32) + step * self.world + self.rank)
-        listening = step < c.listen_steps
-        at, steps = (step, c.listen_steps) if listening else (step - c.listen_steps, c.steps - c.listen_steps)
-        lr = optim.learning_rate(at, peak=c.lr, warmup=c.warmup, steps=steps, floor=c.lr_floor)
+        # 2. The phase, each with a learning-rate schedule of its own.
+        pretraining = step < c.encoder_steps
+        loss_of = self.batch_loss.encoder_loss if pretraining else self.batch_loss.lm_loss
+        first, steps = (0, c.encoder_steps) if pretraining else (c.encoder_steps, c.steps - c.encoder_steps)
+        lr = optim.learning_rate(step - first, peak=c.lr, warmup=c.warmup, steps=steps, floor=c.lr_floor)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
+        # 3. Gradients, accumulated over micro-steps and synchronised with the last of them.
         total = torch.zeros((), device=self.device)
         for micro in range(c.accumulate):
             with self._sync_only_if(micro == c.accumulate - 1):
-                part = (self._heard if listening else self._said)(next(stream)) / c.accumulate
-                part.backward()
-            total += part.detach()
+                loss = loss_of(self.forward, next(stream)) / c.accumulate
+                loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        # 4. The update, and the averaged weights'.
         if c.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), c.clip)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        if self.average:
-            self.average.update(self.model, step)
+        if self.ema:
+            self.ema.update(self.model, step)
         return total.cpu()
-
-    def _said(self, batch: Batch) -> Tensor:
-        """The training loss of a batch."""
-        prompt, rows, drum = self._inputs(batch)
-        if self.config.prompt_dropout:
-            dropped = torch.rand(len(prompt)) < self.config.prompt_dropout
-            prompt = torch.where(dropped[:, None, None].to(self.device), -1, prompt)
-        with self._autocast():
-            loss, picture = self.forward(prompt, rows, drum)
-        if picture is None or batch.picture is None or not self.config.picture_weight:
-            return loss
-        true = compress_power(batch.picture.to(self.device))
-        return loss + self.config.picture_weight * spectrogram_loss(picture, true)
-
-    def _heard(self, batch: Batch) -> Tensor:
-        """The part of it that is the listener's, on equalised pairs."""
-        assert batch.picture is not None  # pairs of levels have one
-        drum = None if batch.drum is None else batch.drum.to(self.device)
-        prompt, true = equalise_pairs(batch.prompt.to(self.device), batch.picture.to(self.device))
-        with self._autocast():
-            _, picture = self.forward(prompt, None, drum)
-        return self.config.picture_weight * spectrogram_loss(picture, compress_power(true))
 
     def _sync_only_if(self, last: bool) -> contextlib.AbstractContextManager[Any]:
         if self.world == 1 or last:
             return contextlib.nullcontext()
-        return self.forward.no_sync()  # type: ignore[attr-defined]
+        context: contextlib.AbstractContextManager[Any] = self.forward.no_sync()  # type: ignore[attr-defined]
+        return context
 
-    def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
-        """A batch's prompts, its one-shots' token rows [B, S, K] and drums, on the device."""
-        prompt = batch.prompt.to(self.device, non_blocking=True)
-        rows = layout.one_shot_steps(batch.shot.to(self.device, non_blocking=True), self.config.model.pattern)
-        return prompt, rows, None if batch.drum is None else batch.drum.to(self.device)
-
-    def _measure(self, metrics: Metrics) -> None:
-        """Validates, keeps what is best, writes the state, tells the caller."""
+    def _evaluate(self, metrics: Metrics) -> None:
+        """Validates, stores the checkpoints and the state, and reports."""
         step, p = self.progress.step, self.progress
-        if self.average:
-            self.average.swap(self.model)
-        metrics |= self.validate()
+        # 1. Validate the averaged weights.
+        if self.ema:
+            self.ema.swap(self.model)
+        metrics |= self.batch_loss.validate(self.data.val)
         if self.evaluate is not None and self.rank == 0:
             metrics |= self.evaluate(self.model.eval(), step)
+        # 2. Is it the best so far, and should the run stop early?
         better = p.best is None or metrics["val/loss"] < p.best
         if better:
             p.best, p.best_step = metrics["val/loss"], step
         p.history.append({"step": step, **metrics})
-        waited = sum(1 for h in p.history if h["step"] > p.best_step)
-        p.stopped = bool(self.config.patience) and waited >= self.config.patience
+        without_progress = sum(1 for h in p.history if h["step"] > p.best_step)
+        p.stopped = bool(self.config.patience) and without_progress >= self.config.patience
+        # 3. Checkpoints hold the averaged weights, the state both; the report comes when all is on disk.
         if self.rank == 0:
             for name in ("best", "last") if better else ("last",):
-                checkpoint.save(self.out / name, self.model, self._card(metrics))
-        if self.average:
-            self.average.swap(self.model)
+                checkpoint.save(self.out / name, self.model, self._meta(metrics))
+        if self.ema:
+            self.ema.swap(self.model)
         if self.rank == 0:
-            state.save(self.out, self.params, p, self.model, self.optimiser, self.average)
+            state.save(self.out, self.params, p, self.model, self.optimiser, self.ema)
             if self.report is not None:
                 self.report(step, metrics)
 
-    @torch.no_grad()
-    def validate(self) -> Metrics:
-        """Losses on the first validation pairs, with their own prompts and with each other's."""
-        self.model.eval()
-        n = min(self.config.evaluate_items, len(self.data.val))
-        items = np.linspace(0, len(self.data.val), n, endpoint=False).astype(np.int64)
-        true, picture = self._mean(self.data.val, items, items)
-        other, _ = self._mean(self.data.val, items, np.roll(items, 1))
-        metrics = {
-            "val/loss": float(true.full),
-            "val/onset_loss": float(true.onset),
-            "val/shuffle_gap": float(other.full - true.full),
-            "val/onset_shuffle_gap": float(other.onset - true.onset),
-            "val/first_codebook_gap": float(other.per_codebook[0] - true.per_codebook[0]),
-            "val/accuracy": float(true.accuracy.mean()),
-        }
-        if picture is not None:
-            metrics["val/picture_loss"] = picture
-        for k in range(self.config.model.codebooks):
-            metrics[f"val/loss_codebook_{k}"] = float(true.per_codebook[k])
-            metrics[f"val/accuracy_codebook_{k}"] = float(true.accuracy[k])
-        return metrics
-
-    def _mean(self, pairs: Pairs, items: np.ndarray, prompts: np.ndarray) -> tuple[Losses, float | None]:
-        size = self.config.batch
-        parts = [
-            (len(items[i : i + size]), *self._losses(pairs.take(items[i : i + size], prompts[i : i + size])))
-            for i in range(0, len(items), size)
-        ]
-        pictures = [n * float(seen) for n, _, seen in parts if seen is not None]
-        means = {
-            f.name: sum(n * getattr(part, f.name) for n, part, _ in parts) / len(items)
-            for f in dataclasses.fields(Losses)
-        }
-        return Losses(**means), sum(pictures) / len(items) if pictures else None
-
-    def _losses(self, batch: Batch) -> tuple[Losses, Tensor | None]:
-        prompt, rows, drum = self._inputs(batch)
-        with self._autocast():
-            logits, picture = self.model.answer(prompt, rows[:, :-1], drum)
-        found = losses(logits, rows, self.mask, self.config.onset_weight)
-        if picture is None or batch.picture is None:
-            return found, None
-        return found, spectrogram_loss(picture, compress_power(batch.picture.to(self.device)))
-
-    def _card(self, metrics: Metrics) -> dict[str, Any]:
+    def _meta(self, metrics: Metrics) -> dict[str, Any]:
         return {
             **self.meta,
             "codec_id": self.data.codec_id,
@@ -405,37 +263,16 @@ class _Trainer:
         )
 
 
-class _Loss(nn.Module):
-    """A model whose call gives its training loss and the listener's picture: what DDP wraps."""
-
-    def __init__(self, model: DoseModel, mask: Tensor, onset_weight: float, compiled: bool) -> None:
-        super().__init__()
-        self.model, self.mask, self.onset_weight = model, mask, onset_weight
-        self.hidden = torch.compile(model.hidden) if compiled else model.hidden
-
-    def forward(
-        self, prompt: Tensor, rows: Tensor | None, drum: Tensor | None
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Without token rows [B, S, K] the picture alone."""
-        if rows is None:
-            return None, self.model.read_prompt(prompt, drum).picture
-        hidden, picture = self.hidden(prompt, rows[:, :-1], drum)
-        return training_loss(hidden, self.model.head, rows, self.mask, self.onset_weight), picture
-
-
 def _check_fit(config: FitConfig, data: FitData) -> None:
     m = config.model
     if data.train.frames != m.frames:
         raise ValueError(f"the one-shots have {data.train.frames} frames, the model {m.frames}")
-    excerpts = 1 if config.prompt == "mix" else data.prompt.get("hits", 1)
-    if m.excerpts != excerpts:
-        raise ValueError(f"the prompts have {excerpts} excerpts, the model expects {m.excerpts}")
+    segments = 1 if config.prompt == "mix" else data.prompt.get("hits", 1)
+    if m.segments != segments:
+        raise ValueError(f"the prompts have {segments} segments, the model expects {m.segments}")
     if data.prompt.get("kind", config.prompt) != config.prompt:
         raise ValueError(f"the data's prompts are '{data.prompt['kind']}', the run wants '{config.prompt}'")
-    drums = len(data.train.prompts)
-    if drums != max(1, len(m.drums)):
-        raise ValueError(f"the data hold {drums} drums, the model {max(1, len(m.drums))}")
-    if config.from_vectors and data.vectors is None:
-        raise ValueError("from_vectors needs tokens with vectors.npy, which this codec does not give")
+    if config.codebook_init and data.codebooks is None:
+        raise ValueError("codebook_init needs tokens with vectors.npy, which this codec does not give")
     if len(data.val) < 2:
-        raise ValueError("at least two validation pairs are needed to see whether the model listens")
+        raise ValueError("at least two validation pairs are needed to measure the conditioning gap")

@@ -1,4 +1,4 @@
-"""LarsNet's shapes and masks as in its paper, the authors' file, and training on a toy task."""
+"""LarsNet: shapes and masks as in its paper, the authors' checkpoints, training on a toy task."""
 
 import dataclasses
 
@@ -53,12 +53,12 @@ def test_masks_cover_any_length_chunk_by_chunk_and_nothing_above_the_networks_bi
 
 
 @pytest.mark.parametrize("samples", [4096, 40000, 176400])
-def test_the_transform_is_undone(samples):
+def test_the_stft_is_inverted(samples):
     audio = _audio(samples)
     assert torch.allclose(waveform(spectrum(audio), samples), audio, atol=1e-4)
 
 
-def test_a_mask_of_ones_gives_the_mix_and_of_zeros_silence():
+def test_a_mask_of_ones_gives_the_mix_and_one_of_zeros_silence():
     mix = _audio().numpy()
     for level, expected in ((50.0, mix.mean(axis=0)), (-50.0, np.zeros(mix.shape[1]))):
         net = UNet(UNetConfig(bins=2048, frames=64, base=1, dropout=0.0)).eval()
@@ -70,20 +70,20 @@ def test_a_mask_of_ones_gives_the_mix_and_of_zeros_silence():
 
 
 @pytest.mark.slow
-def test_the_authors_checkpoints_load_by_their_names_and_others_are_refused(tmp_path):
+def test_the_authors_checkpoints_load_by_their_names_and_others_are_rejected(tmp_path):
     net = UNet(UNetConfig())
     folder = tmp_path / "pretrained_larsnet_models" / "kick"
     folder.mkdir(parents=True)
     torch.save({"model_state_dict": net.state_dict()}, folder / "pretrained_kick_unet.pth")
-    library = larsnet.load(tmp_path)
-    assert list(library.nets) == ["kick"]
-    assert torch.equal(library.nets["kick"].enc1.conv.weight, net.enc1.conv.weight)
+    bank = larsnet.load(tmp_path)
+    assert list(bank.nets) == ["kick"]
+    assert torch.equal(bank.nets["kick"].enc1.conv.weight, net.enc1.conv.weight)
     torch.save({"model_state_dict": {"other": torch.zeros(1)}}, folder / "pretrained_kick_unet.pth")
     with pytest.raises(IntegrityError, match="not a LarsNet checkpoint"):
         larsnet.load(tmp_path)
 
 
-def test_no_networks_is_one_sentence(tmp_path):
+def test_missing_networks_give_one_sentence(tmp_path):
     with pytest.raises(MissingInputError, match=r"pretrained_<stem>_unet\.pth"):
         larsnet.load(tmp_path / "nowhere")
 
@@ -109,45 +109,46 @@ CONFIG = LarsNetConfig(
 
 
 @pytest.mark.parametrize("loss", ["l1", "sdr"])
-def test_training_separates_a_toy_task_and_saves_what_it_measured(tmp_path, loss):
+def test_training_separates_a_toy_task_and_stores_its_scores(tmp_path, loss):
     config = dataclasses.replace(CONFIG, loss=loss, bins={"kick": 64}, unet=_unet(power=0.3))
     scores = train(config, _toy, tmp_path, "data")["kick"]
     assert scores["sdr_gain"] > 6
     assert scores["si_sdr_gain"] > 6
-    library = larsnet.load(tmp_path)
-    assert library.nets["kick"].config.bins == 64
-    assert held_out_sdr(library.nets["kick"], "kick", list(_toy("val", 0, 3))) == pytest.approx(
-        scores, abs=1e-6
-    )
+    bank = larsnet.load(tmp_path)
+    assert bank.nets["kick"].config.bins == 64
+    assert held_out_sdr(bank.nets["kick"], "kick", list(_toy("val", 0, 3))) == pytest.approx(scores, abs=1e-6)
     sound, stems = next(_toy("val", 0, 1))
-    estimate = library.separate(sound)["kick"]
-    truth = stems["kick"].mean(axis=0)
-    assert sdr(estimate, truth) > sdr(sound.mean(axis=0), truth) + 6
+    estimate = bank.separate(sound)["kick"]
+    reference = stems["kick"].mean(axis=0)
+    assert sdr(estimate, reference) > sdr(sound.mean(axis=0), reference) + 6
 
 
-def test_the_sdr_loss_is_the_mean_of_both_distortions_in_db_over_the_mixes_that_have_the_stem():
+def test_the_sdr_loss_is_the_mean_of_sdr_and_si_sdr_over_the_mixes_that_have_the_stem():
     target, noise = spectrum(_audio()[None]), spectrum(_audio(seed=1)[None])
-    seen, half = 2 * (target + 0.3 * noise), torch.full(target.shape, 0.5)
-    with_absent = sdr_loss(torch.cat([half, half]), torch.cat([seen, seen]), torch.cat([target, 0 * target]))
-    estimate, truth = ((0.5 * s).flatten().numpy() for s in (seen, 2 * target))
-    scale = np.vdot(truth, estimate).real / np.vdot(truth, truth).real
+    mixture, half = 2 * (target + 0.3 * noise), torch.full(target.shape, 0.5)
+    with_absent = sdr_loss(
+        torch.cat([half, half]), torch.cat([mixture, mixture]), torch.cat([target, 0 * target])
+    )
+    estimate, reference = ((0.5 * s).flatten().numpy() for s in (mixture, 2 * target))
+    scale = np.vdot(reference, estimate).real / np.vdot(reference, reference).real
     ratios = [
-        np.square(np.abs(estimate - k * truth)).sum() / np.square(np.abs(k * truth)).sum() for k in (1, scale)
+        np.square(np.abs(estimate - k * reference)).sum() / np.square(np.abs(k * reference)).sum()
+        for k in (1, scale)
     ]
     assert with_absent.item() == pytest.approx(np.mean(10 * np.log10(np.array(ratios) + 1e-3)), abs=0.01)
-    assert sdr_loss(half, seen, 0 * target).item() == 0.0
-    turned_down = sdr_loss(0.01 * half, seen, target)
-    assert turned_down > with_absent + 4  # the plain ratio alone would be 10 dB worse, the free one the same
+    assert sdr_loss(half, mixture, 0 * target).item() == 0.0
+    turned_down = sdr_loss(0.01 * half, mixture, target)
+    assert turned_down > with_absent + 4  # the plain SDR alone would be 10 dB worse, SI-SDR the same
 
 
-def test_the_rate_rises_and_falls_to_a_tenth():
+def test_the_learning_rate_rises_and_falls_to_a_tenth():
     rates = [CONFIG.rate(step) for step in range(CONFIG.steps)]
     assert rates[0] == pytest.approx(CONFIG.lr / 4, rel=0.01)
     assert np.argmax(rates) == CONFIG.warmup
     assert rates[-1] == pytest.approx(CONFIG.lr / 10, rel=0.05)
 
 
-def test_the_power_is_taken_of_what_the_network_sees():
+def test_the_power_applies_to_the_input_magnitudes():
     torch.manual_seed(0)
     net, magnitude = UNet(SMALL).eval(), torch.rand(1, 2, 128, 64)
     other = UNet(_unet(power=0.5)).eval()
@@ -156,44 +157,44 @@ def test_the_power_is_taken_of_what_the_network_sees():
 
 
 def test_the_shipped_networks_load_separate_and_are_small():
-    library = larsnet.load(larsnet.SHIPPED)
-    assert sorted(library.nets) == sorted(DRUMS)
-    assert not library.authors
+    bank = larsnet.load(larsnet.SHIPPED)
+    assert sorted(bank.nets) == sorted(DRUMS)
+    assert not bank.authors
     assert sum(p.stat().st_size for p in larsnet.SHIPPED.rglob("*") if p.is_file()) < 3e6
     sound, _ = mix(3)
-    stems = library.separate(sound)
+    stems = bank.separate(sound)
     assert all(np.isfinite(stem).all() and stem.shape == (sound.shape[1],) for stem in stems.values())
-    # A snare is hit on every other beat: its network must say less on the kick's beats than on its own.
+    # The snare plays on every other beat: its stem must have less energy on the kick's beats.
     energy = np.square(stems["snare"]).reshape(8, -1).sum(axis=1)
     assert energy[1::2].sum() > energy[0::2].sum()
 
 
-def test_a_killed_training_ends_in_the_same_weights(tmp_path):
+def test_an_interrupted_training_ends_in_the_same_weights(tmp_path):
     whole = train(CONFIG, _toy, tmp_path / "whole", "data")
 
-    class Killed(Exception):
+    class Interrupted(Exception):
         pass
 
-    def kill(step, _):
+    def interrupt(step, _):
         if step == 17:
-            raise Killed
+            raise Interrupted
 
-    with pytest.raises(Killed):
-        train(CONFIG, _toy, tmp_path / "parts", "data", kill)
-    seen = []
-    parts = train(CONFIG, _toy, tmp_path / "parts", "data", lambda step, _: seen.append(step))
-    assert seen == list(range(11, 31))  # from the state saved at 10
-    assert parts["kick"]["sdr"] == pytest.approx(whole["kick"]["sdr"], abs=1e-3)
+    with pytest.raises(Interrupted):
+        train(CONFIG, _toy, tmp_path / "resumed", "data", interrupt)
+    steps = []
+    resumed = train(CONFIG, _toy, tmp_path / "resumed", "data", lambda step, _: steps.append(step))
+    assert steps == list(range(11, 31))  # from the state saved at 10
+    assert resumed["kick"]["sdr"] == pytest.approx(whole["kick"]["sdr"], abs=1e-3)
 
 
-def test_another_config_or_data_does_not_go_on_from_a_stale_state(tmp_path):
+def test_a_state_of_another_config_or_data_is_not_resumed(tmp_path):
     train(CONFIG, _toy, tmp_path, "data")
-    seen = []
-    train(CONFIG, _toy, tmp_path, "other data", lambda step, _: seen.append(step))
-    assert seen[0] == 1
+    steps = []
+    train(CONFIG, _toy, tmp_path, "other data", lambda step, _: steps.append(step))
+    assert steps[0] == 1
 
 
-def test_changed_weights_are_refused(tmp_path):
+def test_changed_weights_are_rejected(tmp_path):
     train(CONFIG, _toy, tmp_path, "data")
     path = tmp_path / "kick" / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
@@ -201,19 +202,19 @@ def test_changed_weights_are_refused(tmp_path):
         larsnet.load(tmp_path)
 
 
-def test_sdr_is_what_its_definition_says():
-    truth = np.random.default_rng(0).standard_normal((2, 1000))
-    assert sdr(0.9 * truth, truth) == pytest.approx(20.0)
-    assert si_sdr(0.5 * truth, truth) > 100
+def test_sdr_and_si_sdr_follow_their_definitions():
+    reference = np.random.default_rng(0).standard_normal((2, 1000))
+    assert sdr(0.9 * reference, reference) == pytest.approx(20.0)
+    assert si_sdr(0.5 * reference, reference) > 100
     noise = np.random.default_rng(1).standard_normal((2, 1000))
-    assert si_sdr(3 * (truth + noise), truth) == pytest.approx(si_sdr(truth + noise, truth))
+    assert si_sdr(3 * (reference + noise), reference) == pytest.approx(si_sdr(reference + noise, reference))
 
 
 @pytest.mark.parametrize(
     "wrong",
     [{"stems": ("tom",)}, {"bins": {"tom": 64}}, {"bins": {"kick": 100}}, {"warmup": 30}, {"lr": 0.0}],
 )
-def test_a_training_that_cannot_be_is_refused(wrong):
+def test_contradicting_settings_are_rejected(wrong):
     with pytest.raises(ValueError):
         dataclasses.replace(CONFIG, **wrong)
 
@@ -222,12 +223,12 @@ def test_a_training_that_cannot_be_is_refused(wrong):
     "wrong",
     [{"bins": 100}, {"frames": 65}, {"bins": 4096}, {"dropout": 1.0}, {"base": 0}, {"power": 0.0}],
 )
-def test_sizes_that_do_not_fit_are_refused(wrong):
+def test_sizes_that_do_not_fit_are_rejected(wrong):
     with pytest.raises(ValueError):
         UNetConfig(**wrong)
 
 
-def test_a_held_out_set_without_the_stem_is_refused(tmp_path):
+def test_a_held_out_set_without_the_stem_is_rejected(tmp_path):
     def silent(split, start, stop):
         for sound, stems in _toy(split, start, stop):
             yield sound, {"kick": 0 * stems["kick"]}

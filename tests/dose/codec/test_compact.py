@@ -18,7 +18,7 @@ def codec():
 def drums():
     """Recorded drums of the test split, [1, 1, N] by class."""
     found = {"kick": [], "snare": [], "hihat": []}
-    for item in shipped.takes():
+    for item in shipped.source_items():
         if item.split == "test" and item.cls in found:
             found[item.cls].append(torch.from_numpy(np.asarray(item.load(), np.float32))[None, None])
     return found

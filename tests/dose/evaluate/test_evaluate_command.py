@@ -1,4 +1,4 @@
-"""`dose evaluate --bundle`: a folder or a registry's alias, scored with real parts, without DVC."""
+"""`dose evaluate --bundle`: a folder or a registry alias, scored with a real codec, without DVC."""
 
 import json
 
@@ -15,7 +15,7 @@ from dose.registry.registry import Registry
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    """A bundle on the real codec with small models that have learnt nothing."""
+    """A bundle on the real codec with small untrained models."""
     return tiny_bundle.make(tmp_path_factory.mktemp("models"), frames=8)
 
 
@@ -30,23 +30,23 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_bundle_is_scored_beside_the_baselines_that_need_nothing(here, bundle, capsys):
+def test_a_bundle_is_scored_beside_the_baselines_that_need_no_download(here, bundle, capsys):
     assert cli.main(["evaluate", "--bundle", str(bundle), "--data", "rmod", "--n", "5", "--baselines"]) == 0
     printed = capsys.readouterr().out
-    assert "class and copy checks are left out" in printed
+    assert "classifier accuracy and memorisation are left out" in printed
     assert (here / "data/scores/summary.md").read_text() in printed
     metrics = json.loads((here / "data/scores/metrics.json").read_text())["rmod"]
     assert set(metrics) == {"Reconstruction", "Separation (HPSS)", LARSNETS["shipped"], "DOSE"}
-    for row in metrics.values():
+    for scores in metrics.values():
         for drum in DRUMS:
-            assert row[drum]["mss"]["n"] == 5
-            assert row[drum]["mss"]["low"] <= row[drum]["mss"]["value"] <= row[drum]["mss"]["high"]
+            assert scores[drum]["mss"]["n"] == 5
+            assert scores[drum]["mss"]["low"] <= scores[drum]["mss"]["value"] <= scores[drum]["mss"]["high"]
     for drum in DRUMS:
         assert metrics["Reconstruction"][drum]["mss"]["value"] < metrics["DOSE"][drum]["mss"]["value"]
 
 
 @pytest.mark.slow
-def test_an_alias_is_the_bundle_that_the_registry_means_by_it(here, bundle, capsys):
+def test_a_registry_alias_is_resolved_to_its_bundle(here, bundle, capsys):
     Registry().register(open_bundle(bundle), tags={})
     for _ in range(2):
         assert cli.main(["evaluate", "--bundle", "champion", "--n", "2", "--json"]) == 0

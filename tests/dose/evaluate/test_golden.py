@@ -1,4 +1,4 @@
-"""32 pairs with scores as first measured: a changed definition shows. DOSE_WRITE_GOLDEN=1 writes anew."""
+"""Golden scores of 32 pairs, which detect a changed definition. DOSE_WRITE_GOLDEN=1 rewrites them."""
 
 import csv
 import os
@@ -10,17 +10,17 @@ from drum_sounds import shot, shots
 
 from dose.drums import DRUMS
 from dose.evaluate.scoring import item_scores
-from dose.metrics.classifier import features
-from dose.metrics.frechet import frechet
-from dose.metrics.kernel import kad
-from dose.metrics.latents import WINDOWS
+from dose.metrics.embeddings import WINDOWS
+from dose.metrics.fad import frechet_distance
+from dose.metrics.kad import kad
+from dose.metrics.log_mel import log_mel_features
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "scores.csv"
 
 
 def pairs() -> tuple[list[str], np.ndarray, np.ndarray]:
-    """32 pairs: other seeds, noise, lateness, a short cut, another class, a filter, silence."""
-    names, made, true = [], [], []
+    """32 pairs: other seeds, noise, delay, truncation, another drum, a filter, silence."""
+    names, generated, references = [], [], []
     rng = np.random.default_rng(7)
     for i in range(32):
         drum = DRUMS[i % 3]
@@ -39,25 +39,27 @@ def pairs() -> tuple[list[str], np.ndarray, np.ndarray]:
             "same": lambda r=reference: r,
         }[kind]()
         names.append(f"{i:02d} {drum} {kind}")
-        made.append(np.asarray(sound, np.float32))
-        true.append(reference)
-    return names, np.stack(made), np.stack(true)
+        generated.append(np.asarray(sound, np.float32))
+        references.append(reference)
+    return names, np.stack(generated), np.stack(references)
 
 
 def scores() -> tuple[list[str], dict[str, np.ndarray]]:
-    names, made, true = pairs()
+    names, generated, references = pairs()
     rng = np.random.default_rng(0)
-    found = item_scores(made, true)
-    # Distances between sets, of the pairs' own coarse features in place of a network's.
-    x, y = (features(a).reshape(32, WINDOWS, -1)[..., :12] for a in (made, true))
+    found = item_scores(generated, references)
+    # Distances between sets, on a part of the log-mel features in place of a network's embeddings.
+    x, y = (log_mel_features(a).reshape(32, WINDOWS, -1)[..., :12] for a in (generated, references))
     for size in (8, 16, 32):
-        pick = rng.permutation(32)[:size]
-        found[f"fad_{size}"] = np.full(32, frechet(x[pick].reshape(-1, 12), y[pick].reshape(-1, 12)))
-        found[f"kad_{size}"] = np.full(32, kad(x[pick], y[pick]).value)
+        subset = rng.permutation(32)[:size]
+        found[f"fad_{size}"] = np.full(
+            32, frechet_distance(x[subset].reshape(-1, 12), y[subset].reshape(-1, 12))
+        )
+        found[f"kad_{size}"] = np.full(32, kad(x[subset], y[subset]).value)
     return names, found
 
 
-def test_the_scores_of_the_32_pairs_are_those_on_disk():
+def test_scores_equal_the_golden_ones():
     names, found = scores()
     if os.environ.get("DOSE_WRITE_GOLDEN"):
         with GOLDEN.open("w", newline="") as f:
@@ -82,4 +84,4 @@ def test_identical_pairs_score_zero_and_silent_ones_have_no_attack():
 
 def test_features_do_not_depend_on_the_batch():
     sounds = shots("snare", 3)
-    assert np.allclose(features(sounds)[1], features(sounds[1:2])[0])
+    assert np.allclose(log_mel_features(sounds)[1], log_mel_features(sounds[1:2])[0])

@@ -42,7 +42,7 @@ def test_a_page_holds_the_mix_and_its_kit(run, mix):
     page = Path("kit.html").read_text()
     assert page.count("<button") == 4  # the recording and three drums
     assert "my song" in page
-    assert "borrowed 0.00" in page  # these models expect nothing
+    assert "source energy ratio 0.00" in page  # these models expect nothing
     assert "http" not in re.sub(r"http://www.w3.org\S*", "", page)
     code, _, err = run(str(mix), "--out", "kit", "--page", f"{mix}/kit.html")
     assert code == 1
@@ -242,7 +242,7 @@ def test_twenty_minutes_in_bounded_memory(bundle, tmp_path):
     ("option", "value", "words"),
     [
         ("--precision", "fp64", "no precision 'fp64'.*it has fp32"),
-        ("--device", "cuda:7", "cuda:7 is not here"),
+        ("--device", "cuda:7", "cuda:7 is absent"),
         ("--device", "warp", "warp"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The folder of a kit: one kit, replaced whole, among files that are somebody else's."""
+"""The folder of a kit: one kit, replaced as a whole, among other files that stay."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def _everything(root: Path) -> dict[str, bytes]:
     return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
 
 
-def test_a_kit_that_was_being_written_when_the_process_died_goes(tmp_path):
+def test_the_staging_folder_of_a_killed_process_is_deleted(tmp_path):
     sounds = {"kick.wav": _wav("a.wav")}
     put(tmp_path / "kit", sounds)
     (tmp_path / "kit" / ".dose-kit-0000").mkdir()
@@ -22,8 +22,8 @@ def test_a_kit_that_was_being_written_when_the_process_died_goes(tmp_path):
     assert [p.name for p in (tmp_path / "kit").iterdir()] == ["kick.wav"]
 
 
-def test_what_cannot_be_written_leaves_the_old_kit(tmp_path):
-    """The new kit is whole before the old one goes."""
+def test_a_kit_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    """The new kit is complete before the old one is deleted."""
     put(tmp_path / "kit", {"kick.wav": _wav("a.wav")})
     before = _everything(tmp_path)
     with pytest.raises(OSError):
@@ -34,14 +34,14 @@ def test_what_cannot_be_written_leaves_the_old_kit(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["kit"]
 
 
-def test_instruments_that_are_collected_in_a_folder_stay(tmp_path):
-    """Without their sounds they are no kit in place, but a collection."""
+def test_a_collection_of_instruments_stays(tmp_path):
+    """Instruments without their WAVs are a collection, not a kit to replace."""
     (tmp_path / "a.sf2").write_bytes(b"RIFF....sfbkLIST....INFOISFT\x06\0\0\0DOSE\0\0")
     put(tmp_path, {"kick.wav": _wav("b.wav"), "b.sf2": b"RIFF"})
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.sf2", "b.sf2", "kick.wav"]
 
 
-def test_a_folder_in_the_place_of_a_sound_is_told(tmp_path):
+def test_a_folder_with_the_name_of_a_wav_is_an_error(tmp_path):
     (tmp_path / "kick.wav").mkdir()
     with pytest.raises(Occupied, match=r"kick\.wav would be overwritten"):
         check(tmp_path, ["kick.wav"])

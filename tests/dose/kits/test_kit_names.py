@@ -1,4 +1,4 @@
-"""Issue 17, 13: names that no format may break on, and what a format cannot hold."""
+"""Kit names that must not break any format, and sounds that exceed a format's limits."""
 
 import gzip
 import io
@@ -14,18 +14,18 @@ from dose.kits.drumkit import safe_name
 from dose.kits.riff import Bits
 
 
-class _Hit:
+class _StubHit:
     confidence, time, seed = 0.9, 0.0, 1
 
 
 def _kit(name: str, candidates: int = 1, bits: Bits = 16, channels: int = 1):
     sound = np.full((channels, 100), 0.5, np.float32)
-    takes = {
-        drum: [build.RenderedOneShot(hit=_Hit(), audio=sound)] * candidates
+    one_shots = {
+        drum: [build.RenderedOneShot(hit=_StubHit(), audio=sound)] * candidates
         for drum in ("kick", "snare", "hihat")
     }
     origin = build.Origin(source=f"{name}.wav", version="dose-1", data_id="made")
-    return build.build(name, takes, origin, rate=44100, bits=bits)
+    return build.build(name, one_shots, origin, rate=44100, bits=bits)
 
 
 def _parsed(name: str, body: bytes) -> None:
@@ -45,13 +45,13 @@ def _parsed(name: str, body: bytes) -> None:
         assert struct.unpack("<I", body[4:8])[0] == len(body) - 8
 
 
-NASTY = (
+DIFFICULT_NAMES = (
     *("a\x00b", "a\x1b[31mb", "a\nb\n<region> sample=x.wav", "\x7f\x85", "caf\udce9", "\ud800", "\ufffe"),
     *("a\u2028b", "--", "-", "a&<>\"'", "日本語", "\u202egnp", "x" * 300, "...", " "),
 )
 
 
-@pytest.mark.parametrize("name", NASTY)
+@pytest.mark.parametrize("name", DIFFICULT_NAMES)
 def test_every_format_parses_whatever_the_kit_is_called(name):
     made = write.contents(_kit(name), write.parse_formats("all"))
     assert len(made) == 9
@@ -61,7 +61,7 @@ def test_every_format_parses_whatever_the_kit_is_called(name):
 
 
 def test_kits_of_different_names_never_share_a_file_or_a_folder():
-    """Japanese names all became `kit`: Hydrogen would have put one kit over the other."""
+    """Japanese names all became `kit`, and Hydrogen replaced one kit with the other."""
     names = [
         "日本語",
         "中国語",
@@ -82,7 +82,7 @@ def test_kits_of_different_names_never_share_a_file_or_a_folder():
     assert safe[names.index("uber")] == "uber"
 
 
-def test_the_soundfonts_own_name_is_told_from_others():
+def test_soundfonts_of_different_kits_have_different_names():
     one, other = (write.contents(_kit(name), ("sf2",)) for name in ("日本語", "中国語"))
     inside = [next(b for n, b in made.items() if n.endswith(".sf2"))[40:80] for made in (one, other)]
     assert inside[0] != inside[1]
@@ -90,7 +90,7 @@ def test_the_soundfonts_own_name_is_told_from_others():
 
 
 @pytest.mark.parametrize(
-    ("format", "candidates", "options", "said"),
+    ("format", "candidates", "options", "expected"),
     [
         ("ableton", 8, {}, []),
         ("ableton", 9, {}, ["8 of the 9 kick", "8 of the 9 snare", "8 of the 9 hihat"]),
@@ -102,7 +102,7 @@ def test_the_soundfonts_own_name_is_told_from_others():
         ("wav", 64, {"bits": 32}, []),
     ],
 )
-def test_what_a_format_cannot_hold_is_said(format, candidates, options, said):
+def test_a_formats_limits_are_reported(format, candidates, options, expected):
     sentences = write.left_out(_kit("x", candidates, **options), (format,))
-    assert len(sentences) == len(said)
-    assert all(part in sentence for part, sentence in zip(said, sentences, strict=True))
+    assert len(sentences) == len(expected)
+    assert all(part in sentence for part, sentence in zip(expected, sentences, strict=True))

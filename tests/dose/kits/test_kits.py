@@ -1,4 +1,4 @@
-"""Each format is read back: by a player of its own where one is installed, else against what it must say."""
+"""Each format is read back: by an independent program where one is installed, else by its structure."""
 
 import dataclasses
 import gzip
@@ -20,7 +20,7 @@ from dose.kits import mpc, riff, soundfont, write
 from dose.kits.drumkit import NOTES, DrumKit, Pad, Sound, brightness, layers, safe_name
 
 RATE = 44100
-PITCH = {"kick_01": 60, "kick_02": 90, "kick_03": 140, "snare": 400, "hihat": 6000}  # Hz, to know them by
+PITCH = {"kick_01": 60, "kick_02": 90, "kick_03": 140, "snare": 400, "hihat": 6000}  # Hz, identify the sounds
 
 
 def _sound(name: str) -> Sound:
@@ -52,7 +52,7 @@ def test_layers_share_the_velocities_without_gap_or_overlap(kit):
     assert covered == list(range(1, 128))
     assert [layer.sound.name for layer in shared] == ["kick_01", "kick_02", "kick_03"]  # dull to bright
     turns = layers(kit.pads[0], "round-robin")
-    assert [(layer.low, layer.high, layer.turn, layer.turns) for layer in turns] == [
+    assert [(layer.low, layer.high, layer.seq_position, layer.seq_length) for layer in turns] == [
         (1, 127, 1, 3),
         (1, 127, 2, 3),
         (1, 127, 3, 3),
@@ -95,13 +95,13 @@ def test_wav_clips_rather_than_wraps():
     assert read[2] > 0.999
 
 
-def test_wav_carries_its_story():
+def test_wav_has_its_tags():
     body = _sound("snare").wav
     with soundfile.SoundFile(io.BytesIO(body)) as f:
-        told = f.copy_metadata()
-    assert told["title"] == "snare"
-    assert told["comment"] == "seed 3"
-    assert told["software"] == "DOSE"
+        tags = f.copy_metadata()
+    assert tags["title"] == "snare"
+    assert tags["comment"] == "seed 3"
+    assert tags["software"] == "DOSE"
     start = body.index(b"bext") + 8
     assert body[start : start + 13] == b"snare. seed 3"
     assert struct.unpack_from("<Q", body, start + 338) == (88200,)  # EBU Tech 3285: TimeReference
@@ -143,19 +143,19 @@ def test_sfz_names_files_that_are_there(kit, tmp_path, layering):
 
 
 @pytest.mark.parametrize(
-    ("layering", "notes", "heard"),
+    ("layering", "notes", "expected"),
     [
         ("velocity", [(36, 20), (36, 64), (36, 120)], ["kick_01", "kick_02", "kick_03"]),
         ("round-robin", [(36, 100)] * 4, ["kick_01", "kick_02", "kick_03", "kick_01"]),
         ("round-robin", [(38, 90), (42, 90)], ["snare", "hihat"]),
     ],
 )
-def test_sfizz_plays_the_right_sound(kit, tmp_path, layering, notes, heard):
+def test_sfizz_plays_the_right_sound(kit, tmp_path, layering, notes, expected):
     pysfizz = pytest.importorskip("pysfizz")
     write.write(dataclasses.replace(kit, layering=layering), tmp_path, ("sfz",))
     synth = pysfizz.Synth(sample_rate=RATE)
     assert synth.load_sfz_file(tmp_path / "My_kit.sfz")
-    for (note, velocity), name in zip(notes, heard, strict=True):
+    for (note, velocity), name in zip(notes, expected, strict=True):
         played = synth.render_note(note, velocity, 0.01, 0.3).mean(axis=0)
         assert _loudest(played) == pytest.approx(PITCH[name], rel=0.1)
 
@@ -274,17 +274,17 @@ def test_soundfont_tables_agree_with_each_other(kit):
 
 
 @pytest.mark.parametrize(
-    ("note", "velocity", "heard"),
+    ("note", "velocity", "expected"),
     [(36, 20, "kick_01"), (36, 64, "kick_02"), (36, 120, "kick_03"), (38, 100, "snare"), (42, 100, "hihat")],
 )
-def test_soundfont_plays_the_right_sound(kit, note, velocity, heard):
+def test_soundfont_plays_the_right_sound(kit, note, velocity, expected):
     tinysoundfont = pytest.importorskip("tinysoundfont")
     synth = tinysoundfont.Synth(samplerate=RATE)
     bank = synth.sfload(soundfont.soundfont(kit))
     synth.program_select(9, bank, 128, 0, True)
     synth.noteon(9, note, velocity)
     played = np.frombuffer(bytes(synth.generate(RATE // 2)), np.float32).reshape(-1, 2).mean(axis=1)
-    assert _loudest(played) == pytest.approx(PITCH[heard], rel=0.1)
+    assert _loudest(played) == pytest.approx(PITCH[expected], rel=0.1)
     assert np.abs(played[:200]).max() > 0.001
 
 

@@ -7,8 +7,8 @@ from drum_sounds import shots
 
 from dose import audio
 from dose.errors import IntegrityError, MissingInputError
-from dose.metrics import pretrained
-from dose.metrics.frechet import frechet
+from dose.evaluate import embeddings
+from dose.metrics.fad import frechet_distance
 from dose.metrics.vggish import MIN_SAMPLES, VGGish, VGGishEmbedder, examples, mel_weights
 
 # What torch.hub would fetch: the published repository's interface around the same network, with the front end
@@ -100,7 +100,7 @@ def test_the_packages_vggish_path_and_ours_give_the_same_fad(tmp_path, random_ne
     finally:
         torch.hub.set_dir(before)
     ours = VGGishEmbedder(random_net, "test")
-    found = frechet(ours.embed(real)[:, 0], ours.embed(made)[:, 0])
+    found = frechet_distance(ours.embed(real)[:, 0], ours.embed(made)[:, 0])
     assert expected > 0
     assert found == pytest.approx(expected, rel=1e-3)
 
@@ -117,50 +117,50 @@ def test_examples_of_the_published_shape_also_from_sounds_that_are_too_short():
 
 @pytest.mark.slow
 def test_a_weights_file_is_loaded_pinned_and_refused_when_changed(tmp_path, random_net):
-    path = tmp_path / pretrained.VGGISH_FILE
+    path = tmp_path / embeddings.VGGISH_FILE
     torch.save(random_net.state_dict(), path)
-    embedder = pretrained.load("vggish", tmp_path)
+    embedder = embeddings.load("vggish", tmp_path)
     assert embedder.embed(shots("kick", 2)).shape == (2, 1, 128)
-    (tmp_path / (pretrained.VGGISH_FILE + ".sha256")).write_text("0" * 64)
+    (tmp_path / (embeddings.VGGISH_FILE + ".sha256")).write_text("0" * 64)
     with pytest.raises(IntegrityError, match="SHA-256"):
-        pretrained.load("vggish", tmp_path)
+        embeddings.load("vggish", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["vggish", "clap", "encodec"])
 def test_missing_weights_are_named_with_what_to_do(tmp_path, name):
     with pytest.raises(MissingInputError, match=r"no weights: .*put the published file there"):
-        pretrained.load(name, tmp_path)
+        embeddings.load(name, tmp_path)
 
 
 @pytest.mark.parametrize("state", [{"nothing": torch.zeros(2)}, [1, 2]])
 def test_a_file_of_another_network_is_refused(tmp_path, state):
-    torch.save(state, tmp_path / pretrained.VGGISH_FILE)
+    torch.save(state, tmp_path / embeddings.VGGISH_FILE)
     with pytest.raises(IntegrityError):
-        pretrained.load("vggish", tmp_path)
+        embeddings.load("vggish", tmp_path)
 
 
 def test_a_published_encodec_file_is_checked_against_its_name(tmp_path):
-    (tmp_path / pretrained.ENCODEC_FILE).write_bytes(b"not the weights")
+    (tmp_path / embeddings.ENCODEC_FILE).write_bytes(b"not the weights")
     with pytest.raises(IntegrityError, match="SHA-256"):
-        pretrained.load("encodec", tmp_path)
+        embeddings.load("encodec", tmp_path)
 
 
 @pytest.mark.slow
 def test_encodec_and_clap_of_random_weights_embed(tmp_path, monkeypatch):
     from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
 
-    from dose.metrics.fad_package import absent
+    from dose.metrics.fad_package import stub_modules
 
-    with absent("torchaudio"):
+    with stub_modules("torchaudio"):
         from encodec import EncodecModel
-    monkeypatch.setattr(pretrained, "ENCODEC_FILE", "encodec_24khz.th")
+    monkeypatch.setattr(embeddings, "ENCODEC_FILE", "encodec_24khz.th")
     torch.save(EncodecModel.encodec_model_24khz(pretrained=False).state_dict(), tmp_path / "encodec_24khz.th")
-    assert pretrained.load("encodec", tmp_path).embed(shots("kick", 2)).shape == (2, 8, 128)
+    assert embeddings.load("encodec", tmp_path).embed(shots("kick", 2)).shape == (2, 8, 128)
     config = ClapConfig()
     config.text_config.num_hidden_layers = 1
     ClapModel(config).save_pretrained(tmp_path / "clap")
     ClapFeatureExtractor(truncation="rand_trunc").save_pretrained(tmp_path / "clap")
-    embedder = pretrained.load("clap", tmp_path)
+    embedder = embeddings.load("clap", tmp_path)
     found = embedder.embed(shots("snare", 2))
     assert found.shape == (2, 1, 512)
     assert np.isfinite(found).all()

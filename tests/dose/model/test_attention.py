@@ -1,4 +1,4 @@
-"""Attention in pieces against attention at once."""
+"""Attention in chunks against attention at once."""
 
 import math
 
@@ -10,8 +10,8 @@ from dose.model import attention
 
 @pytest.mark.parametrize("last", [1, 7, 12, 30])
 @pytest.mark.parametrize(("precision", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 3e-2)])
-def test_pieces_give_what_a_mask_over_everything_gives(last, precision, tolerance, monkeypatch):
-    monkeypatch.setattr(attention, "PIECE", 5)
+def test_chunks_give_what_a_mask_over_everything_gives(last, precision, tolerance, monkeypatch):
+    monkeypatch.setattr(attention, "CHUNK", 5)
     torch.manual_seed(0)
     q, k, v = (torch.randn(2, 3, 30, 8).to(precision).requires_grad_() for _ in range(3))
     scores = q.double() @ k.double().transpose(2, 3) / math.sqrt(8)

@@ -1,25 +1,30 @@
-"""Checkpoints: what is saved is what is loaded, and nothing else is believed."""
+"""Checkpoints: what is saved is loaded, everything else is refused, and format 1 is read."""
 
 import json
+import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from dose import files
 from dose.errors import ConfigError, DoseError, IntegrityError, MissingInputError
 from dose.model import checkpoint
-from dose.model.transformer import DoseModel, ModelConfig
+from dose.model.config import ModelConfig
+from dose.model.decode import generate
+from dose.model.transformer import DoseModel
+from dose.tokens import layout
 
 CONFIG = ModelConfig(
     layers=1,
     width=16,
     heads=2,
     codebooks=3,
-    entries=20,
+    codebook_size=20,
     frames=8,
-    excerpts=2,
-    aligned="also",
-    drums=("a", "b"),
+    segments=2,
+    conditioning="prefix_aligned",
 )
 
 
@@ -83,10 +88,11 @@ def _edit(folder, change) -> None:
         lambda card: card["config"].update(positions="sideways"),
         lambda card: card.pop("meta"),
         lambda card: card.update(extra=1),
+        lambda card: card.update(format=3),
         lambda card: card["weights"].pop("sha256"),
         lambda card: card["config"].update(layers=2),
         lambda card: card["config"].update(width=32),
-        lambda card: card["config"].update(aligned="no"),
+        lambda card: card["config"].update(conditioning="prefix"),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(saved, change):
@@ -115,3 +121,56 @@ def test_a_card_that_is_no_json_is_one_sentence(saved):
     (saved[0] / checkpoint.CARD).write_text("{")
     with pytest.raises(DoseError, match=r"model\.json"):
         checkpoint.read_card(saved[0])
+
+
+FORMAT_1 = Path(__file__).parents[2] / "fixtures" / "v1" / "checkpoints"  # as version 1 wrote them
+
+
+@pytest.mark.parametrize(
+    ("name", "conditioning", "decoding"),
+    [
+        ("no", "prefix", "unconstrained"),
+        ("also", "prefix_aligned", "constrained"),
+        ("only", "aligned", "constrained"),
+        ("levels", "band_energies", "constrained"),
+    ],
+)
+def test_a_checkpoint_of_format_1_gives_the_outputs_it_gave_then(name, conditioning, decoding, caplog):
+    loaded = checkpoint.load(FORMAT_1 / name)
+    model, stored = loaded.model, np.load(FORMAT_1 / name / "outputs.npz")
+    assert (model.config.conditioning, model.config.decoding) == (conditioning, decoding)
+    assert (model.config.codebook_size, model.config.segments) == (8, 1 if name == "no" else 2)
+    assert loaded.meta["prompt"]["kind"] == {"no": "mix", "levels": "band_energies"}.get(name, "hits")
+    prompt = torch.from_numpy(stored["prompt"]).long()
+    tokens = layout.one_shot_steps(torch.from_numpy(stored["one_shot"]).long(), model.config.pattern)
+    with torch.inference_mode():
+        hidden, spectrogram = model.hidden(prompt, tokens[:, :-1])
+        logits = model.logits(hidden)
+    np.testing.assert_allclose(logits.numpy(), stored["logits"], rtol=1e-5, atol=1e-6)
+    assert (spectrogram is not None) == ("spectrogram" in stored)
+    if spectrogram is not None:
+        np.testing.assert_allclose(spectrogram.numpy(), stored["spectrogram"], rtol=1e-5, atol=1e-6)
+    assert np.array_equal(generate(model, prompt).numpy(), stored["tokens"])
+    assert not caplog.records  # nobody edits a stored file
+
+
+def test_a_checkpoint_of_format_1_is_saved_in_todays(tmp_path):
+    old = checkpoint.load(FORMAT_1 / "levels")
+    checkpoint.save(tmp_path / "new", old.model, old.meta)
+    assert json.loads((tmp_path / "new" / checkpoint.CARD).read_text())["format"] == checkpoint.FORMAT
+    assert (
+        checkpoint.read_card(tmp_path / "new")["config"]
+        == checkpoint.read_card(FORMAT_1 / "levels")["config"]
+    )
+    new = checkpoint.load(tmp_path / "new").model
+    assert new.state_dict().keys() == old.model.state_dict().keys()
+
+
+def test_a_shared_model_of_format_1_is_refused_in_one_sentence(tmp_path):
+    folder = tmp_path / "shared"
+    shutil.copytree(FORMAT_1 / "no", folder)
+    _edit(folder, lambda card: card["config"].update(drums=["kick", "snare"]))
+    with pytest.raises(
+        ConfigError, match=r"config\.drums must be removed, or \(\): a model generates one drum"
+    ):
+        checkpoint.load(folder)

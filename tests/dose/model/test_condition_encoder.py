@@ -1,4 +1,4 @@
-"""The listener: what it is told, and that a model with one learns what the one-shot looks like."""
+"""The condition encoder: its inputs, its pre-training, and that it learns the one-shot's spectrogram."""
 
 import dataclasses
 
@@ -7,77 +7,80 @@ import pytest
 import torch
 
 from dose.model.condition_encoder import ConditionEncoder, spectrogram_loss
+from dose.model.config import ModelConfig
 from dose.model.decode import generate
-from dose.model.transformer import DoseModel, ModelConfig
+from dose.model.transformer import DoseModel
 from dose.tokens import band_energies
 from dose.tokens.shards import Codes
-from dose.train.augment import equalise_pairs
+from dose.train.augment import augment_eq
+from dose.train.config import FitConfig
 from dose.train.data import FitData, Pairs
-from dose.train.trainer import FitConfig, fit
+from dose.train.trainer import fit
 
 MODEL = ModelConfig(
-    layers=1, width=32, heads=2, codebooks=3, entries=20, frames=8, excerpts=2, aligned="levels",
-    positions="rotary",
+    layers=1, width=32, heads=2, codebooks=3, codebook_size=20, frames=8, segments=2,
+    conditioning="band_energies", positions="rotary",
 )  # fmt: skip
 CONFIG = FitConfig(
-    model=MODEL, prompt="levels", steps=60, batch=16, lr=3e-3, warmup=5, evaluate_every=60,
-    evaluate_items=32, picture_weight=4.0, precision="fp32",
+    model=MODEL, prompt="band_energies", steps=60, batch=16, lr=3e-3, warmup=5, evaluate_every=60,
+    evaluate_items=32, spectrogram_weight=4.0, precision="fp32",
 )  # fmt: skip
 PROMPT = (band_energies.FEATURES, 2 * (band_energies.PRE_ONSET_FRAMES + 6))
 
 
 def pairs(n: int, seed: int) -> Pairs:
-    """One-shots whose picture can be read off the prompt: one band sounds, in both."""
+    """One-shots whose spectrogram can be read off the prompt: one band sounds, in both."""
     rng = np.random.default_rng(seed)
     band = 10 * rng.integers(0, 4, n)
-    prompts, pictures = np.zeros((n, *PROMPT), np.uint8), np.zeros((n, band_energies.BANDS, 8), np.uint8)
-    prompts[np.arange(n), band] = pictures[np.arange(n), band] = band_energies.MAX_LEVEL
+    prompts, spectrograms = np.zeros((n, *PROMPT), np.uint8), np.zeros((n, band_energies.BANDS, 8), np.uint8)
+    prompts[np.arange(n), band] = spectrograms[np.arange(n), band] = band_energies.MAX_LEVEL
     shots = np.broadcast_to((band % 20)[:, None, None], (n, 3, 8)).astype(np.uint16)
-    return Pairs([Codes([prompts])], [Codes([shots])], [Codes([pictures])])
+    return Pairs(Codes([prompts]), Codes([shots]), Codes([spectrograms]))
 
 
 def data() -> FitData:
     return FitData(
         train=pairs(256, 0), val=pairs(32, 1), codec_id="c", data_id="d",
-        prompt={"kind": "levels", "hits": 2, "seconds": 0.07},
+        prompt={"kind": "band_energies", "hits": 2, "seconds": 0.07},
     )  # fmt: skip
 
 
-def test_excerpts_may_come_in_any_order():
+def test_segments_may_come_in_any_order():
     torch.manual_seed(0)
-    hears = ConditionEncoder(16, 3, 8, 0.0).eval()
+    encoder = ConditionEncoder(16, 3, 8, 0.0).eval()
     prompt = torch.randint(0, band_energies.MAX_LEVEL, (2, band_energies.FEATURES, 3, 10))
-    one, other = (hears(p.flatten(2)) for p in (prompt, prompt[:, :, [2, 0, 1]]))
-    for a, b in zip(one, other, strict=True):
-        assert torch.allclose(a, b, atol=1e-5)
-    assert [tuple(x.shape) for x in one] == [(2, 8, 16), (2, 1, 16), (2, band_energies.BANDS, 8)]
+    one, other = (encoder(p.flatten(2)) for p in (prompt, prompt[:, :, [2, 0, 1]]))
+    shapes = {"features": (2, 8, 16), "summary": (2, 1, 16), "spectrogram": (2, band_energies.BANDS, 8)}
+    for name, shape in shapes.items():
+        assert getattr(one, name).shape == shape
+        assert torch.allclose(getattr(one, name), getattr(other, name), atol=1e-5)
 
 
-def test_generating_says_what_teacher_forcing_finds_most_likely():
+def test_greedy_tokens_are_the_likeliest_under_teacher_forcing():
     torch.manual_seed(0)
     model = DoseModel(MODEL).eval()
     prompt = torch.randint(0, band_energies.MAX_LEVEL, (2, *PROMPT))
-    rows = generate(model, prompt)
+    tokens = generate(model, prompt)
     with torch.inference_mode():
-        likely = model(prompt, rows[:, :-1])[..., 1:].argmax(dim=-1) + 1
-    said = rows > 0
-    assert torch.equal(likely[said], rows[said])
+        likeliest = model(prompt, tokens[:, :-1])[..., 1:].argmax(dim=-1) + 1
+    holds_code = tokens > 0
+    assert torch.equal(likeliest[holds_code], tokens[holds_code])
     with pytest.raises(ValueError, match="prompt codes"):
         generate(model, prompt + band_energies.MAX_LEVEL)
 
 
-def test_it_learns_what_the_one_shot_looks_like(tmp_path):
+def test_it_learns_the_spectrogram_of_the_one_shot(tmp_path):
     learnt = fit(CONFIG, data(), tmp_path / "with").metrics
-    without = fit(dataclasses.replace(CONFIG, picture_weight=0.0), data(), tmp_path / "without").metrics
-    assert learnt["val/picture_loss"] < 0.5 < without["val/picture_loss"]
+    without = fit(dataclasses.replace(CONFIG, spectrogram_weight=0.0), data(), tmp_path / "without").metrics
+    assert learnt["val/spectrogram_loss"] < 0.5 < without["val/spectrogram_loss"]
 
 
-def test_the_listener_may_learn_first(tmp_path):
-    config = dataclasses.replace(CONFIG, listen_steps=40, evaluate_every=20)
+def test_the_encoder_may_be_pre_trained_alone(tmp_path):
+    config = dataclasses.replace(CONFIG, encoder_steps=40, evaluate_every=20)
     history = fit(config, data(), tmp_path / "whole").history
-    codes, seen = ([h[name] for h in history] for name in ("val/loss", "val/picture_loss"))
-    assert seen[1] < 0.6 < seen[0]
-    assert abs(codes[0] - codes[1]) < 0.05 < codes[1] - codes[2]  # until then nothing that says codes learns
+    lm, encoder = ([h[name] for h in history] for name in ("val/loss", "val/spectrogram_loss"))
+    assert encoder[1] < 0.6 < encoder[0]
+    assert abs(lm[0] - lm[1]) < 0.05 < lm[1] - lm[2]  # the language model learns afterwards
 
     class Killed(Exception):
         pass
@@ -93,28 +96,30 @@ def test_the_listener_may_learn_first(tmp_path):
         assert all(one[name] == other[name] for name in one if name != "train/pairs_per_s")
 
 
-def test_an_equaliser_moves_drum_and_mix_alike():
+def test_eq_augmentation_changes_drum_and_mix_alike():
     torch.manual_seed(0)
     prompt = torch.randint(0, band_energies.MAX_LEVEL + 1, (3, *PROMPT))
     prompt[:, 0, 0] = band_energies.MAX_LEVEL
-    heard, seen = equalise_pairs(prompt, prompt[:, : band_energies.BANDS])
-    assert torch.equal(heard[:, : band_energies.BANDS], seen)
-    assert torch.equal(heard[:, band_energies.BANDS :], prompt[:, band_energies.BANDS :])  # how sure a hit is
-    assert (seen[prompt[:, : band_energies.BANDS] == 0] == 0).all()
-    assert (seen.amax(dim=(1, 2)) == band_energies.MAX_LEVEL).all()
-    assert not torch.equal(seen, prompt[:, : band_energies.BANDS])
+    segments, one_shot = augment_eq(prompt, prompt[:, : band_energies.BANDS])
+    assert torch.equal(segments[:, : band_energies.BANDS], one_shot)
+    assert torch.equal(segments[:, band_energies.BANDS :], prompt[:, band_energies.BANDS :])  # the likelihood
+    assert (one_shot[prompt[:, : band_energies.BANDS] == 0] == 0).all()
+    assert (one_shot.amax(dim=(1, 2)) == band_energies.MAX_LEVEL).all()
+    assert not torch.equal(one_shot, prompt[:, : band_energies.BANDS])
 
 
-def test_a_picture_loss_is_a_part_of_the_true_square():
-    true = torch.rand(2, band_energies.BANDS, 8)
-    assert float(spectrogram_loss(torch.zeros_like(true), true)) == pytest.approx(1)
-    assert float(spectrogram_loss(true, true)) == 0
+def test_the_spectrogram_loss_is_a_fraction_of_the_references_square():
+    reference = torch.rand(2, band_energies.BANDS, 8)
+    assert float(spectrogram_loss(torch.zeros_like(reference), reference)) == pytest.approx(1)
+    assert float(spectrogram_loss(reference, reference)) == 0
 
 
-def test_levels_and_listeners_need_each_other():
-    with pytest.raises(ValueError, match="levels"):
+def test_prompt_and_conditioning_need_each_other():
+    with pytest.raises(ValueError, match="band_energies"):
         FitConfig(model=MODEL, prompt="hits")
-    with pytest.raises(ValueError, match="need a picture_weight"):
-        FitConfig(model=MODEL, prompt="levels", listen_steps=10, warmup=5)
-    with pytest.raises(ValueError, match="picture_weight"):
-        FitConfig(model=dataclasses.replace(MODEL, aligned="only"), prompt="hits", picture_weight=1.0)
+    with pytest.raises(ValueError, match="need a spectrogram_weight"):
+        FitConfig(model=MODEL, prompt="band_energies", encoder_steps=10, warmup=5)
+    with pytest.raises(ValueError, match="spectrogram_weight"):
+        FitConfig(
+            model=dataclasses.replace(MODEL, conditioning="aligned"), prompt="hits", spectrogram_weight=1.0
+        )

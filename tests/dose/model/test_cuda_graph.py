@@ -3,18 +3,19 @@
 import pytest
 import torch
 
+from dose.model.config import ModelConfig
 from dose.model.cuda_graph import static_step
 from dose.model.decode import generate
 from dose.model.engine import DecodingEngine
-from dose.model.transformer import DoseModel, ModelConfig
+from dose.model.transformer import DoseModel
 
-SWITCHES = {"paper": {}, "rotary": {"positions": "rotary"}, "free": {"structure": "free"}}
+SWITCHES = {"paper": {}, "rotary": {"positions": "rotary"}, "unconstrained": {"decoding": "unconstrained"}}
 
 
 def tiny(**switches: object) -> DoseModel:
     torch.manual_seed(0)
     model = DoseModel(
-        ModelConfig(layers=2, width=32, heads=4, codebooks=4, entries=30, frames=12, **switches)
+        ModelConfig(layers=2, width=32, heads=4, codebooks=4, codebook_size=30, frames=12, **switches)
     ).eval()
     for p in model.parameters():
         torch.nn.init.normal_(p, std=0.3)
@@ -26,17 +27,17 @@ def tiny(**switches: object) -> DoseModel:
 @torch.inference_mode()
 def test_the_static_step_is_the_step(name, precision):
     engine = DecodingEngine(tiny(**SWITCHES[name]), precision)
-    prefix, rows = torch.randn(3, 9, 32), torch.randn(5, 3, 1, 32)
+    prefix, steps = torch.randn(3, 9, 32), torch.randn(5, 3, 1, 32)
     growing, static = (engine.cache(3, 9, 8) for _ in range(2))
     for cache in (growing, static):
         engine.prefill(prefix, cache, slice(None))
-    for x in rows:
-        place = torch.tensor([static.length])
-        said = static_step(engine, x, static, place)
+    for x in steps:
+        position = torch.tensor([static.length])
+        logits = static_step(engine, x, static, position)
         static.length += 1
         expected = engine.step(x, growing)
         tolerance = 1e-4 if precision == "fp32" else 0.03 * expected.abs().max()
-        torch.testing.assert_close(said, expected, rtol=1e-4, atol=float(tolerance))
+        torch.testing.assert_close(logits, expected, rtol=1e-4, atol=float(tolerance))
     assert torch.equal(static.kv[..., :14, :] != 0, growing.kv[..., :14, :] != 0)
 
 

@@ -6,22 +6,23 @@ import numpy as np
 import pytest
 import torch
 
+from dose.model.config import ModelConfig
 from dose.model.decode import generate
 from dose.model.loss import losses, onset_mask
-from dose.model.transformer import DoseModel, ModelConfig
+from dose.model.transformer import DoseModel
 from dose.tokens import layout
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "model.npz"
 VARIANTS = {
-    "paper": {"structure": "free"},
-    "aligned": {"aligned": "only", "excerpts": 3, "positions": "rotary"},
+    "paper": {"decoding": "unconstrained"},
+    "aligned": {"conditioning": "aligned", "segments": 3, "positions": "rotary"},
 }
 
 
 def outputs(name: str) -> dict[str, np.ndarray]:
     """Weights come from a plain formula, not from a generator whose stream a new torch may change."""
     model = DoseModel(
-        ModelConfig(layers=2, width=32, heads=2, codebooks=4, entries=30, frames=12, **VARIANTS[name])
+        ModelConfig(layers=2, width=32, heads=2, codebooks=4, codebook_size=30, frames=12, **VARIANTS[name])
     ).eval()
     with torch.no_grad():
         for i, p in enumerate(model.parameters()):
@@ -46,17 +47,24 @@ def test_logits_codes_and_losses_are_those_on_disk(name):
     assert np.array_equal(now["codes"], golden[f"{name}.codes"])
 
 
-def test_starting_from_vectors_makes_codes_that_sound_alike_look_alike():
+def test_codebook_initialisation_gives_similar_codes_similar_embeddings():
     torch.manual_seed(0)
     config = ModelConfig(
-        layers=1, width=512, heads=2, codebooks=3, entries=40, frames=8, excerpts=2, aligned="only"
+        layers=1,
+        width=512,
+        heads=2,
+        codebooks=3,
+        codebook_size=40,
+        frames=8,
+        segments=2,
+        conditioning="aligned",
     )
     model = DoseModel(config)
-    vectors = torch.randn(3, 40, 6)
-    vectors[:, 1] = vectors[:, 0] + 0.01
+    codebooks = torch.randn(3, 40, 6)
+    codebooks[:, 1] = codebooks[:, 0] + 0.01
     empty = model.embed.weight.view(3, 41, -1)[:, 0].clone()
-    model.adopt(vectors, seed=1)
-    for table in (model.embed.weight, model.head.weight, model.aligned.embed.weight):
+    model.initialise_from_codebooks(codebooks, seed=1)
+    for table in (model.embed.weight, model.head.weight, model.aligned_encoder.embed.weight):
         books = torch.nn.functional.normalize(table.view(3, 41, -1), dim=-1)
         near = (books[:, 1] * books[:, 2]).sum(-1)  # codes 0 and 1 are tokens 1 and 2
         far = (books[:, 1:2] * books[:, 3:]).sum(-1).mean()

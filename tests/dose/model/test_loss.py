@@ -11,15 +11,15 @@ from dose.tokens import layout
 @pytest.mark.parametrize(("codebooks", "frames"), [(9, 87), (9, 173), (4, 12), (9, 5)])
 @pytest.mark.parametrize("pattern", ["delay", "parallel"])
 def test_the_papers_region_is_t_plus_k_up_to_K_plus_1_counted_from_1(codebooks, frames, pattern):
-    rows = layout.one_shot_length(frames, codebooks, pattern)
-    wanted = torch.zeros(rows, codebooks, dtype=torch.bool)
+    steps = layout.one_shot_length(frames, codebooks, pattern)
+    wanted = torch.zeros(steps, codebooks, dtype=torch.bool)
     for k in range(1, codebooks + 1):
         for t in range(1, frames + codebooks):
             if t + k <= codebooks + 1:
-                row = t + (k - 1 if pattern == "delay" else 0)
-                if row < rows:
-                    wanted[row, k - 1] = True
-    assert torch.equal(onset_mask(rows, codebooks, "paper", pattern), wanted)
+                step = t + (k - 1 if pattern == "delay" else 0)
+                if step < steps:
+                    wanted[step, k - 1] = True
+    assert torch.equal(onset_mask(steps, codebooks, "paper", pattern), wanted)
 
 
 def test_the_papers_region_has_nine_frames_of_the_first_codebook_and_one_of_the_last():
@@ -28,7 +28,7 @@ def test_the_papers_region_has_nine_frames_of_the_first_codebook_and_one_of_the_
     assert not mask[10:].any()
 
 
-def test_the_codes_region_is_the_first_ten_rows_of_all_codebooks():
+def test_the_codes_region_is_the_first_ten_steps_of_all_codebooks():
     mask = onset_mask(183, 9, "code")
     assert mask[:10].all()
     assert not mask[10:].any()
@@ -39,11 +39,11 @@ def test_the_codes_region_is_the_first_ten_rows_of_all_codebooks():
 def test_the_total_is_the_sum_of_two_means(region, weight):
     torch.manual_seed(0)
     logits = torch.randn(2, 17, 4, 31, requires_grad=True)
-    rows = torch.randint(31, (2, 17, 4))
+    tokens = torch.randint(31, (2, 17, 4))
     mask = onset_mask(17, 4, region)
-    full = F.cross_entropy(logits.permute(0, 3, 1, 2), rows)
-    onset = F.cross_entropy(logits[:, mask].flatten(0, 1), rows[:, mask].flatten())
-    got = losses(logits, rows, mask, weight)
+    full = F.cross_entropy(logits.permute(0, 3, 1, 2), tokens)
+    onset = F.cross_entropy(logits[:, mask].flatten(0, 1), tokens[:, mask].flatten())
+    got = losses(logits, tokens, mask, weight)
     torch.testing.assert_close(got.full, full.detach())
     torch.testing.assert_close(got.onset, onset.detach())
     torch.testing.assert_close(got.total, full + weight * onset)
@@ -55,14 +55,14 @@ def test_the_total_is_the_sum_of_two_means(region, weight):
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("weight", [0.0, 1.5])
 def test_the_training_loss_is_the_total_with_its_gradients(precision, weight, monkeypatch):
-    monkeypatch.setattr(HeadLoss, "PIECE", 7)  # the last piece is shorter
+    monkeypatch.setattr(HeadLoss, "CHUNK", 7)  # the last chunk is shorter
     torch.manual_seed(0)
     hidden = torch.randn(2, 17, 8, requires_grad=True)
     head = torch.nn.Linear(8, 4 * 31)
-    rows, mask = torch.randint(31, (2, 17, 4)), onset_mask(17, 4, "paper")
+    tokens, mask = torch.randint(31, (2, 17, 4)), onset_mask(17, 4, "paper")
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
-        slow = losses(head(hidden).view(2, 17, 4, 31), rows, mask, weight).total
-        fast = training_loss(hidden, head, rows, mask, weight)
+        slow = losses(head(hidden).view(2, 17, 4, 31), tokens, mask, weight).total
+        fast = training_loss(hidden, head, tokens, mask, weight)
     assert fast.dtype == torch.float32
     tolerance = {"rtol": 1e-5, "atol": 1e-6} if precision == torch.float32 else {"rtol": 0.02, "atol": 2e-3}
     torch.testing.assert_close(fast, slow, **tolerance)
@@ -72,12 +72,12 @@ def test_the_training_loss_is_the_total_with_its_gradients(precision, weight, mo
         torch.testing.assert_close(a, b, **tolerance)
 
 
-def test_each_codebook_has_its_loss_and_its_accuracy_over_cells_with_codes():
-    rows = layout.one_shot_steps(torch.randint(30, (2, 4, 12)))
-    logits = F.one_hot(rows, 31).float() * 20
-    logits[:, :, 2] = 0  # says nothing of codebook 2
-    logits[..., 2, 0] = 1  # and guesses the empty token
-    got = losses(logits, rows, onset_mask(rows.shape[1], 4, "paper"), 1.0)
+def test_each_codebook_has_its_loss_and_its_accuracy_over_positions_with_codes():
+    tokens = layout.one_shot_steps(torch.randint(30, (2, 4, 12)))
+    logits = F.one_hot(tokens, 31).float() * 20
+    logits[:, :, 2] = 0  # codebook 2 is not predicted
+    logits[..., 2, 0] = 1  # but for the empty token
+    got = losses(logits, tokens, onset_mask(tokens.shape[1], 4, "paper"), 1.0)
     assert got.accuracy.tolist() == [1, 1, 0, 1]
     assert got.per_codebook[2] > 1
     assert got.per_codebook[[0, 1, 3]].max() < 1e-3

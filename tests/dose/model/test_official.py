@@ -32,7 +32,7 @@ def codes():
 def test_sizes_are_read_from_the_shapes(released, tmp_path):
     config = import_official(released[0]).config
     assert (config.layers, config.width, config.heads) == (2, 128, 2)
-    assert (config.codebooks, config.entries, config.rows) == (9, 1024, 183)
+    assert (config.codebooks, config.codebook_size, config.steps) == (9, 1024, 183)
     authors.write_checkpoint(tmp_path / "small.ckpt", width=64, layers=3)
     config = import_official(tmp_path / "small.ckpt").config
     assert (config.layers, config.width, config.heads, config.structure) == (3, 64, 1, "free")
@@ -53,7 +53,7 @@ def test_logits_are_theirs_at_every_row(released, codes):
 def test_greedy_tokens_are_theirs_start_row_included(released, codes):
     path, state = released
     theirs = authors.generate(state, codes, HEADS, limit=25)
-    ours = generate(import_official(path), codes[None], max_rows=25)[0]
+    ours = generate(import_official(path), codes[None], max_steps=25)[0]
     assert torch.equal(ours, theirs)
 
 
@@ -65,7 +65,7 @@ def test_the_stop_rule_is_theirs(tmp_path, codes, seed):
     path = tmp_path / "kick.ckpt"
     state = authors.write_checkpoint(path, seed=seed, state={f"{authors.P}fc.bias": bias})
     theirs = authors.generate(state, codes, 1, limit=40)
-    ours = generate(import_official(path), codes[None], max_rows=40)[0]
+    ours = generate(import_official(path), codes[None], max_steps=40)[0]
     assert 1 < len(theirs) < 40
     assert layout.stop_step(ours) == len(theirs) - 1
     assert torch.equal(ours[: len(theirs)], theirs)
@@ -120,7 +120,7 @@ def test_the_commands_import_and_generate(released, codes, tmp_path, capsys):
     assert checkpoint.load(folder).meta["drum"] == "kick"
     np.save(tmp_path / "mix.npy", codes.numpy().astype(np.int32))
     call = ["generate", "--bundle", str(folder), "--codes", str(tmp_path / "mix.npy"), "--max-rows", "12"]
-    assert main([*call, "--rows", str(tmp_path / "rows.npy")]) == 0
+    assert main([*call, "--tokens", str(tmp_path / "rows.npy")]) == 0
     rows = np.load(tmp_path / "rows.npy")
     assert np.array_equal(rows, authors.generate(state, codes, HEADS, limit=12).numpy())
     drawn = ["--temperature", "1", "--top-k", "50", "--seed", "3"]

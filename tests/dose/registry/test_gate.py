@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dose.errors import DoseError
-from dose.metrics.kernel import kad, median_distance
-from dose.metrics.statistics import resamples
+from dose.metrics.bootstrap import resamples
+from dose.metrics.kad import kad, median_distance
 from dose.registry import paired_bootstrap
 from dose.registry.gate import (
     Evidence,

@@ -8,7 +8,7 @@ import pytest
 from dose import audio
 from dose.drums import DRUMS
 from dose.metrics import mss
-from dose.metrics.shots import prepare
+from dose.metrics.one_shots import prepare
 from dose.registry.gate import ModelScores
 from dose.retrain import scoring
 

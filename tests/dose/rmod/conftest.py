@@ -1,4 +1,4 @@
-"""A bank of made sounds and the laptop's ranges."""
+"""A sample library of synthetic sounds and the laptop's ranges."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -25,7 +25,7 @@ def _sound(cls: str, j: int, rng: np.random.Generator) -> np.ndarray:
     return 0.6 * np.sin(2 * np.pi * 110 * (j + 1) * t) * (1 + 0.4 * np.sin(2 * np.pi * 3 * t))
 
 
-def _write_bank(root: Path, classes: Iterable[str], each: int) -> SampleLibrary:
+def _write_library(root: Path, classes: Iterable[str], each: int) -> SampleLibrary:
     rng = np.random.default_rng(0)
     clips = []
     for split in SPLITS:
@@ -61,16 +61,16 @@ def _write_bank(root: Path, classes: Iterable[str], each: int) -> SampleLibrary:
 
 
 @pytest.fixture(scope="session")
-def make_bank(tmp_path_factory) -> Callable[..., SampleLibrary]:
+def make_library(tmp_path_factory) -> Callable[..., SampleLibrary]:
     def make(classes: Iterable[str] = DRUMS + INSTRUMENTS, each: int = 4) -> SampleLibrary:
-        return _write_bank(tmp_path_factory.mktemp("bank"), classes, each)
+        return _write_library(tmp_path_factory.mktemp("library"), classes, each)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def library(make_bank) -> SampleLibrary:
-    return make_bank()
+def library(make_library) -> SampleLibrary:
+    return make_library()
 
 
 @pytest.fixture(scope="session")

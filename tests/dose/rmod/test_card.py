@@ -19,21 +19,21 @@ def made(ranges, library, tmp_path_factory):
 
 
 def test_the_numbers_are_those_of_the_data(made, library):
-    root, told, config = made
-    assert told == files.read_json(root / "card.json")
-    assert told["items"] == {"train": 10, "val": 0, "test": 2, "groove": 1}
-    assert told["groove"] == "groove-like, not GMD"
-    assert told["clips"]["class"]["kick"] == {"train": 4, "val": 4, "test": 4}
-    assert sum(told["clips"]["licence"].values()) == len(library.clips)
-    assert sum(told["clips"]["kit"].values()) == len(library.clips)
-    assert sum(told["recipes"]["hits_per_mix"]["kick"].values()) == 2
-    assert sum(told["recipes"]["sounding_at_once"].values()) == 2 * 40
-    assert told["sound"]["val"] == {"items": 0}
+    root, card_json, config = made
+    assert card_json == files.read_json(root / "card.json")
+    assert card_json["items"] == {"train": 10, "val": 0, "test": 2, "groove": 1}
+    assert card_json["groove"] == "groove-like, not GMD"
+    assert card_json["clips"]["class"]["kick"] == {"train": 4, "val": 4, "test": 4}
+    assert sum(card_json["clips"]["licence"].values()) == len(library.clips)
+    assert sum(card_json["clips"]["kit"].values()) == len(library.clips)
+    assert sum(card_json["mix_specs"]["hits_per_mix"]["kick"].values()) == 2
+    assert sum(card_json["mix_specs"]["sounding_at_once"].values()) == 2 * 40
+    assert card_json["sound"]["val"] == {"items": 0}
     mix = audio.read(items(root, "rmod")[1].mix_path)
-    assert told["sound"]["rmod"]["mix level dBFS"][1] == pytest.approx(
+    assert card_json["sound"]["rmod"]["mix level dBFS"][1] == pytest.approx(
         20 * np.log10(np.sqrt(np.mean(mix**2))), abs=0.1
     )
-    assert build.data_id(config, library) == told["data_id"]
+    assert build.data_id(config, library) == card_json["data_id"]
 
 
 def test_the_centroid_of_a_tone_is_its_frequency():

@@ -1,4 +1,4 @@
-"""What recipes are made of, against the specification; and that each is a function of its address."""
+"""Mix specifications against the paper's description; each is a function of (seed, split, index)."""
 
 import dataclasses
 
@@ -10,7 +10,9 @@ from dose import files
 from dose.drums import DRUMS, INSTRUMENTS
 from dose.errors import ConfigError, MissingInputError
 from dose.rmod import MixSpec, RmodConfig, draw
-from dose.rmod.draw import HALF, LAWS, MIX, PARAMETERS, _weighted, draw_many
+from dose.rmod.draw import HALF, MIX, _weighted, draw_many
+from dose.rmod.draw_chain import PAN_LAWS
+from dose.rmod.parameters import PARAMETERS
 from dose.rmod.rng import NAMED, WIDTH, uniforms
 
 COUNT = 2000
@@ -111,7 +113,7 @@ def test_a_share_of_train_can_be_recordings(kinds, expected):
     assert all(max(c) == min(c) for c in counts if c)  # evenly within each
 
 
-def test_val_and_test_take_sounds_as_they_come(ranges, library):
+def test_val_and_test_draw_from_all_clips_alike(ranges, library):
     layering = dataclasses.replace(ranges.layering, recorded=1.0)
     only = dataclasses.replace(ranges, layering=layering)
     assert draw(only, library, "test", 3) == draw(ranges, library, "test", 3)
@@ -132,7 +134,7 @@ def test_every_chain_parameter_stays_in_its_range(specs, ranges):
             assert uniform_on([f.gain_db for f in filters], *span.gain_db)
             assert uniform_on([f.hz for f in filters], *span.hz)
         assert near(np.mean([c.inverted for c in chains]), 0.5, len(chains))
-        assert all(near(np.mean([c.law == law for c in chains]), 1 / 3, len(chains)) for law in LAWS)
+        assert all(near(np.mean([c.law == law for c in chains]), 1 / 3, len(chains)) for law in PAN_LAWS)
         for send in ("reverb", "delay"):
             share = np.mean([getattr(c, send) is not None for c in chains])
             wanted = getattr(track, send)
@@ -152,16 +154,18 @@ def test_sends(specs, ranges):
     assert near(np.mean([x.lowpass_hz is not None for x in both]), 0.01, len(both))
 
 
-def test_variation(specs, ranges):
+def test_augmentation(specs, ranges):
     plain = [r.kick for r in specs if r.kick.decay_seconds is None]
-    varied = [r.kick for r in specs if r.kick.decay_seconds is not None]
-    assert near(len(varied) / COUNT, ranges.variation.probability, COUNT)
+    augmented = [r.kick for r in specs if r.kick.decay_seconds is not None]
+    assert near(len(augmented) / COUNT, ranges.augmentation.probability, COUNT)
     assert all(d.tilt_db == 0 and all(x.semitones == 0 for x in d.layers) for d in plain)
-    assert uniform_on(np.log([d.decay_seconds for d in varied]), *np.log(ranges.variation.decay_seconds))
-    assert uniform_on([d.layers[0].semitones for d in varied], *ranges.variation.semitones)
+    assert uniform_on(
+        np.log([d.decay_seconds for d in augmented]), *np.log(ranges.augmentation.decay_seconds)
+    )
+    assert uniform_on([d.layers[0].semitones for d in augmented], *ranges.augmentation.semitones)
 
 
-def test_a_recipe_is_a_function_of_its_address(specs, ranges, library):
+def test_a_specification_is_a_function_of_its_seed_split_and_index(specs, ranges, library):
     assert draw(ranges, library, "train", 777) == specs[777]
     assert list(draw_many(ranges, library, "train", 250, 260)) == specs[250:260]  # across a block's edge
     assert draw(ranges, library, "val", 777) != specs[777]
@@ -170,7 +174,7 @@ def test_a_recipe_is_a_function_of_its_address(specs, ranges, library):
     assert draw(ranges, library, "train", 123_456_789).index == 123_456_789
 
 
-def test_numbers_are_addressed_not_drawn_in_sequence():
+def test_random_numbers_are_counter_based():
     """The numbers are Philox's raw output at counter (., ., index, .) under the key (seed, split)."""
     u = uniforms(7, "val", 40, 42)
     raw = np.random.Philox(key=np.array([7, 1], np.uint64), counter=np.array([0, 0, 41, 0], np.uint64))
@@ -208,20 +212,20 @@ def test_a_dict_and_back(specs):
         assert MixSpec.from_dict(spec.as_dict()) == spec
 
 
-def test_a_class_with_no_clips_is_named(ranges, make_bank):
+def test_a_class_with_no_clips_is_named(ranges, make_library):
     with pytest.raises(MissingInputError, match=r"no snare.*'val'"):
-        draw(ranges, make_bank([d for d in DRUMS + INSTRUMENTS if d != "snare"], 1), "val", 0)
+        draw(ranges, make_library([d for d in DRUMS + INSTRUMENTS if d != "snare"], 1), "val", 0)
     with pytest.raises(MissingInputError, match="no vocal"):
-        draw(ranges, make_bank([d for d in DRUMS + INSTRUMENTS if d != "vocal"], 1), "val", 0)
+        draw(ranges, make_library([d for d in DRUMS + INSTRUMENTS if d != "vocal"], 1), "val", 0)
 
 
-def test_an_instrument_that_never_plays_needs_no_clips(ranges, make_bank):
+def test_an_instrument_that_never_plays_needs_no_clips(ranges, make_library):
     silent = dataclasses.replace(ranges, loops=dataclasses.replace(ranges.loops, absent=1.0))
-    assert draw(silent, make_bank(DRUMS), "val", 0).loops == {}
+    assert draw(silent, make_library(DRUMS), "val", 0).loops == {}
 
 
-def test_one_clip_of_a_class_is_never_layered_with_itself(ranges, make_bank):
-    lonely = make_bank(each=1)
+def test_one_clip_of_a_class_is_never_layered_with_itself(ranges, make_library):
+    lonely = make_library(each=1)
     always = dataclasses.replace(ranges, layering=dataclasses.replace(ranges.layering, probability=1.0))
     spec = draw(always, lonely, "train", 0)
     assert all(len(d.layers) == 1 and d.layers[0].weight == 1 for d in spec.drums.values())

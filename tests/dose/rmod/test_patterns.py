@@ -5,8 +5,8 @@ import pytest
 from dose.drums import DRUMS
 from dose.errors import DoseError, MissingInputError
 from dose.rmod import draw
+from dose.rmod.mixer import MIX
 from dose.rmod.patterns import STAND_IN, groove_pattern, performances, write_midi
-from dose.rmod.render import MIX
 from dose.rmod.rng import uniforms
 
 
@@ -82,7 +82,7 @@ def test_the_stand_in_is_labelled_and_human(ranges, library):
     assert spec.hihat.onsets == patterns[5].onsets["hihat"]
 
 
-def test_midi_of_a_recipe_reads_back_as_its_hits(ranges, library, tmp_path):
+def test_the_midi_file_reads_back_as_the_hits_of_its_mix(ranges, library, tmp_path):
     spec = draw(ranges, library, "train", 3)
     write_midi(spec, tmp_path / "x.mid")
     midi = miditoolkit.MidiFile(str(tmp_path / "x.mid"))

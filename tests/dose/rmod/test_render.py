@@ -9,7 +9,8 @@ from dose.drums import DRUMS
 from dose.errors import MissingInputError
 from dose.rmod import draw, render
 from dose.rmod.draw import draw_many
-from dose.rmod.render import MIX, SHOT, _level_return, pan_gains, place, shot
+from dose.rmod.mixer import MIX, level_restoring_gain, pan_gains
+from dose.rmod.render import ONE_SHOT, one_shot, place
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def test_shapes_levels_and_hits(specs, ranges, library):
         assert np.isfinite(item.mix).all()
         assert 0.05 < audio.peak(item.mix) <= 1.0 + 1e-6  # the limiter's threshold lies at or below 0 dBFS
         for drum in DRUMS:
-            assert (item.shots[drum].shape, item.shots[drum].dtype) == ((SHOT,), np.float32)
+            assert (item.shots[drum].shape, item.shots[drum].dtype) == ((ONE_SHOT,), np.float32)
             assert audio.peak(item.shots[drum]) == pytest.approx(1.0)
             assert len(item.hits[drum]) == len(getattr(spec, drum).onsets)
 
@@ -49,7 +50,7 @@ def test_sends_after_the_limiter(specs, ranges, library):
     np.testing.assert_allclose(sum(item.stems.values()), item.mix, atol=2e-4)
 
 
-def test_drums_only_is_the_same_recipe_without_instruments(specs, ranges, library):
+def test_drums_only_is_the_same_mix_without_instruments(specs, ranges, library):
     spec = next(r for r in specs if r.loops)
     muted = render(spec, library, ranges, drums_only=True, stems=True)
     empty = dataclasses.replace(spec, bass=None, piano=None, guitar=None, vocal=None)
@@ -59,11 +60,11 @@ def test_drums_only_is_the_same_recipe_without_instruments(specs, ranges, librar
 
 def test_a_hit_cuts_the_tail_of_the_one_before(specs):
     drum = dataclasses.replace(specs[0].kick, onsets=(100, 1100, MIX - 500), velocities=(127, 63, 127))
-    track = place(drum, np.ones(SHOT, np.float32))
+    track = place(drum, np.ones(ONE_SHOT, np.float32))
     assert not track[:100].any()
     assert (track[100:1100] == 1.0).all()
-    assert (track[1100 : 1100 + SHOT] == 0.5).all()
-    assert not track[1100 + SHOT : MIX - 500].any()
+    assert (track[1100 : 1100 + ONE_SHOT] == 0.5).all()
+    assert not track[1100 + ONE_SHOT : MIX - 500].any()
     assert (track[MIX - 500 :] == 1.0).all()
 
 
@@ -90,20 +91,20 @@ def test_drawn_from_the_split_that_is_asked_for(ranges, library):
         assert {library.clip(c).split for c in used} == {split}
 
 
-def test_the_level_return_leaves_silence_alone():
-    assert _level_return(np.zeros(100, np.float32), 0.5) == 1.0
-    assert _level_return(np.full(100, 0.1, np.float32), 0.5) == pytest.approx(5)
+def test_the_level_of_silence_is_not_restored():
+    assert level_restoring_gain(np.zeros(100, np.float32), 0.5) == 1.0
+    assert level_restoring_gain(np.full(100, 0.1, np.float32), 0.5) == pytest.approx(5)
 
 
 def test_golden_bytes_of_the_pure_numpy_parts(specs, library):
-    """Layering, fade, level and placement, without the varied sound's compiled filters."""
+    """Layering, fade, level and placement, without the augmentation's compiled filters."""
     digests = []
     for spec in specs:
         drum = dataclasses.replace(spec.hihat, decay_seconds=None, tilt_db=0.0)
         plain = tuple(dataclasses.replace(layer, semitones=0.0) for layer in drum.layers)
         drum = dataclasses.replace(drum, layers=plain)
         # Half of 16 bit: what a library's last bit may change is not the data set.
-        track = np.rint(place(drum, shot(drum, library)) * 2**14).astype("<i2")
+        track = np.rint(place(drum, one_shot(drum, library)) * 2**14).astype("<i2")
         digests.append(hashlib.sha256(track.tobytes()).hexdigest()[:16])
     assert digests == GOLDEN
 

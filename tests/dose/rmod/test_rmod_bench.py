@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from benchmarks import _pedalboard_chain as pedalboard_chain
 from benchmarks import rmod as bench
 from dose.rmod import draw, effects, render
-from dose.rmod.render import MIX
+from dose.rmod.mixer import MIX
 
 
 def _bands(mix):
@@ -19,7 +20,7 @@ def _bands(mix):
 def test_the_plain_chain_makes_nearly_the_same_mix(ranges, library, lean):
     for index in range(4):
         spec = draw(ranges, library, "train", index)
-        plain = bench.render_plainly(spec, library, lean)
+        plain = pedalboard_chain.render_plainly(spec, library, lean)
         assert plain.shape == (2, MIX)
         got, want = _bands(plain), _bands(render(spec, library, ranges).mix)
         # Other compressors and limiters: the same music, not the same samples.
@@ -46,10 +47,10 @@ def test_a_step_within_another_belongs_to_the_outer_one(monkeypatch):
 
     monkeypatch.setattr(bench.time, "process_time", lambda: now[0])
     monkeypatch.setattr(effects, "reverb", lambda: spend(2))
-    monkeypatch.setattr(effects, "equalise", lambda: spend(1, then=lambda: effects.reverb()))
+    monkeypatch.setattr(effects, "apply_eq", lambda: spend(1, then=lambda: effects.reverb()))
     monkeypatch.setattr(effects, "limiter_gain", lambda: spend(4))
     with bench._steps() as spent:
-        effects.equalise()
+        effects.apply_eq()
         effects.limiter_gain()
         spend(8)
     assert {name: seconds for name, seconds in spent.items() if seconds} == {

@@ -6,16 +6,16 @@ import yaml
 
 from dose import cli, files
 from dose.drums import DRUMS
-from dose.sources.library import CATALOGUE, write_catalogue
+from dose.sources.library import LIBRARY_INDEX, write_library_index
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch, make_bank, ranges_path):
+def project(tmp_path, monkeypatch, make_library, ranges_path):
     """A folder with params.yaml and data/sources, as after the first stage."""
-    library = make_bank(each=2)
+    library = make_library(each=2)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "sources").symlink_to(library.root)
-    write_catalogue(library.clips, library.root / CATALOGUE)
+    write_library_index(library.clips, library.root / LIBRARY_INDEX)
     files.write_manifest(library.root)
     (tmp_path / "params.yaml").write_text(ranges_path.read_text())
     monkeypatch.chdir(tmp_path)
@@ -40,7 +40,7 @@ def test_stems_and_data_sets(project):
     assert {p.stem for p in (project / "d" / "000003" / "stems").iterdir()} == set(DRUMS)
 
 
-def test_show_prints_the_recipe_and_writes_everything(project, capsys):
+def test_show_prints_the_specification_and_writes_everything(project, capsys):
     assert cli.main(["rmod", "show", "--split", "train", "--index", "123456", "--out", "shown"]) == 0
     shown = yaml.safe_load(capsys.readouterr().out)
     assert (shown["split"], shown["index"]) == ("train", 123456)
@@ -52,7 +52,7 @@ def test_show_prints_the_recipe_and_writes_everything(project, capsys):
         "snare.wav",
         "hihat.wav",
         "hits.json",
-        "recipe.json",
+        "mix_spec.json",
         "drums.mid",
         "stems",
     }

@@ -12,18 +12,18 @@ import pytest
 from servers import ray_head
 
 from dose import files
-from dose.sources.library import CATALOGUE, write_catalogue
+from dose.sources.library import LIBRARY_INDEX, write_library_index
 
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # or Ray takes 127.0.0.1 for the address outside
 COMMAND = [sys.executable, "-m", "pipelines.rmod"]
 
 
 @pytest.fixture
-def project(tmp_path, make_bank, ranges_path):
+def project(tmp_path, make_library, ranges_path):
     def make(name: str, workers: int):
         folder = tmp_path / name
-        library = make_bank(each=2)
-        write_catalogue(library.clips, library.root / CATALOGUE)
+        library = make_library(each=2)
+        write_library_index(library.clips, library.root / LIBRARY_INDEX)
         files.write_manifest(library.root)
         (folder / "data").mkdir(parents=True)
         (folder / "data" / "sources").symlink_to(library.root)

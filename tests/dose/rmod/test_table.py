@@ -23,7 +23,7 @@ def specs(ranges, library):
     return list(draw_many(ranges, library, "train", 0, COUNT))
 
 
-def test_rows_are_the_recipes_exactly(written, specs):
+def test_rows_are_the_specifications_exactly(written, specs):
     rows = pq.read_table(table.part_path(written, "train", 0)).to_pylist()
     assert [MixSpec.from_dict(row) for row in rows] == specs
 
@@ -62,5 +62,5 @@ def test_clips_are_listed(written, specs):
 def test_a_wrong_query_is_one_sentence(written, tmp_path):
     with pytest.raises(DoseError, match="does not run"):
         table.query(written, "kick.colour = 'red'")
-    with pytest.raises(MissingInputError, match="no recipes"):
+    with pytest.raises(MissingInputError, match="no mix specifications"):
         table.query(tmp_path, "true")

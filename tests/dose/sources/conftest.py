@@ -1,16 +1,17 @@
-"""A small, real catalogue, built once."""
+"""A small sample library of real clips, built once."""
 
 import dataclasses
 
 import pytest
 
-from dose.sources.build import Procedural, SourcesConfig, build
+from dose.sources.build import build
+from dose.sources.config import Procedural, SourcesConfig
 
 SMALL = SourcesConfig(
     seed=3,
     bundled=True,
     procedural=Procedural(train=4, val=2, test=2),
-    packs="data/packs",
+    archives="data/archives",
     packages=(),
     soundfonts=(),
     riffs_per_program=1,
@@ -30,7 +31,7 @@ def small() -> SourcesConfig:
 @pytest.fixture(scope="session")
 def root(tmp_path_factory):
     """data/sources of SMALL; tests must not write into it."""
-    out = tmp_path_factory.mktemp("bank") / "sources"
+    out = tmp_path_factory.mktemp("library") / "sources"
     build(SMALL, out)
     return out
 

@@ -50,7 +50,7 @@ def test_hydrogen_kits_are_read_by_their_xml(tmp_path, namespace):
     folder = kit(tmp_path, "Tiny", KIT.replace("{namespace}", namespace))
     for i, name in enumerate(("b1", "b2", "s", "h1")):
         sound(folder / f"{name}.wav", i)
-    found = {t.origin.rsplit("/", 1)[1]: t for t in hydrogen.takes(tmp_path, "p", "1")}
+    found = {t.origin.rsplit("/", 1)[1]: t for t in hydrogen.source_items(tmp_path, "p", "1")}
     assert {f: (t.cls, t.variant) for f, t in found.items()} == {
         "b1.wav": ("kick", ""),
         "b2.wav": ("kick", ""),
@@ -70,8 +70,8 @@ def test_colombo_goes_by_file_names_and_audiophob_is_left_out(tmp_path):
     xml = "<k><instrument><name>Pedal HH</name><filename>hihat-open-1.flac</filename></instrument></k>"
     kit(tmp_path, "ColomboAcousticDrumkit", xml)
     kit(tmp_path, "Audiophob", xml)
-    (take,) = hydrogen.takes(tmp_path, "p", "1")
-    assert (take.kit, take.cls, take.variant, take.group) == (
+    (item,) = hydrogen.source_items(tmp_path, "p", "1")
+    assert (item.kit, item.cls, item.variant, item.group) == (
         "ColomboAcousticDrumkit",
         "hihat",
         "open",
@@ -82,7 +82,7 @@ def test_colombo_goes_by_file_names_and_audiophob_is_left_out(tmp_path):
 def test_a_broken_kit_is_named(tmp_path):
     kit(tmp_path, "Broken", "<drumkit_info>")
     with pytest.raises(IntegrityError, match=r"Broken/drumkit\.xml"):
-        list(hydrogen.takes(tmp_path, "p", "1"))
+        list(hydrogen.source_items(tmp_path, "p", "1"))
 
 
 @pytest.mark.parametrize(
@@ -121,17 +121,17 @@ License: CC-BY-3.0
 """
 
 
-def test_sonic_pi_takes_only_what_has_its_own_cc0_line(tmp_path):
+def test_sonic_pi_yields_only_samples_with_a_cc0_line_of_their_own(tmp_path):
     doc = tmp_path / "usr/share/doc/sonic-pi-samples"
     doc.mkdir(parents=True)
     (doc / "copyright").write_text(COPYRIGHT)
     for name in ("bd_808", "bd_mehackit", "sn_other", "perc_bell"):
         sound(tmp_path / f"usr/share/sonic-pi/samples/{name}.flac")
-    (take,) = sonicpi.takes(tmp_path, "sonic-pi-samples", "1")
-    assert (take.name, take.cls, take.author, take.licence) == ("bd_808", "kick", "EKVelika", "CC0-1.0")
+    (item,) = sonicpi.source_items(tmp_path, "sonic-pi-samples", "1")
+    assert (item.name, item.cls, item.author, item.licence) == ("bd_808", "kick", "EKVelika", "CC0-1.0")
     (doc / "copyright").unlink()
     with pytest.raises(MissingInputError, match="copyright"):
-        list(sonicpi.takes(tmp_path, "sonic-pi-samples", "1"))
+        list(sonicpi.source_items(tmp_path, "sonic-pi-samples", "1"))
 
 
 PRESET = """[General]
@@ -227,7 +227,7 @@ def test_every_overtone_method_sounds_and_repeats(method):
     assert not np.array_equal(first, drumsynth.render(preset(method=(method + 1) % 4), seed=1))
 
 
-def test_the_filter_takes_away_highs_or_lows():
+def test_the_filter_removes_highs_or_lows():
     def share_above(sound, hz):
         power = np.abs(np.fft.rfft(sound)) ** 2
         return power[np.fft.rfftfreq(len(sound), 1 / RATE) > hz].sum() / power.sum()
@@ -286,7 +286,7 @@ def test_lmms_samples_and_presets_get_their_classes(tmp_path):
         path.write_text(TONE.replace("{droop}", "50"))
     found = {
         t.name.removeprefix("lmms "): (t.cls, t.variant, t.group)
-        for t in lmms.takes(tmp_path, "lmms-common", "1")
+        for t in lmms.source_items(tmp_path, "lmms-common", "1")
     }
     assert found == {
         "drums/kick01": ("kick", "", "lmms-timgm"),
@@ -303,7 +303,7 @@ def test_strums_of_a_chord_become_loops_of_one_group(tmp_path):
     folder = tmp_path / strums.KIT
     for i, name in enumerate(["Cmajor_01", "Cmajor_UP_02", "Cmajor_Down_03", "Dminor_00"]):
         sound(folder / f"{name}.flac", i, 1.0)
-    made = list(strums.takes(tmp_path, "p", "1"))
+    made = list(strums.source_items(tmp_path, "p", "1"))
     assert [(t.cls, t.group) for t in made] == [("guitar", "strums/Cmajor")] * 2 + [
         ("guitar", "strums/Dminor")
     ] * 2
@@ -316,14 +316,14 @@ def test_strums_of_a_chord_become_loops_of_one_group(tmp_path):
 
 def test_packages_in_params_that_are_not_there_are_named_with_the_command(tmp_path):
     with pytest.raises(MissingInputError, match="dose sources fetch lmms-common"):
-        list(debian.takes(("lmms-common",), tmp_path, 1))
+        list(debian.source_items(("lmms-common",), tmp_path, 1))
     (tmp_path / "lmms-common").mkdir()
     with pytest.raises(IntegrityError, match="holds none of the sounds of lmms-common"):
-        list(debian.takes(("lmms-common",), tmp_path, 1))
+        list(debian.source_items(("lmms-common",), tmp_path, 1))
 
 
 def test_every_known_package_has_an_adapter(tmp_path):
     for name in packages.KNOWN:
         (tmp_path / name).mkdir()
         with pytest.raises((IntegrityError, MissingInputError), match=name):
-            list(debian.takes((name,), tmp_path, 1))
+            list(debian.source_items((name,), tmp_path, 1))

@@ -12,7 +12,8 @@ from dose.errors import ConfigError, DoseError
 from dose.files import check_manifest
 from dose.sources import shipped
 from dose.sources.adapters.folder import Folder
-from dose.sources.build import SourcesConfig, build
+from dose.sources.build import build
+from dose.sources.config import SourcesConfig
 from dose.sources.duplicates import pairs
 from dose.sources.library import SampleLibrary
 
@@ -26,7 +27,7 @@ def mine(path, split):
     return Folder(path=str(path), licence="CC0-1.0", author="me", split=split)
 
 
-def test_the_same_params_give_the_same_bank(small, root, tmp_path):
+def test_the_same_params_give_the_same_library(small, root, tmp_path):
     again = build(small, tmp_path / "again")
     assert again.id == SampleLibrary.load(root).id == SampleLibrary.load(tmp_path / "again").id
     other = build(dataclasses.replace(small, seed=4), tmp_path / "other")
@@ -46,7 +47,7 @@ def test_no_group_and_no_cluster_crosses_splits(root):
 def test_a_training_clip_that_sounds_like_a_test_clip_is_dropped(small, tmp_path):
     """A test kick in a user folder, quieter, shifted, a little noisy: no group tells, the sound does."""
     row = next(r for r in shipped.rows() if r["cls"] == "kick" and r["split"] == "test")
-    kick = audio.read(shipped.BANK / row["file"])
+    kick = audio.read(shipped.SAMPLES / row["file"])
     altered = 0.4 * np.concatenate([np.zeros(300), kick]) + 1e-4 * np.random.default_rng(0).standard_normal(
         len(kick) + 300
     )
@@ -93,13 +94,13 @@ def test_a_build_that_fails_leaves_the_earlier_one(small, root, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["sources"]
 
 
-def test_progress_sees_every_take(small, tmp_path):
+def test_progress_covers_every_source_item(small, tmp_path):
     seen = []
 
-    def watch(takes):
-        for take in takes:
-            seen.append(take.name)
-            yield take
+    def watch(source_items):
+        for item in source_items:
+            seen.append(item.name)
+            yield item
 
     library = build(small, tmp_path / "out", progress=watch)
     assert len(seen) == len(library.clips) + len(rejects(tmp_path / "out"))
@@ -109,7 +110,7 @@ VALID = {
     "seed": 0,
     "bundled": True,
     "procedural": {"train": 1, "val": 1, "test": 1},
-    "packs": "data/packs",
+    "archives": "data/archives",
     "packages": [],
     "soundfonts": [],
     "riffs_per_program": 1,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dose import audio
-from dose.sources.cleaning import PEAK, PRE_ROLL, SHOT, Reject, clean, flat_share
+from dose.sources.cleaning import ONE_SHOT, PEAK, PRE_ROLL, Reject, clean, flat_share
 
 RATE = 44100
 
@@ -30,7 +30,7 @@ def test_a_sound_that_starts_at_once_keeps_its_attack():
 
 def test_a_long_shot_is_cropped_to_a_second_that_ends_in_silence():
     cleaned = clean(hit(8.0, decay=0.3), "oneshot", "x")
-    assert len(cleaned.sound) == SHOT
+    assert len(cleaned.sound) == ONE_SHOT
     assert abs(cleaned.sound[-1]) < 1e-6
     assert np.abs(cleaned.sound[-3000:-1000]).max() > 0.05
 

@@ -12,8 +12,9 @@ import yaml
 from dose import audio
 from dose.config import load
 from dose.errors import ConfigError, DoseError, MissingInputError
-from dose.sources.adapters.folder import Folder, enter, takes
-from dose.sources.build import SourcesConfig, build, survey
+from dose.sources.adapters.folder import Folder, enter, source_items
+from dose.sources.build import build, survey
+from dose.sources.config import SourcesConfig
 
 RATE = 44100
 
@@ -52,7 +53,7 @@ def tree(tmp_path):
 
 
 def test_classes_variants_and_kits_come_from_the_folders(tree):
-    found = {(t.cls, t.variant, t.kit, t.name) for t in takes(folder_at(tree))}
+    found = {(t.cls, t.variant, t.kit, t.name) for t in source_items(folder_at(tree))}
     assert found == {
         ("kick", "", "a", "1"),
         ("kick", "", "a", "2"),
@@ -61,7 +62,7 @@ def test_classes_variants_and_kits_come_from_the_folders(tree):
         ("hihat", "closed", "a", "c"),
         ("bass", "", "my", "line"),
     }
-    groups = {t.kit: t.group for t in takes(folder_at(tree))}
+    groups = {t.kit: t.group for t in source_items(folder_at(tree))}
     assert len(set(groups.values())) == 3
 
 
@@ -69,30 +70,30 @@ def test_a_table_names_class_kit_licence_and_split(tree):
     (tree / "clips.csv").write_text(
         "file,class,kit,licence,split\nkick/a/1.wav,BD,mine,CC-BY-4.0,test\nkick/b/1.flac,snare,,,\n"
     )
-    first, second = takes(folder_at(tree))
+    first, second = source_items(folder_at(tree))
     assert (first.cls, first.kit, first.licence, first.split) == ("kick", "mine", "CC-BY-4.0", "test")
     assert (second.cls, second.kit, second.licence, second.split) == ("snare", "my", "CC0-1.0", "")
 
 
 @pytest.mark.parametrize(
-    ("table", "says"),
+    ("table", "words"),
     [
         ("name,kind\na,b\n", "columns file and class"),
         ("file,class\nx.wav,cowbell\n", "line 2.*cowbell"),
         ("file,class,split\nx.wav,kick,dev\n", "line 2.*dev"),
     ],
 )
-def test_a_wrong_table_is_told_by_line(tree, table, says):
+def test_an_error_names_the_line_of_the_table(tree, table, words):
     (tree / "clips.csv").write_text(table)
-    with pytest.raises(DoseError, match=says):
-        list(takes(folder_at(tree)))
+    with pytest.raises(DoseError, match=words):
+        list(source_items(folder_at(tree)))
 
 
 def test_a_missing_and_an_empty_folder_are_named(tmp_path):
     with pytest.raises(MissingInputError, match="nowhere"):
-        list(takes(folder_at(tmp_path / "nowhere")))
+        list(source_items(folder_at(tmp_path / "nowhere")))
     with pytest.raises(DoseError, match="holds no sounds"):
-        list(takes(folder_at(tmp_path)))
+        list(source_items(folder_at(tmp_path)))
 
 
 @pytest.fixture

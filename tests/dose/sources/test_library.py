@@ -53,7 +53,7 @@ def test_a_slice_is_a_part_of_the_whole_and_its_own(root):
     assert library.audio(clip, 1000, 3000).any()
 
 
-def test_a_pickled_bank_reads_again_and_is_small(root):
+def test_a_pickled_library_reads_again_and_is_small(root):
     library = SampleLibrary.load(root)
     before = library.audio(library.clips[0].id)
     packed = pickle.dumps(library)
@@ -80,7 +80,7 @@ def test_a_clip_that_has_gone_is_named(copy):
         library.audio("0123456789abcdef")
 
 
-def test_a_folder_without_a_catalogue_says_what_to_run(tmp_path):
+def test_a_folder_without_an_index_names_the_command_to_run(tmp_path):
     with pytest.raises(MissingInputError, match="dvc repro sources"):
         SampleLibrary.load(tmp_path)
 
@@ -108,7 +108,7 @@ def test_memory_is_bounded_and_the_sounds_are_the_same(root, monkeypatch):
         narrow.audio(narrow.clips[0].id)
 
 
-def test_a_bank_without_memory_still_reads(root):
+def test_a_library_without_cache_still_reads(root):
     library = SampleLibrary.load(root, cache_mb=0)
     assert library.audio(library.clips[0].id).any()
     assert not library._sounds

@@ -39,26 +39,26 @@ def machine(tmp_path, monkeypatch):
 
 
 def fetch(name, tmp_path, **extra):
-    told = []
-    folder = packages.fetch(name, tmp_path / "packs", lambda *a: told.append(a), **extra)
-    return folder, told
+    reports = []
+    folder = packages.fetch(name, tmp_path / "archives", lambda *a: reports.append(a), **extra)
+    return folder, reports
 
 
 def test_a_package_is_downloaded_and_unpacked_with_its_version(machine, tmp_path):
-    folder, told = fetch("lmms-common", tmp_path)
+    folder, reports = fetch("lmms-common", tmp_path)
     assert (folder / "usr/share/x.ogg").read_text() == "sound\n"
     assert packages.version_of(folder) == "1.2-3"
-    assert told[-1] == ("lmms-common", 3000, 3000)
-    assert packages.present(tmp_path / "packs") == {"lmms-common": "1.2-3"}
-    assert [p.name for p in (tmp_path / "packs").iterdir()] == ["lmms-common"]
+    assert reports[-1] == ("lmms-common", 3000, 3000)
+    assert packages.present(tmp_path / "archives") == {"lmms-common": "1.2-3"}
+    assert [p.name for p in (tmp_path / "archives").iterdir()] == ["lmms-common"]
     calls = (tmp_path / "log").read_text()
     fetch("lmms-common", tmp_path)
     assert (tmp_path / "log").read_text() == calls  # what is there is not fetched again
 
 
 def test_a_local_file_is_used_first(machine, tmp_path):
-    (tmp_path / "packs").mkdir()
-    (tmp_path / "packs/hydrogen-data_9_all.deb").write_text("deb")
+    (tmp_path / "archives").mkdir()
+    (tmp_path / "archives/hydrogen-data_9_all.deb").write_text("deb")
     folder, _ = fetch("hydrogen-data", tmp_path)
     assert packages.version_of(folder) == "1.2-3"
     assert not (tmp_path / "log").exists()
@@ -81,18 +81,18 @@ def test_without_apt_one_sentence_says_what_to_do(machine, tmp_path):
 def test_a_package_that_apt_cannot_find_leaves_nothing_behind(machine, tmp_path):
     with pytest.raises(DoseError, match=r"apt-get update.*Unable to locate"):
         fetch("hydrogen-data", tmp_path)
-    assert not list((tmp_path / "packs").iterdir())
+    assert not list((tmp_path / "archives").iterdir())
 
 
 def test_a_damaged_file_is_named_and_leaves_nothing_unpacked(machine, tmp_path):
-    (tmp_path / "packs").mkdir()
-    (tmp_path / "packs/lmms-common_1_all.deb").write_text("damaged")
+    (tmp_path / "archives").mkdir()
+    (tmp_path / "archives/lmms-common_1_all.deb").write_text("damaged")
     with pytest.raises(DoseError, match=r"lmms-common_1_all\.deb cannot be read \(not an archive\)"):
         fetch("lmms-common", tmp_path)
-    assert not (tmp_path / "packs/lmms-common").exists()
+    assert not (tmp_path / "archives/lmms-common").exists()
 
 
-def test_unknown_names_are_told_with_the_known_ones(tmp_path):
+def test_an_unknown_name_is_an_error_that_lists_the_known_ones(tmp_path):
     with pytest.raises(DoseError, match="known are avldrums"):
         fetch("nonesuch", tmp_path)
     with pytest.raises(MissingInputError, match="dose sources fetch lmms-common"):

@@ -5,7 +5,7 @@ import pytest
 
 from dose.sources.cleaning import clean
 from dose.sources.synth import procedural
-from dose.sources.synth.procedural import draw, synthesise, takes, variant_of
+from dose.sources.synth.procedural import draw, source_items, synthesise, variant_of
 
 
 def test_each_clip_depends_on_seed_drum_split_and_index_alone():
@@ -24,7 +24,7 @@ def test_draws_have_the_quantiles_of_the_table():
 
 
 def test_counts_variants_and_groups():
-    made = list(takes(0, {"train": 10, "val": 5, "test": 5}))
+    made = list(source_items(0, {"train": 10, "val": 5, "test": 5}))
     assert collections.Counter((t.cls, t.split) for t in made)["kick", "train"] == 10
     assert len(made) == 60
     assert {(t.split, t.group) for t in made} == {(s, f"procedural-{s}") for s in ("train", "val", "test")}

@@ -1,4 +1,4 @@
-"""What is shipped: small, licensed, true to its list."""
+"""The shipped clips: small, licensed, and as samples.csv lists them."""
 
 import re
 import shutil
@@ -8,26 +8,26 @@ import pytest
 from dose import audio
 from dose.drums import SPLITS
 from dose.errors import IntegrityError, MissingInputError
-from dose.sources import ship, shipped
+from dose.sources import build_shipped, shipped
 from dose.sources.library import CLASSES, quantise, sound_id
 
 ROWS = shipped.rows()
 ALLOWED = {"CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "MIT"}
 
 
-def test_the_bank_is_under_5_mb():
-    assert sum(p.stat().st_size for p in shipped.BANK.iterdir()) < 5_000_000
+def test_the_samples_are_under_5_mb():
+    assert sum(p.stat().st_size for p in shipped.SAMPLES.iterdir()) < 5_000_000
 
 
 def test_every_file_is_listed_and_is_what_the_list_says():
     listed = {row["file"] for row in ROWS}
-    assert listed == {p.name for p in shipped.BANK.glob("*.flac")}
+    assert listed == {p.name for p in shipped.SAMPLES.glob("*.flac")}
     assert len({row["id"] for row in ROWS}) == len(ROWS)
     for row in ROWS:
-        sound = audio.read(shipped.BANK / row["file"], rate=None)
+        sound = audio.read(shipped.SAMPLES / row["file"], rate=None)
         assert sound_id(quantise(sound)) == row["id"], row["file"]
         assert len(sound) / audio.RATE == pytest.approx(float(row["seconds"]), abs=1e-5)
-        assert audio.probe(shipped.BANK / row["file"]).rate == audio.RATE
+        assert audio.probe(shipped.SAMPLES / row["file"]).rate == audio.RATE
 
 
 def test_every_class_is_in_every_split():
@@ -39,14 +39,14 @@ def test_every_class_is_in_every_split():
 def test_a_notice_covers_every_licence_and_names_everyone_to_be_credited():
     licences = {row["licence"] for row in ROWS}
     assert licences <= ALLOWED
-    assert {p.name for p in shipped.BANK.glob("NOTICE-*.md")} == {f"NOTICE-{lic}.md" for lic in licences}
+    assert {p.name for p in shipped.SAMPLES.glob("NOTICE-*.md")} == {f"NOTICE-{lic}.md" for lic in licences}
     for row in ROWS:
-        notice = (shipped.BANK / f"NOTICE-{row['licence']}.md").read_text()
+        notice = (shipped.SAMPLES / f"NOTICE-{row['licence']}.md").read_text()
         assert row["attribution"]
         assert row["attribution"] in notice
         assert row["author"]
         assert row["author"] in notice or row["licence"] == "CC0-1.0"
-    assert "Permission is hereby granted" in (shipped.BANK / "NOTICE-MIT.md").read_text()
+    assert "Permission is hereby granted" in (shipped.SAMPLES / "NOTICE-MIT.md").read_text()
 
 
 def test_what_may_not_be_shipped_is_not_there():
@@ -56,12 +56,12 @@ def test_what_may_not_be_shipped_is_not_there():
 
 
 def test_a_changed_file_is_refused(tmp_path):
-    folder = shutil.copytree(shipped.BANK, tmp_path / "bank")
+    folder = shutil.copytree(shipped.SAMPLES, tmp_path / "samples")
     first, second = ROWS[0]["file"], ROWS[1]["file"]
     shutil.copy(folder / second, folder / first)
-    take = next(shipped.takes(folder))
+    item = next(shipped.source_items(folder))
     with pytest.raises(IntegrityError, match=re.escape(first)):
-        take.load()
+        item.load()
 
 
 def test_the_demo_recordings_are_whole_loops_with_a_notice():
@@ -74,11 +74,11 @@ def test_the_demo_recordings_are_whole_loops_with_a_notice():
     assert sum(p.stat().st_size for p in shipped.DEMO.iterdir()) < 2_000_000
 
 
-def test_making_the_bank_without_its_packages_names_one_and_leaves_the_bank(tmp_path):
-    library = tmp_path / "bank"
-    library.mkdir()
-    (library / "samples.csv").write_text("as it was")
+def test_building_without_the_packages_names_one_and_leaves_the_samples(tmp_path):
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    (samples / "samples.csv").write_text("as it was")
     with pytest.raises(MissingInputError, match="sonic-pi-samples"):
-        ship.make(tmp_path, library, tmp_path / "demo")
-    assert [p.name for p in tmp_path.iterdir()] == ["bank"]
-    assert (library / "samples.csv").read_text() == "as it was"
+        build_shipped.make(tmp_path, samples, tmp_path / "demo")
+    assert [p.name for p in tmp_path.iterdir()] == ["samples"]
+    assert (samples / "samples.csv").read_text() == "as it was"

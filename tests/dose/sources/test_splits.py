@@ -33,7 +33,7 @@ def clips(root):
     return list(SampleLibrary.load(root).clips)
 
 
-def test_a_whole_bank_passes(clips):
+def test_a_complete_library_passes(clips):
     splits.check(clips)
 
 
@@ -54,7 +54,7 @@ def test_a_divided_group_is_refused(clips):
         splits.check(clips)
 
 
-def test_a_bank_of_drums_alone_is_refused_when_built(only, small, tmp_path):
+def test_a_library_of_drums_alone_is_refused(only, small, tmp_path):
     with pytest.raises(DoseError, match="no bass clip"):
         build(only(procedural=small.procedural), tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -25,7 +25,7 @@ def pitch(part: np.ndarray) -> float:
 
 
 def test_a_soundfont_gives_its_drum_kits_and_instruments():
-    made = list(soundfont.takes("timgm6mb", 2))
+    made = list(soundfont.source_items("timgm6mb", 2))
     drums = [t for t in made if t.cls in ("kick", "snare", "hihat")]
     assert {t.kit for t in drums} >= {"TimGM6mb Standard", "TimGM6mb TR 808", "TimGM6mb Jazz"}
     assert len(drums) == 8 * 7
@@ -37,13 +37,13 @@ def test_a_soundfont_gives_its_drum_kits_and_instruments():
 
 
 def test_rendering_does_not_depend_on_what_came_before(font):
-    made = list(soundfont.drum_takes(font, group="g", source="soundfont"))[:3]
+    made = list(soundfont.drum_items(font, group="g", source="soundfont"))[:3]
     first = [t.load() for t in made]
     again = [t.load() for t in reversed(made)][::-1]
     for a, b in zip(first, again, strict=True):
         assert np.array_equal(a, b)
-    other = next(iter(soundfont.riff_takes(soundfont.Font(TIMGM), "bass", 33, 1, seconds=2.0, source="s")))
-    same = next(iter(soundfont.riff_takes(font, "bass", 33, 1, seconds=2.0, source="s")))
+    other = next(iter(soundfont.riff_items(soundfont.Font(TIMGM), "bass", 33, 1, seconds=2.0, source="s")))
+    same = next(iter(soundfont.riff_items(font, "bass", 33, 1, seconds=2.0, source="s")))
     assert np.array_equal(other.load(), same.load())
 
 
@@ -69,14 +69,14 @@ def test_riffs_are_fixed_by_program_and_index_and_stay_in_time():
 
 def test_a_missing_or_false_soundfont_is_named(tmp_path):
     with pytest.raises(MissingInputError, match=r"none\.sf2"):
-        list(soundfont.takes(str(tmp_path / "none.sf2"), 1))
+        list(soundfont.source_items(str(tmp_path / "none.sf2"), 1))
     (tmp_path / "text.sf2").write_text("hello")
     with pytest.raises(DoseError, match=r"text\.sf2 is not a SoundFont"):
-        list(soundfont.takes(str(tmp_path / "text.sf2"), 1))
+        list(soundfont.source_items(str(tmp_path / "text.sf2"), 1))
 
 
 def test_an_instrument_that_the_soundfont_lacks_gives_nothing(font):
-    assert not list(soundfont.riff_takes(font, "bass", 127 + 1, 3, seconds=1.0, source="s"))
+    assert not list(soundfont.riff_items(font, "bass", 127 + 1, 3, seconds=1.0, source="s"))
 
 
 @pytest.mark.slow
@@ -100,7 +100,7 @@ def test_the_singer_is_in_tune_and_repeats():
 
 
 def test_phrases_are_shared_out_among_the_singers():
-    made = [t.kit for t in voice.takes(20)]
+    made = [t.kit for t in voice.source_items(20)]
     assert len(made) == 20
     assert max(made.count(k) for k in made) - min(made.count(k) for k in made) <= 1
-    assert not list(voice.takes(0))
+    assert not list(voice.source_items(0))

@@ -5,13 +5,13 @@ import os
 import time
 from pathlib import Path
 
-from dose.model.transformer import ModelConfig
+from dose.model.config import ModelConfig
 from dose.sweep import SweepConfig
-from dose.train.trainer import FitConfig
+from dose.train.config import FitConfig
 
 STEPS, EVERY = 40, 10
 FIT = FitConfig(
-    model=ModelConfig(layers=1, width=32, heads=2, excerpts=3),
+    model=ModelConfig(layers=1, width=32, heads=2, segments=3),
     steps=STEPS,
     warmup=2,
     evaluate_every=EVERY,

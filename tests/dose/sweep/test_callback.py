@@ -1,4 +1,4 @@
-"""What the recorder concludes by itself; the drills show it at work."""
+"""The logger's conclusions by themselves; the drills run it within sweeps."""
 
 from types import SimpleNamespace
 
@@ -24,16 +24,27 @@ def test_why_a_trial_ended(minutes, steps, seconds, error, why):
 
 
 def test_half_a_row_of_a_killed_driver_costs_no_other_row(tmp_path):
-    said = []
-    outbox = SimpleNamespace(metrics=lambda key, step, row: said.append((key, step, row)))
-    recorder = SweepLogger("s", sweep_config(), "kick", tmp_path, outbox, {})
+    sent = []
+    outbox = SimpleNamespace(metrics=lambda key, step, row: sent.append((key, step, row)))
+    logger = SweepLogger("s", sweep_config(), "kick", tmp_path, outbox, {})
     rows = tmp_path / "a" / "rows.jsonl"
     rows.parent.mkdir()
     trial = SimpleNamespace(trial_id="a")
-    recorder.result(trial, {"step": 10, "val/mss": 3.0, "config/lr": 1.0, "done": False})
+    logger.result(trial, {"step": 10, "val/mss": 3.0, "config/lr": 1.0, "done": False})
     rows.write_text(rows.read_text() + '{"step": 20, "val/')
-    recorder.result(trial, {"step": 20, "val/mss": 2.0})
-    recorder.result(trial, {"step": 30, "val/mss": 1.0})
-    recorder.close()
-    assert recorder.rows("a") == [{"step": s, "val/mss": v} for s, v in ((10, 3.0), (20, 2.0), (30, 1.0))]
-    assert said[0] == ("s/a", 10, {"val/mss": 3.0})
+    logger.result(trial, {"step": 20, "val/mss": 2.0})
+    logger.result(trial, {"step": 30, "val/mss": 1.0})
+    logger.close()
+    assert logger.rows("a") == [{"step": s, "val/mss": v} for s, v in ((10, 3.0), (20, 2.0), (30, 1.0))]
+    assert sent[0] == ("s/a", 10, {"val/mss": 3.0})
+
+
+def test_mlflow_gets_renamed_metrics_under_both_names_and_the_table_under_the_new_one(tmp_path):
+    sent = []
+    outbox = SimpleNamespace(metrics=lambda key, step, row: sent.append(row))
+    logger = SweepLogger("s", sweep_config(), "kick", tmp_path, outbox, {})
+    (tmp_path / "a").mkdir()
+    logger.result(SimpleNamespace(trial_id="a"), {"step": 10, "val/conditioning_gap": 0.5})
+    logger.close()
+    assert sent == [{"val/conditioning_gap": 0.5, "val/shuffle_gap": 0.5}]
+    assert logger.rows("a") == [{"step": 10, "val/conditioning_gap": 0.5}]

@@ -11,7 +11,7 @@ import pytest
 from sweep_stubs import FIT, sweep_config
 
 from dose.sweep.config import Resources
-from dose.sweep.ddp import train_together
+from dose.sweep.ddp import train_distributed
 from dose.sweep.trial import DrumTask
 
 pytestmark = pytest.mark.slow
@@ -23,7 +23,7 @@ def task(material, batch, processes):
         FIT, model=model, batch=batch, steps=8, evaluate_every=2, evaluate_items=8, precision="fp32"
     )
     config = sweep_config(
-        fit=fit, listen_items=2, listen_examples=1, resources=Resources(processes=processes)
+        fit=fit, generation_items=2, generation_examples=1, resources=Resources(processes=processes)
     )
     return DrumTask(
         config=config,
@@ -45,7 +45,7 @@ def test_two_processes_learn_what_one_learns_from_twice_the_batch(material):
     one = curve(task(material, 8, 1), material / "one")
 
     def both(hyper, out, report):
-        train_together(task(material, 4, 2), 2, hyper, out, report)
+        train_distributed(task(material, 4, 2), 2, hyper, out, report)
 
     two = curve(both, material / "two")
     assert list(two) == list(one) == [2, 4, 6, 8]
@@ -67,8 +67,8 @@ def die_as_second(hyper, out, report):
 def test_a_dead_process_ends_the_trial_instead_of_hanging(tmp_path):
     code = (
         "from pathlib import Path; from test_together import die_as_second\n"
-        "from dose.sweep.ddp import train_together\n"
-        "if __name__ == '__main__': train_together(die_as_second, 2, {}, Path('.'), print)"
+        "from dose.sweep.ddp import train_distributed\n"
+        "if __name__ == '__main__': train_distributed(die_as_second, 2, {}, Path('.'), print)"
     )
     (tmp_path / "driver.py").write_text(code)
     done = subprocess.run(

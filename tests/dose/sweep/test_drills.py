@@ -180,7 +180,7 @@ def test_a_machine_is_unplugged_and_another_joins(project):
     assert third["node"] == joined
 
 
-def test_asha_stops_the_worse_and_the_twin_trains_as_long(project):
+def test_asha_stops_the_worse_and_the_paired_run_trains_as_long(project):
     done = drill("asha", project, pause=0.02)
     assert done.returncode == 0, done.stderr
     runs = runs_of(project, "trial")
@@ -189,10 +189,10 @@ def test_asha_stops_the_worse_and_the_twin_trains_as_long(project):
     check_each_metric_rises(project)
     about, trials = read_trials(project / "data" / "sweep" / "kick")
     by_id = {t.id: t for t in trials}
-    best, twin = by_id[about["best"]], by_id[about["ablation"]]
+    best, paired = by_id[about["best"]], by_id[about["ablation"]]
     assert best.hyper["onset_weight"] == 1.0
-    assert twin.hyper == {**best.hyper, "onset_weight": 0.0}
-    assert twin.steps >= best.steps
+    assert paired.hyper == {**best.hyper, "onset_weight": 0.0}
+    assert paired.steps >= best.steps
     assert any(t.stopped == "asha" and t.steps < 40 for t in trials)
 
 
@@ -200,7 +200,7 @@ def test_asha_stops_the_worse_and_the_twin_trains_as_long(project):
 def test_other_searches_and_schedules(project, name, trials):
     done = drill(name, project, pause=0.02)
     assert done.returncode == 0, done.stderr
-    # The twin without the onset loss comes on top, where the search did not try it itself.
+    # The paired run without the onset loss is one more, where the search did not include it.
     assert [r.status for r in runs_of(project, "trial")] == ["FINISHED"] * (trials + 1)
     assert [r.status for r in runs_of(project, "sweep")] == ["FINISHED"]
     check_each_metric_rises(project)

@@ -12,7 +12,7 @@ from dose.sweep.progress import SweepBar
 def told(monkeypatch):
     """What the trials have told of their steps, by Tune's id."""
     steps: dict[str, int] = {}
-    monkeypatch.setattr(progress, "SECONDS", 0.01)
+    monkeypatch.setattr(progress, "UPDATE_SECONDS", 0.01)
     monkeypatch.setattr(progress, "read_step", steps.get)
     return steps
 

@@ -18,7 +18,7 @@ def test_a_grid_is_every_combination_and_points_reach_the_right_place():
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"space": {}}, "at least one key"),
         ({"space": {"learning": [1]}}, "space.learning is neither"),
@@ -31,11 +31,11 @@ def test_a_grid_is_every_combination_and_points_reach_the_right_place():
         ({"space": {"width": [33]}}, "width 33 does not divide"),
         ({"drums": {"cowbell": {}}}, "cowbell"),
         ({"reduction": 1}, "reduction"),
-        ({"listen_items": 2, "listen_examples": 3}, "listen_items"),
+        ({"generation_items": 2, "generation_examples": 3}, "generation_items"),
     ],
 )
-def test_contradictions_are_refused(changes, says):
-    with pytest.raises((ValueError, ConfigError), match=says):
+def test_contradictions_are_refused(changes, message):
+    with pytest.raises((ValueError, ConfigError), match=message):
         sweep_config(**changes)
 
 
@@ -61,3 +61,25 @@ def test_it_parses_from_plain_mappings():
     from dose.config import parse
 
     assert parse(SweepConfig, values, "params.yaml: sweep") == sweep_config()
+
+
+def test_old_names_reach_the_space_and_a_drums_overrides():
+    """Dotted keys and the space hold names as values, which a dataclass field's metadata cannot cover."""
+    old = sweep_config(
+        space={"structure": ["free", "fixed"], "picture_weight": [0.0]},
+        drums={"kick": {"fit.listen_steps": 0, "fit.model.entries": 512, "space.structure": ["free"]}},
+    )
+    assert old.space == {"decoding": ["unconstrained", "constrained"], "spectrogram_weight": [0.0]}
+    assert old.fit_for({"structure": "free"}).model.decoding == "unconstrained"
+    kick = old.for_drum("kick")
+    assert (kick.fit.encoder_steps, kick.fit.model.codebook_size) == (0, 512)
+    assert kick.space["decoding"] == ["unconstrained"]
+
+
+def test_removed_keys_are_dropped_without_effect_and_refused_with_one():
+    kick = {"fit.prompt_dropout": 0.0, "fit.model.drums": []}
+    assert sweep_config(drums={"kick": kick}).for_drum("kick") == sweep_config()
+    with pytest.raises(ConfigError, match="prompt_dropout must be removed, or 0.0: classifier-free guidance"):
+        sweep_config(drums={"kick": {"fit.prompt_dropout": 0.1}}).for_drum("kick")
+    with pytest.raises(ValueError, match="space names decoding twice"):
+        sweep_config(space={"structure": ["free"], "decoding": ["constrained"]})

@@ -1,4 +1,4 @@
-"""Ranking, tables and pictures of made-up trials."""
+"""Ranking, tables and plots of made-up trials."""
 
 import argparse
 import csv
@@ -32,7 +32,7 @@ def test_ranking_is_lowest_first_and_failures_last():
     assert "".join(t.id for t in ranking(odd)) == "bdacef"
 
 
-def test_a_trial_is_scored_by_the_model_it_keeps():
+def test_a_trial_is_scored_by_its_best_model():
     rows = [
         {"step": 1, "val/loss": 3.0, "val/mss": 9.0},
         {"step": 2, "val/loss": 1.0, "val/mss": 8.0},
@@ -44,7 +44,7 @@ def test_a_trial_is_scored_by_the_model_it_keeps():
     assert best_row([], "val/mss") == {}
 
 
-def test_tables_read_back_and_pictures_are_drawn(tmp_path):
+def test_tables_read_back_and_plots_are_written(tmp_path):
     curves = {
         "a": [{"step": 10, "val/loss": 4.0, "val/mss": 6.0}, {"step": 20, "val/loss": 3.0, "val/mss": 5.0}]
     }
@@ -59,6 +59,13 @@ def test_tables_read_back_and_pictures_are_drawn(tmp_path):
         assert [r["step"] for r in csv.DictReader(f)] == ["10", "20"]
     for name in ("parallel.png", "learning.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_table_with_the_last_releases_metric_names_is_read(tmp_path):
+    old = {"val/mss": 4.0, "val/shuffle_gap": 0.1, "val/picture_loss": 0.3}
+    write_tables(tmp_path, [trial("b", 4.0, 1.0, metrics=old)], {}, ABOUT)
+    new = {"val/mss": 4.0, "val/conditioning_gap": 0.1, "val/spectrogram_loss": 0.3}
+    assert read_trials(tmp_path)[1][0].metrics == new
 
 
 def test_a_sweep_without_any_score_can_still_be_written(tmp_path):

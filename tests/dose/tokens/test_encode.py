@@ -22,7 +22,7 @@ from dose.transcription import detector
 from pipelines import tokens as script
 
 SMALL = stage.TokensConfig(
-    train=5, val=2, shard=2, workers=1, prompts=("hits", "levels"), hits=2, seconds=0.1, jitter_ms=0.0,
+    train=5, val=2, shard=2, workers=1, prompts=("hits", "band_energies"), hits=2, seconds=0.1, jitter_ms=0.0,
     shot_seconds=1.0, seed=0,
 )  # fmt: skip
 
@@ -107,15 +107,15 @@ def test_shards_hold_each_items_one_shots_and_the_prompts_of_extraction(built):
     prompt = prompt_codes(codec, made.mix.mean(axis=0), "snare", SMALL.prompt)
     assert np.array_equal(tokens.codes("prompt_snare").take(np.array([3]))[0], prompt)
     features = prompt_codes(
-        codec, made.mix.mean(axis=0), "snare", dataclasses.replace(SMALL.prompt, kind="levels")
+        codec, made.mix.mean(axis=0), "snare", dataclasses.replace(SMALL.prompt, kind="band_energies")
     )
-    assert np.array_equal(tokens.codes("heard_snare").take(np.array([3]))[0], features)
+    assert np.array_equal(tokens.codes("band_energies_snare").take(np.array([3]))[0], features)
     picture = band_energies.quantised_spectrograms(shot[0].numpy(), 87)[0]
-    assert np.array_equal(tokens.codes("picture_snare").take(np.array([3]))[0], picture)
-    batch = open_data(out, ("snare",), "levels").train.take(np.array([3]))
+    assert np.array_equal(tokens.codes("spectrogram_snare").take(np.array([3]))[0], picture)
+    batch = open_data(out, "snare", "band_energies").train.take(np.array([3]))
     assert np.array_equal(batch.prompt[0], features)
-    assert batch.picture is not None
-    assert np.array_equal(batch.picture[0], picture)
+    assert batch.spectrogram is not None
+    assert np.array_equal(batch.spectrogram[0], picture)
 
 
 def test_only_deleted_or_damaged_shards_are_made_again_with_the_same_bytes(built, rendered):
@@ -145,21 +145,21 @@ def test_shards_with_another_key_are_made_again_and_surplus_ones_deleted(built, 
 
 def test_training_names_the_tampered_shard_and_refuses_another_codecs_vectors(built):
     out, _ = built
-    data = open_data(out, ("kick",), "hits")
+    data = open_data(out, "kick", "hits")
     assert (len(data.train), len(data.val)) == (5, 2)
-    assert data.vectors is not None and data.vectors.shape[:2] == (9, 1024)  # noqa: PT018
-    np.save(out / shards.VECTORS, (data.vectors + 1).astype(np.float16))
+    assert data.codebooks is not None and data.codebooks.shape[:2] == (9, 1024)  # noqa: PT018
+    np.save(out / shards.VECTORS, (data.codebooks + 1).astype(np.float16))
     with pytest.raises(IntegrityError, match=r"vectors\.npy"):
-        open_data(out, ("kick",), "hits")
+        open_data(out, "kick", "hits")
     (out / shards.VECTORS).unlink()
     with pytest.raises(MissingInputError, match=r"vectors\.npy"):
-        open_data(out, ("kick",), "hits")
+        open_data(out, "kick", "hits")
     path = out / "train" / "shard-00002" / "prompt_kick.npy"
     raw = bytearray(path.read_bytes())
     raw[-1] ^= 1
     path.write_bytes(raw)
     with pytest.raises(IntegrityError, match="shard-00002"):
-        open_data(out, ("kick",), "hits")
+        open_data(out, "kick", "hits")
 
 
 def test_more_items_than_rmod_has_are_refused(codec, rmod, tmp_path):

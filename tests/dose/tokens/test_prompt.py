@@ -92,7 +92,7 @@ def test_segments_start_on_the_onset_at_one_level_and_are_repeated():
 def test_training_and_extraction_make_the_same_prompt():
     mix, _ = beat()
     codec, config = bundled_codec(), PromptConfig(hits=3, seconds=0.2)
-    kinds = ("hits", "levels")
+    kinds = ("hits", "band_energies")
     together = prompts_of_all(codec, mix, ("kick", "hihat"), config, kinds, np.zeros((2, 3), int))
     for kind, drum in itertools.product(kinds, ("kick", "hihat")):
         alone = prompt_codes(codec, mix, drum, dataclasses.replace(config, kind=kind))

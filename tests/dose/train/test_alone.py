@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from dose.model import checkpoint
-from dose.model.transformer import ModelConfig
+from dose.model.config import ModelConfig
 from dose.tokens.shards import Index, write_index, write_shard
 from dose.train import __main__ as alone
-from dose.train.trainer import FitConfig
+from dose.train.config import FitConfig
 
 FIT = FitConfig(
     model=ModelConfig(
-        layers=1, width=16, heads=2, codebooks=3, entries=20, frames=6, excerpts=2, aligned="only"
+        layers=1, width=16, heads=2, codebooks=3, codebook_size=20, frames=6, segments=2,
+        conditioning="aligned",
     ),
     steps=4, warmup=1, batch=4, evaluate_every=2, evaluate_items=4, precision="fp32",
 )  # fmt: skip
@@ -41,8 +42,8 @@ def command(tmp_path, monkeypatch):
 
 def test_it_trains_reports_each_evaluation_and_does_not_train_twice(command, capsys):
     alone.main()
-    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["step"] for line in said] == [2, 4]
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["step"] for line in lines] == [2, 4]
     card = checkpoint.load(command["out"] / "best").meta
     assert (card["drum"], card["codec_id"]) == ("kick", "c")
     alone.main()

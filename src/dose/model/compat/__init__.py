@@ -1,1 +1,1 @@
-"""Other people's checkpoints and the authors' own decoding."""
+"""Checkpoints of the authors and of earlier formats, and the authors' own decoding restated."""

@@ -1,7 +1,7 @@
-"""The authors' way, restated for the benchmarks: the same weights, the whole sequence again for every row.
+"""The authors' decoding and training loss, restated for the benchmarks on the same weights.
 
-Kept as slow as the original in what it computes (no cache, a head over every row, all pairs of rows scored
-and half of them masked), and no slower: the matrix products are the same library calls.
+It computes what the original computes (no cache, the whole sequence again for every step, a head over every
+step, all pairs of steps scored and half of them masked), by the same library calls.
 """
 
 import math
@@ -11,20 +11,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dose.model.transformer import Block, DoseModel
-from dose.tokens import layout
 
 
-def forward(model: DoseModel, rows: Tensor) -> Tensor:
-    """Token rows [B, S, K] of mix and one-shot to the logits of every row, [B, S, K * V]."""
+def forward(model: DoseModel, tokens: Tensor) -> Tensor:
+    """Tokens [B, S, K] of mix and one-shot to the logits of every step, [B, S, K * V]."""
     k, v = model.config.codebooks, model.config.vocabulary
     x = torch.zeros(())
     for i in range(k):
-        each = F.embedding(rows[:, :, i] + i * v, model.embed.weight)
-        x = 2 * each if i == 0 else x + each
+        each = F.embedding(tokens[:, :, i] + i * v, model.embed.weight)
+        x = 2 * each if i == 0 else x + each  # the authors' code adds codebook 0 twice
     x = F.dropout(x, model.config.dropout, model.training)
     for block in model.blocks:
         x = _block(block, x)  # type: ignore[arg-type]
-    return model.head(model.ln(x))
+    logits: Tensor = model.head(model.ln(x))
+    return logits
 
 
 def _block(block: Block, x: Tensor) -> Tensor:
@@ -44,26 +44,23 @@ def _block(block: Block, x: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def next_row(model: DoseModel, rows: Tensor) -> Tensor:
-    """One step of their generation: rows [B, S, K] so far to the next row [B, K], codebook by codebook."""
-    logits = forward(model, rows)[:, -1]
+def next_step(model: DoseModel, tokens: Tensor) -> Tensor:
+    """One step of generation: tokens [B, S, K] so far to the next [B, K], codebook by codebook."""
+    logits = forward(model, tokens)[:, -1]
     v = model.config.vocabulary
     return torch.stack([logits[:, i * v : (i + 1) * v].argmax(-1) for i in range(model.config.codebooks)], 1)
 
 
 def training_loss(model: DoseModel, mix: Tensor, shot: Tensor) -> Tensor:
-    """Their step: mix rows [B, 353, K] and shot rows [B, 183, K] to the sum of the two losses.
+    """Tokens of the mix [B, 353, K] and of the one-shot [B, 183, K] to the sum of the two losses.
 
-    The loss over the mix is computed too, as they do for their log, and carries no gradient.
+    The loss over the mix is computed too, as the authors do for their log, and carries no gradient.
     """
     b, m = mix.shape[:2]
     k, v = model.config.codebooks, model.config.vocabulary
     logits = forward(model, torch.cat([mix, shot[:, :-1]], dim=1)).view(b, -1, k, v).permute(0, 3, 1, 2)
     target = torch.cat([mix, shot], dim=1)[:, 1:]
+    # Logits [B, V, S, K], targets [B, S, K]: over the mix, the one-shot's first K + 1 steps, the one-shot.
     F.cross_entropy(logits[:, :, : m - 1], target[:, : m - 1]).item()
     onset = F.cross_entropy(logits[:, :, m - 1 : m - 1 + k + 1], target[:, m - 1 : m - 1 + k + 1])
     return onset + F.cross_entropy(logits[:, :, m - 1 :], target[:, m - 1 :])
-
-
-def shot_rows(model: DoseModel) -> int:
-    return layout.one_shot_length(model.config.frames, model.config.codebooks)

@@ -1,8 +1,8 @@
-"""The authors' released checkpoints (Lightning .ckpt) as models of ours.
+"""The authors' released checkpoints (Lightning .ckpt) as a `DoseModel`.
 
-The only module of this room that opens a pickle, and only as tensors (`weights_only=True`). Every name in the
-file is either used or known to be unused; anything else is an error, so that a checkpoint of another shape
-cannot be half read. Sizes come from the tensors' shapes.
+The only module of this package that opens a pickle, and only as tensors (`weights_only=True`). Every name in
+the file is either used or known to be unused; anything else is an error, so that a checkpoint of another
+shape cannot be half read. Sizes come from the tensors' shapes.
 """
 
 import pickle
@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from dose.errors import IntegrityError, MissingInputError
-from dose.model.transformer import DoseModel, ModelConfig
+from dose.model.config import ModelConfig
+from dose.model.transformer import DoseModel
 
 PREFIX = "inst_decoder."
 HEAD_SIZE = 64  # not in any shape: 1024 / 16, and the release's cuts divide both alike
-FRAMES = 173  # of the one-shot they train on, 2 s
+FRAMES = 173  # of the one-shots that the authors train on, 2 s
 UNUSED = re.compile(
     r"positional_encoder\.pe|midi_embedding_layer\.weight|dac_projection_layer\.(weight|bias)|blocks\.\d+\.attn\.mask"
 )
@@ -26,7 +27,7 @@ BLOCK = re.compile(r"blocks\.(\d+)\.")
 
 
 def import_official(path: Path | str) -> DoseModel:
-    """Reads an authors' checkpoint: a model that decodes as theirs does (structure "free").
+    """Reads an authors' checkpoint: a model that decodes as theirs does (unconstrained decoding).
 
     Raises MissingInputError when the file is absent and IntegrityError when it is not such a checkpoint.
     """
@@ -79,14 +80,14 @@ def _sizes(state: dict[str, Tensor], path: Path) -> ModelConfig:
         width=width,
         heads=width // HEAD_SIZE,
         codebooks=len(tables),
-        entries=vocabulary - 1,
+        codebook_size=vocabulary - 1,
         frames=FRAMES,
-        structure="free",
+        decoding="unconstrained",
     )
 
 
 def _renamed(state: dict[str, Tensor], config: ModelConfig, path: Path) -> dict[str, Tensor]:
-    """Our names; what is taken is removed from `state`."""
+    """Tensors under the names of `DoseModel`; those taken are removed from `state`."""
 
     def take(name: str) -> Tensor:
         if name not in state:

@@ -1,4 +1,4 @@
-"""From an unpacked package to takes: which adapter reads which package."""
+"""Unpacked Debian packages: which adapter reads which package."""
 
 import functools
 from collections.abc import Iterator
@@ -15,18 +15,19 @@ class Adapter(Protocol):
     def __call__(self, root: Path, package: str, version: str) -> Iterator[SourceItem]: ...
 
 
-def takes(names: tuple[str, ...], packs: Path, riffs_per_program: int) -> Iterator[SourceItem]:
-    """The takes of the named packages, in that order; riffs only from the SoundFonts among them.
+def source_items(names: tuple[str, ...], archives: Path, riffs_per_program: int) -> Iterator[SourceItem]:
+    """The source items of the named packages, in that order; riffs only from the SoundFonts among them.
 
     Raises MissingInputError for a package that is not there, IntegrityError for one without a sound.
     """
     for name in names:
-        root = packages.folder_of(name, packs)
-        found = False
-        for take in _adapter(name, riffs_per_program)(root, name, packages.version_of(root)):
-            found = True
-            yield take
-        if not found:
+        root = packages.folder_of(name, archives)
+        # An empty package is damaged or half unpacked; a silent shortage would change the data.
+        empty = True
+        for item in _adapter(name, riffs_per_program)(root, name, packages.version_of(root)):
+            empty = False
+            yield item
+        if empty:
             raise IntegrityError(
                 f"{root} holds none of the sounds of {name}; delete that folder and run "
                 f"`dose sources fetch {name}`."
@@ -35,11 +36,12 @@ def takes(names: tuple[str, ...], packs: Path, riffs_per_program: int) -> Iterat
 
 def _adapter(name: str, riffs_per_program: int) -> Adapter:
     if name in ("hydrogen-drumkits", "hydrogen-data"):
-        return hydrogen.takes
+        return hydrogen.source_items
     others: dict[str, Adapter] = {
-        "hydrogen-drumkits-effects": strums.takes,
-        "sonic-pi-samples": sonicpi.takes,
-        "lmms-common": lmms.takes,
-        "avldrums.lv2-soundfont": soundfont.avl_takes,
+        "hydrogen-drumkits-effects": strums.source_items,
+        "sonic-pi-samples": sonicpi.source_items,
+        "lmms-common": lmms.source_items,
+        "avldrums.lv2-soundfont": soundfont.avl_items,
     }
-    return others.get(name) or functools.partial(soundfont.package_takes, riffs_per_program=riffs_per_program)
+    # All others are General MIDI SoundFonts.
+    return others.get(name) or functools.partial(soundfont.package_items, riffs_per_program=riffs_per_program)

@@ -46,26 +46,27 @@ class Folder:
 
 
 def enter(folder: Folder, params: Path) -> None:
-    """Adds the folder to params.yaml: sources.folders, leaving every other line and comment as it is.
+    """Adds the folder to params.yaml: sources.folders, without touching any other line or comment.
 
-    Raises DoseError when it is there already, or the file is written in a way that this cannot extend.
+    Raises DoseError when it is there already, or the file's layout cannot be extended.
     """
     text = params.read_text(encoding="utf-8")
-    before = yaml.safe_load(text)["sources"]["folders"] or []
-    if any(Path(entry["path"]).resolve() == Path(folder.path).resolve() for entry in before):
+    present = yaml.safe_load(text)["sources"]["folders"] or []
+    if any(Path(entry["path"]).resolve() == Path(folder.path).resolve() for entry in present):
         raise DoseError(f"{folder.path} is in {params} already (sources.folders).")
     entry = yaml.safe_dump(
         dataclasses.asdict(folder), default_flow_style=True, sort_keys=False, width=1 << 20
     )
     after = _with_entry(text, entry.strip())
-    if yaml.safe_load(after)["sources"]["folders"] != [*before, dataclasses.asdict(folder)]:
+    # The edited text is parsed again: a layout that the edit does not understand is an error, not a loss.
+    if yaml.safe_load(after)["sources"]["folders"] != [*present, dataclasses.asdict(folder)]:
         raise DoseError(f"{params} cannot be extended here; add to sources.folders by hand: {entry.strip()}.")
     with atomic(params) as beside:
         beside.write_text(after, encoding="utf-8")
 
 
 def _with_entry(text: str, entry: str) -> str:
-    """The entry at the end of the one-line list, or of the block of dashes, under `sources: folders:`."""
+    """`text` with the entry at the end of the list under `sources: folders:`, on one line or in dashes."""
     lines = text.splitlines(keepends=True)
     section = next((i for i, line in enumerate(lines) if line.startswith("sources:")), len(lines))
     for at in range(section + 1, len(lines)):
@@ -87,8 +88,8 @@ def _with_entry(text: str, entry: str) -> str:
     return "".join(lines)
 
 
-def takes(folder: Folder) -> Iterator[SourceItem]:
-    """Every sound file below the folder, in the order of its path. Raises DoseError where nothing fits."""
+def source_items(folder: Folder) -> Iterator[SourceItem]:
+    """Every sound file below the folder, in the order of its path. Raises DoseError where there is none."""
     root = Path(folder.path)
     if not root.is_dir():
         raise MissingInputError(f"The folder {root} of params.yaml: sources.folders does not exist.")
@@ -107,10 +108,11 @@ def _from_tree(folder: Folder, root: Path) -> Iterator[SourceItem]:
         if cls not in CLASSES:
             continue
         for path in sorted(p for p in top.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()):
+            # Folders between class and file: a variant by its name, all others are the kit.
             parts = path.relative_to(top).parts[:-1]
             variant = next((p.lower() for p in parts if p.lower() in VARIANTS), "")
             kit = "/".join(p for p in parts if p.lower() not in VARIANTS)
-            yield _take(folder, path, cls, variant=variant, kit=kit)
+            yield _item(folder, path, cls, variant=variant, kit=kit)
 
 
 def _from_table(folder: Folder, table: Path) -> Iterator[SourceItem]:
@@ -120,6 +122,7 @@ def _from_table(folder: Folder, table: Path) -> Iterator[SourceItem]:
             raise DoseError(f"{table} needs the columns file and class (first line of the table).")
         for number, row in enumerate(reader, start=2):
             cls = (row["class"] or "").strip().lower()
+            # Common names of the classes, such as hh.
             cls = ALIASES.get(cls, cls)
             split = (row.get("split") or "").strip()
             if cls not in CLASSES:
@@ -129,10 +132,10 @@ def _from_table(folder: Folder, table: Path) -> Iterator[SourceItem]:
             if split and split not in SPLITS:
                 raise DoseError(f"{table}, line {number}: split {split!r} is none of {', '.join(SPLITS)}.")
             extra = {k: (row.get(k) or "").strip() for k in ("variant", "kit", "author", "licence")}
-            yield _take(folder, table.parent / row["file"].strip(), cls, split=split, **extra)
+            yield _item(folder, table.parent / row["file"].strip(), cls, split=split, **extra)
 
 
-def _take(
+def _item(
     folder: Folder, path: Path, cls: str, *, split: str = "", kit: str = "", **extra: str
 ) -> SourceItem:
     forced = "" if folder.split == "auto" else folder.split
@@ -143,7 +146,7 @@ def _take(
         cls=cls,
         load=lambda: read(path, kind_of(cls)),
         source="folder",
-        # a split given by hand makes its own group: one kit may be told apart by the user, never by us
+        # A split given by the user makes a group of its own: a user may divide a kit, the hash may not.
         group=f"{group}@{split}" if split else group,
         split=split,
         variant=extra.get("variant", ""),

@@ -13,16 +13,16 @@ from dose.sources.item import SourceItem
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HydrogenKit:
-    """What we know of a packaged kit beyond its XML."""
+    """Facts about a packaged kit that its XML does not give."""
 
     group: str
     licence: str
     author: str
-    by_file: bool = False  # its XML mislabels instruments: go by the file names
+    by_file: bool = False  # the XML mislabels instruments: file names decide
 
 
-# Audiophob's file names show other people's uploads, so it is not read at all. circAfrique and Gimme A Hand
-# hold hand percussion only; the rules below find no class in them.
+# Audiophob's file names show other people's uploads, so it is not read. circAfrique and Gimme A Hand hold
+# hand percussion only; the rules below find no class in them.
 KITS = {
     "GMRockKit": HydrogenKit(group="macarthur", licence="GPL-2+", author="Glen MacArthur, Sebastian Moors"),
     "The Black Pearl 1.0": HydrogenKit(group="macarthur", licence="GPL-2", author="Glen MacArthur"),
@@ -48,9 +48,9 @@ KITS = {
         group="forzee", licence="GPL-2", author="Vladimir Sadovnikov, Alexander Belokurov"
     ),
 }
-LEFT_OUT = {"Audiophob", "belofilms_GuitarStrums"}  # the strums have an adapter of their own
+LEFT_OUT = {"Audiophob", "belofilms_GuitarStrums"}  # strums.py reads the strums
 
-# read in this order; the first that matches decides
+# Read in this order; the first that matches decides. What is no kick, snare or hi-hat comes first.
 RULES = (
     (re.compile(r"stick|rim\b|rim ?click|\broll|clap|tom|crash|ride|cymbal|bell|china|splash|cajon"), "", ""),
     (re.compile(r"kick|bass ?drum|\bbd[\b_]?"), "kick", ""),
@@ -69,7 +69,8 @@ class InstrumentLabel:
 
 
 def label(name: str) -> InstrumentLabel | None:
-    """The class that an instrument's name tells, None where it is none of ours."""
+    """The class and variant in an instrument's name, None where it is no kick, snare or hi-hat."""
+    # Words are divided by spaces, hyphens or underscores.
     text = re.sub(r"[-_]+", " ", name.lower())
     for pattern, cls, variant in RULES:
         if pattern.search(text):
@@ -77,13 +78,13 @@ def label(name: str) -> InstrumentLabel | None:
     return None
 
 
-def takes(root: Path, package: str, version: str) -> Iterator[SourceItem]:
+def source_items(root: Path, package: str, version: str) -> Iterator[SourceItem]:
     """All labelled layers of all kits below `root`, in a stable order."""
     for xml in sorted(root.rglob("drumkit.xml")):
         folder = xml.parent
         if folder.name in LEFT_OUT:
             continue
-        kit = KITS.get(folder.name) or _unknown(xml)
+        kit = KITS.get(folder.name) or _kit_of_xml(xml)
         for file, found in sorted(_files(xml, kit.by_file).items()):
             path = folder / file
             yield SourceItem(
@@ -110,9 +111,9 @@ def _files(xml: Path, by_file: bool) -> dict[str, InstrumentLabel]:
         names = [f.text.strip() for f in instrument.iter("filename") if f.text and f.text.strip()]
         by_name = label(instrument.findtext("name") or "")
         for file in names:
-            mine = label(Path(file).stem) if by_file else by_name
-            if mine:
-                found.setdefault(file, mine)
+            labelled = label(Path(file).stem) if by_file else by_name
+            if labelled:
+                found.setdefault(file, labelled)
     return found
 
 
@@ -120,13 +121,14 @@ def _parse(xml: Path) -> ET.Element:
     """The document without its namespace, which only some kits declare."""
     try:
         text = xml.read_text(encoding="utf-8", errors="replace")
+        # Without the namespace, tags have the same names in all kits.
         return ET.fromstring(re.sub(r'\sxmlns="[^"]*"', "", text, count=1))
     except ET.ParseError as e:
         raise IntegrityError(f"{xml} is not a Hydrogen drum kit ({e}); fetch the package again.") from e
 
 
-def _unknown(xml: Path) -> HydrogenKit:
-    """A kit that the table does not know: what its own XML says."""
+def _kit_of_xml(xml: Path) -> HydrogenKit:
+    """A kit that KITS does not name, as its own XML describes it."""
     root = _parse(xml)
     author = (root.findtext("author") or "unknown").strip()
     licence = (root.findtext("license") or "").strip() or "unknown"

@@ -1,4 +1,4 @@
-"""What lmms-common holds for us: recorded drums, bass and guitar loops, and drum synthesiser presets."""
+"""lmms-common: recorded drums, bass and guitar loops, and drum synthesiser presets."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ SAMPLES = (
     (re.compile(r"instruments/(piano|e_piano|harpsichord)\w*"), "piano", ""),
     (re.compile(r"stringsnpads/rave_choir\d*"), "vocal", ""),
 )
-# by the preset's name; read in order, the first that matches decides
+# By the preset's name; read in order, the first that matches decides. What is no drum of ours comes first.
 PRESETS = (
     (
         re.compile(r"snare&hat|hihatopclo|(^|_)(what|that)_|clap|rim|tom|ride|cym|shak|tamb|bell|stk|cowb"),
@@ -38,14 +38,15 @@ PRESETS = (
 )
 
 
-def takes(root: Path, package: str, version: str) -> Iterator[SourceItem]:
+def source_items(root: Path, package: str, version: str) -> Iterator[SourceItem]:
     """`root` is the unpacked package; recorded samples first, presets after."""
+    # The package's own layout, or a folder that was unpacked without it.
     samples = next(iter(sorted(root.rglob("lmms/samples"))), root)
     for path in sorted(samples.rglob("*.ogg")):
         place = path.relative_to(samples).with_suffix("").as_posix()
         if found := _label(SAMPLES, place):
             cls, variant = found
-            yield _take(
+            yield _item(
                 path,
                 place,
                 cls,
@@ -58,7 +59,7 @@ def takes(root: Path, package: str, version: str) -> Iterator[SourceItem]:
             )
     for path in sorted((samples / "drumsynth").rglob("*.ds")):
         if found := _label(PRESETS, path.stem.lower(), whole=False):
-            yield _take(
+            yield _item(
                 path,
                 f"drumsynth/{path.parent.name}/{path.stem}",
                 *found,
@@ -79,11 +80,11 @@ def _label(
     return None
 
 
-def _take(
-    path: Path, place: str, cls: str, variant: str, *, load: Callable[[], np.ndarray], **record: str
+def _item(
+    path: Path, name: str, cls: str, variant: str, *, load: Callable[[], np.ndarray], **record: str
 ) -> SourceItem:
     return SourceItem(
-        name=f"lmms {place}",
+        name=f"lmms {name}",
         cls=cls,
         variant=variant,
         load=load,
@@ -92,7 +93,7 @@ def _take(
         licence=LICENCE,
         attribution="LMMS samples by the LMMS developers (GPL-2+)",
         synthetic=path.suffix == ".ds",
-        origin=f"{record['package']}: {place}{path.suffix}",
+        origin=f"{record['package']}: {name}{path.suffix}",
         group=record["group"],
         kit=record["kit"],
         package=record["package"],

@@ -1,4 +1,4 @@
-"""The samples that come with Sonic Pi: only those with a CC0 line of their own in the copyright file."""
+"""Sonic Pi's samples: only those with a CC0 line of their own in the copyright file."""
 
 import re
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from dose.sources.item import SourceItem
 from dose.sources.library import kind_of
 
 LICENCE = "CC0-1.0"
+# By file name; files whose name matches no pattern are not used.
 CLASSES = (
     (re.compile(r"bd_.*|drum_bass_.*|drum_heavy_kick|elec_(hollow|soft)_kick"), "kick", ""),
     (re.compile(r"sn_.*|drum_snare_.*|elec_((filt|hi|lo|mid)_)?snare"), "snare", ""),
@@ -23,7 +24,7 @@ CLASSES = (
 )
 
 
-def takes(root: Path, package: str, version: str) -> Iterator[SourceItem]:
+def source_items(root: Path, package: str, version: str) -> Iterator[SourceItem]:
     """`root` is the unpacked package."""
     authors = cc0(root)
     for path in sorted(root.rglob("samples/*.flac")):
@@ -48,7 +49,7 @@ def takes(root: Path, package: str, version: str) -> Iterator[SourceItem]:
 
 
 def label(stem: str) -> tuple[str, str] | None:
-    """(class, variant) by file name, None for what is none of ours."""
+    """(class, variant) by file name, None for any other class of sound."""
     for pattern, cls, variant in CLASSES:
         if pattern.fullmatch(stem):
             return cls, variant
@@ -56,11 +57,12 @@ def label(stem: str) -> tuple[str, str] | None:
 
 
 def cc0(root: Path) -> dict[str, str]:
-    """File name -> author, for every sample that the copyright file itself puts under CC0."""
+    """File name -> author, for every sample that the copyright file puts under CC0 by name."""
     found = sorted(root.rglob("doc/*/copyright"))
     if not found:
         raise MissingInputError(f"{root} lacks its copyright file; fetch the package again.")
     authors = {}
+    # Debian's machine-readable copyright format: stanzas of "Key: value", divided by blank lines.
     for stanza in re.split(r"\n\s*\n", found[0].read_text(encoding="utf-8")):
         fields = dict(re.findall(r"^(Files|Copyright|License): *(.*)$", stanza, re.MULTILINE))
         name = fields.get("Files", "")

@@ -1,7 +1,7 @@
-"""Sounds out of SoundFonts: the drum kits of bank 128, and riffs on the General MIDI instruments.
+"""SoundFonts: the drum kits of bank 128, and riffs on the General MIDI instruments.
 
-tinysoundfont renders; it may exceed full scale, so its floats are kept and levelled by the cleaning. Most
-SoundFonts hold little above 8 kHz: half of the riffs get some drive.
+tinysoundfont renders. Its floats may exceed full scale; cleaning normalises them. Most SoundFonts have little
+energy above 8 kHz: half of the riffs get distortion, which adds some.
 """
 
 import importlib.util
@@ -17,7 +17,7 @@ from dose.sources.item import SourceItem
 from dose.sources.synth import riffs
 
 DRUM_BANK, DRUM_CHANNEL, CHANNEL = 128, 9, 0
-# GM percussion keys
+# General MIDI percussion keys of each drum and variant
 KEYS = {
     ("kick", ""): (35, 36),
     ("snare", ""): (38, 40),
@@ -25,14 +25,14 @@ KEYS = {
     ("hihat", "pedal"): (44,),
     ("hihat", "open"): (46,),
 }
-VELOCITY = 110
+VELOCITY = 110  # loud, below the maximum: a default, without a study
 DRUM_PRESETS = tuple((DRUM_BANK, number) for number in range(128))
-RIFF_SECONDS = 8.0
+RIFF_SECONDS = 8.0  # two pieces of 4 s, the length of a mix
 NAMES = {"timgm6mb": ("pretty_midi", "TimGM6mb.sf2")}
 
 
 def locate(name: str) -> Path:
-    """The file of a params entry: a path, or a known name that a Python package carries."""
+    """The file of a params entry: a path, or a name in NAMES, whose file a Python package contains."""
     if name in NAMES:
         package, file = NAMES[name]
         spec = importlib.util.find_spec(package)
@@ -71,10 +71,12 @@ class Font:
 
     def render(self, bank: int, number: int, notes: Iterable[riffs.Note], seconds: float) -> np.ndarray:
         """The notes played on a preset, mono float64 [seconds * RATE]."""
+        # General MIDI reserves channel 10 (index 9) for drums.
         channel = DRUM_CHANNEL if bank == DRUM_BANK else CHANNEL
         self._synth.sounds_off(channel)
-        self._synth.generate(RATE)  # lets what still rings die away, so that takes do not depend on order
+        self._synth.generate(RATE)  # earlier notes die away, so that the result does not depend on order
         self._synth.program_select(channel, self._id, bank, number, bank == DRUM_BANK)
+        # Note-on and note-off events in time; at one time, offs come before ons.
         events = [(n.start, 1, n) for n in notes] + [(n.start + n.seconds, 0, n) for n in notes]
         blocks, at = [], 0
         for when, on, note in sorted(events, key=lambda e: e[:2]):
@@ -92,11 +94,12 @@ class Font:
         if samples <= 0:
             return np.zeros(0)
         stereo = np.frombuffer(self._synth.generate(samples), np.float32).reshape(-1, 2)
-        return stereo.mean(axis=1)
+        mono: np.ndarray = stereo.mean(axis=1)
+        return mono
 
 
-def takes(name: str, riffs_per_program: int) -> Iterator[SourceItem]:
-    """The takes of a params entry (see `locate`): its drum kits, and riffs on its instruments."""
+def source_items(name: str, riffs_per_program: int) -> Iterator[SourceItem]:
+    """The items of a params entry (see `locate`): its drum kits, and riffs on its instruments."""
     font = Font(locate(name))
     known = name in NAMES
     record: dict[str, Any] = {
@@ -106,11 +109,11 @@ def takes(name: str, riffs_per_program: int) -> Iterator[SourceItem]:
         "licence": "GPL-2" if known else "unknown, see the SoundFont",
     }
     group = "lmms-timgm" if "timgm6mb" in font.path.stem.lower() else f"soundfont/{font.path.stem}"
-    yield from _all_takes(font, group, riffs_per_program, record)
+    yield from _all_items(font, group, riffs_per_program, record)
 
 
-def package_takes(root: Path, package: str, version: str, riffs_per_program: int) -> Iterator[SourceItem]:
-    """As `takes`, of the General MIDI SoundFont in an unpacked package."""
+def package_items(root: Path, package: str, version: str, riffs_per_program: int) -> Iterator[SourceItem]:
+    """As `source_items`, of the General MIDI SoundFont in an unpacked package."""
     files = sorted(root.rglob("*.sf2"))
     fluid = package.startswith("fluid")
     record: dict[str, Any] = {
@@ -122,13 +125,13 @@ def package_takes(root: Path, package: str, version: str, riffs_per_program: int
         "attribution": "Fluid (R3) by Frank Wen (MIT)" if fluid else "TimGM6mb by Tim Brechbill (GPL-2)",
     }
     for path in files[:1]:
-        yield from _all_takes(Font(path), "fluid-drums" if fluid else "lmms-timgm", riffs_per_program, record)
+        yield from _all_items(Font(path), "fluid-drums" if fluid else "lmms-timgm", riffs_per_program, record)
 
 
-def avl_takes(root: Path, package: str, version: str) -> Iterator[SourceItem]:
-    """The two acoustic kits of AVL Drumkits, which lie in bank 0 and have layers by velocity."""
+def avl_items(root: Path, package: str, version: str) -> Iterator[SourceItem]:
+    """The two acoustic kits of AVL Drumkits, in bank 0, with velocity layers."""
     for path in sorted(p for p in root.rglob("*.sf2") if p.parent.name == "sf2"):
-        yield from drum_takes(
+        yield from drum_items(
             Font(path),
             presets=((0, 0),),
             velocities=(45, 80, 120),
@@ -142,16 +145,16 @@ def avl_takes(root: Path, package: str, version: str) -> Iterator[SourceItem]:
         )
 
 
-def _all_takes(
+def _all_items(
     font: Font, group: str, riffs_per_program: int, record: dict[str, Any]
 ) -> Iterator[SourceItem]:
-    yield from drum_takes(font, group=group, **record)
+    yield from drum_items(font, group=group, **record)
     for cls, programs in riffs.PROGRAMS.items():
         for program in programs:
-            yield from riff_takes(font, cls, program, riffs_per_program, seconds=RIFF_SECONDS, **record)
+            yield from riff_items(font, cls, program, riffs_per_program, seconds=RIFF_SECONDS, **record)
 
 
-def drum_takes(
+def drum_items(
     font: Font,
     *,
     group: str,
@@ -159,7 +162,7 @@ def drum_takes(
     velocities: tuple[int, ...] = (VELOCITY,),
     **record: Any,
 ) -> Iterator[SourceItem]:
-    """One take per drum kit, percussion key of ours and velocity; equal ones are left to deduplication."""
+    """One item per drum kit, percussion key in KEYS and velocity; `build` removes equal sounds."""
     hits = [(kind, key, v) for kind, keys in KEYS.items() for key in keys for v in velocities]
     for bank, number in presets:
         kit = font.preset(bank, number)
@@ -181,7 +184,7 @@ def _hit(font: Font, bank: int, number: int, key: int, velocity: int) -> np.ndar
     return font.render(bank, number, [note], 1.5)
 
 
-def riff_takes(
+def riff_items(
     font: Font, cls: str, program: int, count: int, *, seconds: float, **record: Any
 ) -> Iterator[SourceItem]:
     """`count` phrases on a GM program; none where the SoundFont lacks it."""
@@ -201,6 +204,7 @@ def riff_takes(
 def _riff(font: Font, cls: str, program: int, index: int, seconds: float) -> np.ndarray:
     sound = font.render(0, program, riffs.riff(cls, program, index, seconds), seconds)
     rng = np.random.Generator(np.random.Philox(key=[program, index + (1 << 32)]))
+    # No drive, or a tanh of 1 to 5 times the peak, with equal chance.
     drive = float(rng.choice([0.0, rng.uniform(1.0, 5.0)]))
     peak = np.abs(sound).max(initial=0.0)
     return np.tanh(sound / peak * drive) if drive and peak else sound

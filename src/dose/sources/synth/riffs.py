@@ -1,7 +1,7 @@
-"""Short phrases for bass, piano, guitar and voice, as notes; a synthesiser makes them sound.
+"""Short phrases for bass, piano, guitar and voice, as notes for a synthesiser.
 
-Phrases are drawn from (program, index), so that no phrase of one program is repeated by another and the
-division of programs among the splits divides the phrases too.
+A phrase is a function of (program, index): no program repeats the phrase of another, so the division of
+programs among the splits divides the phrases too. Scales, progressions and probabilities were chosen by hand.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ import numpy as np
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10), (0, 3, 5, 6, 7, 10, 12))
 PROGRESSIONS = ((0, 4, 5, 3), (0, 5, 3, 4), (0, 3, 0, 4), (5, 3, 0, 4), (0, 0, 3, 3), (1, 4, 0, 0))
 
-# GM programs, from 0, that stand for each instrument class
+# General MIDI programs, from 0, of each instrument class
 PROGRAMS = {
     "bass": (32, 33, 34, 35, 36, 37, 38, 39),
     "piano": (0, 1, 2, 3, 4, 5, 6, 7),
@@ -30,6 +30,7 @@ class Note:
 
 def riff(cls: str, program: int, index: int, seconds: float) -> tuple[Note, ...]:
     """The phrase of a GM program and index; notes start within `seconds`."""
+    # Counter-based, so one phrase can be made alone.
     rng = np.random.Generator(np.random.Philox(key=[program, index]))
     beat = 60 / rng.uniform(75, 150)
     scale = SCALES[rng.integers(len(SCALES))]
@@ -74,8 +75,9 @@ def _bass(
 def _chords(
     rng: np.random.Generator, scale: tuple[int, ...], chord: int, tonic: int, start: float, beat: float
 ) -> list[Note]:
+    # A seventh or octave on top of the triad, broken or as a block.
     degrees = [chord, chord + 2, chord + 4, chord + int(rng.choice([6, 7]))]
-    if rng.random() < 0.5:  # broken
+    if rng.random() < 0.5:
         return [
             Note(
                 start=start + i * beat / 2,
@@ -95,8 +97,9 @@ def _chords(
 def _strums(
     rng: np.random.Generator, scale: tuple[int, ...], chord: int, tonic: int, start: float, beat: float
 ) -> list[Note]:
+    # An open voicing, picked note by note or strummed with 4 to 20 ms between the strings.
     degrees = [chord, chord + 4, chord + 7, chord + 9, chord + 11]
-    if rng.random() < 0.4:  # picked
+    if rng.random() < 0.4:
         return [
             Note(
                 start=start + i * beat / 2,
@@ -125,6 +128,7 @@ def _strums(
 def _melody(
     rng: np.random.Generator, scale: tuple[int, ...], chord: int, tonic: int, start: float, beat: float
 ) -> list[Note]:
+    # Rhythms of two beats.
     lengths = [(2.0,), (1.0, 1.0), (1.5, 0.5), (0.5, 0.5, 1.0)][int(rng.integers(4))]
     notes, at = [], start
     for length in lengths:

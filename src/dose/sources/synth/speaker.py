@@ -2,9 +2,9 @@
 
 `python -m dose.sources.synth.speaker VARIANT WORD...`
 
-The library carries hidden state from one utterance to the next, so that a word never sounds twice the same;
-a fresh process that is asked for the same words in the same order does repeat itself. Standard output gets
-the rate in Hz and then, for each word, a count and that many samples: all little-endian, int32 and int16.
+The library has hidden state that changes with every utterance, so a repeated word sounds different; a fresh
+process with the same words in the same order gives the same samples. Standard output gets the sample rate in
+Hz and then, for each word, a count and that many samples: little-endian, int32 and int16.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ def main() -> None:
     speaker = Speaker()
     out.write(struct.pack("<i", speaker.rate))
     for word in words:
-        samples = speaker.say(word, variant)
+        samples = speaker.synthesise(word, variant)
         out.write(struct.pack("<i", len(samples) // 2) + samples)
 
 
@@ -38,20 +38,22 @@ class Speaker:
         if self.rate <= 0:
             sys.exit("eSpeak NG finds no voice data")
         self._spoken = bytearray()
+        # Callback (int16 samples, their count, events); it returns 0 to go on.
         prototype = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
-        self._callback = prototype(self._take)  # kept: the library holds only a pointer
+        self._callback = prototype(self._collect)  # referenced here, because the library holds only a pointer
         self._library.espeak_SetSynthCallback(self._callback)
 
-    def _take(self, samples: int | None, count: int, events: Any) -> int:
+    def _collect(self, samples: int | None, count: int, events: Any) -> int:
         if samples and count > 0:
             self._spoken += ctypes.string_at(samples, 2 * count)
         return 0
 
-    def say(self, word: str, variant: str) -> bytes:
-        """int16 samples at `rate`."""
+    def synthesise(self, word: str, variant: str) -> bytes:
+        """The word as int16 samples at `rate`, little-endian bytes."""
         self._spoken = bytearray()
         self._library.espeak_SetVoiceByName(f"en-us+{variant}".encode())
         text = word.encode() + b"\0"
+        # Position 0 in characters to the end of the text; blocks until Synchronize returns.
         self._library.espeak_Synth(text, len(text), 0, 1, 0, UTF8, None, None)
         self._library.espeak_Synchronize()
         return bytes(self._spoken)

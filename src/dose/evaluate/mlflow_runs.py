@@ -1,0 +1,60 @@
+"""Logs an evaluation to MLflow: one run per bundle, reused where the same bundle is scored again."""
+
+import time
+from pathlib import Path
+
+from dose import files
+from dose.evaluate.config import EvaluateConfig
+from dose.evaluate.results import Results, with_deprecated_metrics
+from dose.tracking import Tracker, lineage_tags
+
+EXPERIMENT = "dose"
+ARTIFACTS = ("table.md", "metrics.json", "comparisons.json", "listening.html")
+
+
+def log_runs(
+    results: Results,
+    bundles: dict[str, str],
+    config: EvaluateConfig,
+    out: Path,
+    *,
+    root: Path | str = ".",
+    uri: str | None = None,
+) -> list[str]:
+    """Logs a run for each system in `bundles` (system name -> its key); returns the runs' ids.
+
+    Metrics are <data set>/<drum>/<metric>, with _low and _high; artifacts are the table and the listening
+    page. Raises DoseError when the store cannot be reached.
+    """
+    tracker = Tracker(EXPERIMENT, uri, root)
+    tracker.ensure_store()
+    runs = []
+    for system, key in bundles.items():
+        values = metrics_of(results, system)
+        if not values:
+            continue
+        # The run's key holds the system's and the settings: the same evaluation finds its run again.
+        run = tracker.open_run(f"evaluate/{key}/{files.hash_json(config)}", f"evaluate {system}")
+        tags = {"dose.kind": "evaluation", "dose.system_name": system, "dose.system": key}
+        # dose.row is the old name of dose.system_name, for one release.
+        tracker.set_tags(run, {**lineage_tags(root), **tags, "dose.row": system})
+        tracker.log_params(
+            run, {"items": config.items, "seed": config.seed, "datasets": ",".join(config.datasets)}
+        )
+        tracker.log_metrics(run, [(0, int(time.time() * 1000), values)])
+        for name in ARTIFACTS:
+            tracker.log_artifacts(run, out / name)
+        tracker.end_run(run, "FINISHED")
+        runs.append(run)
+    return runs
+
+
+def metrics_of(results: Results, system: str) -> dict[str, float]:
+    """{"rmod/kick/mss": value, "rmod/kick/mss_low": ...} of one system, deprecated metric names included."""
+    out: dict[str, float] = {}
+    for dataset, systems in results.estimates.items():
+        for drum, estimates in systems.get(system, {}).items():
+            for metric, e in with_deprecated_metrics(estimates).items():
+                name = f"{dataset}/{drum}/{metric}"
+                out |= {name: e.value, f"{name}_low": e.low, f"{name}_high": e.high}
+    return out

@@ -1,0 +1,1 @@
+"""Listening pages: single HTML files with audio, waveforms and spectrograms inside, which need no network."""

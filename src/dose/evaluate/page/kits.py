@@ -1,0 +1,58 @@
+"""A listening page of kits extracted from recordings, each beside its recording."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dose import audio, files
+from dose.evaluate.page.document import Document
+from dose.extract.result import Kit
+from dose.metrics.one_shots import prepare
+
+TITLE = "Kits out of"  # `is_page` recognises pages by it
+EXCERPT_SECONDS = 12.0  # of a recording on the page
+LEAD = (
+    "Press a card to play it, press again to stop. The best one-shot of each drum, all at one peak level; "
+    "models {version}. The source energy ratio is the share of a one-shot's energy that comes from the "
+    "recording itself; the rest is generated."
+)
+
+
+class KitPage:
+    """Collects kits; `write` writes the page."""
+
+    def __init__(self) -> None:
+        self._page = Document()
+        self._page.section("recordings", "Real recordings", "No references exist: judge by ear.")
+        self._count, self._version = 0, ""
+
+    def add(self, path: Path, kit: Kit, notes: Mapping[str, str] | None = None) -> None:
+        """Adds the kit of the audio file `path`; `notes` are further remarks by drum."""
+        recording = audio.read(path, mono=False, max_seconds=EXCERPT_SECONDS)
+        cards = [self._page.card("recording", recording, mix=True)]
+        for drum in kit.hits:
+            best = kit.best(drum)
+            if best is None:
+                cards.append(self._page.missing(drum, "not detected"))
+                continue
+            facts = [] if best.detected else ["probably absent"]
+            facts += [
+                f"confidence {best.confidence:.2f}",
+                f"source energy ratio {best.source_energy_ratio:.2f}",
+            ]
+            facts += [notes[drum]] if notes and drum in notes else []
+            cards.append(self._page.card(drum, prepare(best.raw, drum), ", ".join(facts)))
+        self._page.case(files.printable(path.stem), cards)
+        self._count, self._version = self._count + 1, kit.version
+
+    def write(self, path: Path) -> None:
+        title = f"{TITLE} {self._count} recording{'s' if self._count != 1 else ''}"
+        with files.atomic(path) as beside:
+            page = self._page.render(title, LEAD.format(version=self._version))
+            beside.write_text(page, encoding="utf-8")
+
+
+def is_page(path: Path) -> bool:
+    """Whether `KitPage` wrote the file. Raises OSError where it cannot be read."""
+    # The title stands within the template's first lines.
+    with open(path, "rb") as file:
+        return f"<title>{TITLE} ".encode() in file.read(1024)
