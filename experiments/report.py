@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from dose.metrics.statistics import mean_difference, mean_estimate, resamples
 
 from dose import files
+from dose.metrics.bootstrap import mean_difference, mean_estimate, resamples
 
 BASE = "base"
 # Ways to a one-shot: greedy decoding (the paper's); one sample, averaged over all; the medoid of the samples;

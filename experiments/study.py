@@ -186,7 +186,7 @@ def _tokens(study: Study, changes: dict[str, Any]) -> Path:
 
 def _first(pairs: Pairs, count: int) -> Pairs:
     def cut(codes: Codes) -> Codes:
-        return Codes([codes.take(np.arange(min(count, len(codes))))])
+        return Codes([codes.select(np.arange(min(count, len(codes))))])
 
     spectrograms = None if pairs.spectrograms is None else cut(pairs.spectrograms)
     return Pairs(cut(pairs.prompts), cut(pairs.shots), spectrograms)
@@ -201,7 +201,7 @@ def _score(
     rules = [Sampling()] + [Sampling(temperature=1.0, seed=i) for i in range(study.samples)]
     for item, mix in enumerate(mixes):
         # 1. One greedy one-shot and several samples, as one batch.
-        prompt = data.val.take(np.array([item])).prompt
+        prompt = data.val.batch(np.array([item])).prompt
         with torch.inference_mode():
             tokens = generate(model, prompt.expand(len(rules), -1, -1), rules)
             codes = torch.stack([layout.one_shot_codes(t, model.config.pattern) for t in tokens])

@@ -1,4 +1,4 @@
-"""Stage larsnet: trains a small LarsNet bank on RMOD's stems, into data/larsnet; resumes."""
+"""Stage larsnet: trains small LarsNet networks on RMOD's stems, into data/larsnet; resumes."""
 
 import time
 from collections.abc import Iterator

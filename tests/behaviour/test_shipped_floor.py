@@ -38,8 +38,9 @@ MIXES = [
 def items(request, tmp_path_factory) -> list[Item]:
     seed, count = request.param
     root = tmp_path_factory.mktemp("floor")
-    recorded = sources.Procedural(train=0, val=0, test=0)
-    section = dataclasses.replace(params.load("sources", sources.SourcesConfig, PARAMS), procedural=recorded)
+    section = params.load("sources", sources.SourcesConfig, PARAMS)
+    recorded = dataclasses.replace(section.procedural, train=0, val=0, test=0)
+    section = dataclasses.replace(section, procedural=recorded)
     library = sources.build(section, root / "sources")
     rmod = dataclasses.replace(params.load("rmod", RmodConfig, PARAMS), seed=seed)
     return [_write(root / "items", i, item) for i, item in enumerate(stream(rmod, library, "test", 0, count))]

@@ -31,7 +31,7 @@ def test_the_first_pairs_are_kept_together():
     shots, prompts = (np.arange(n * 6).reshape(6, n, 1).astype(np.uint16) for n in (2, 3))
     cut = study._first(Pairs(Codes([prompts]), Codes([shots])), 4)
     assert len(cut) == 4
-    batch = cut.take(np.array([3]))
+    batch = cut.batch(np.array([3]))
     assert np.array_equal(batch.prompt[0], prompts[3])
     assert np.array_equal(batch.shot[0], shots[3])
 

@@ -36,7 +36,7 @@ MAY_RERUN = {
 TRAINING = ("sources", "rmod", "codec", "tokens", "sweep")
 NOT_TRAINED_ON = [
     "src/dose/extract/extractor.py",
-    "src/dose/evaluate/page/document.py",
+    "src/dose/evaluate/page/listening.py",
     "src/dose/evaluate/page/template.html",
     "src/dose/kits/write.py",
     "src/dose/baselines/weights/larsnet/MODEL_CARD.md",

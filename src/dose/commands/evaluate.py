@@ -185,9 +185,11 @@ def _add_external(
 
 
 def _reference_free_metrics(args: argparse.Namespace) -> "Sequence[ReferenceFreeMetric]":
+    from dose.errors import MissingInputError
     from dose.evaluate import project
 
-    if not (Path(args.sources) / "catalogue.parquet").is_file():
-        print(f"note: {args.sources} holds no catalogue; classifier accuracy and memorisation are left out.")
+    try:
+        return project.reference_free_metrics(Path(args.sources))
+    except MissingInputError as e:
+        print(f"note: {e} Classifier accuracy and memorisation are left out.")
         return []
-    return project.reference_free_metrics(Path(args.sources))

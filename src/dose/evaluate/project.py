@@ -20,7 +20,7 @@ from dose.model import checkpoint
 if TYPE_CHECKING:
     from dose.codec.codec import Codec
 
-# Training pairs below which a model is called a smoke test; the shipped models saw 64,000.
+# Training pairs below which a model is called a smoke test; the shipped models were trained on 64,000.
 SMOKE_TEST_PAIRS = 20_000
 SWEEP_MODELS = {"DOSE without onset loss": "ablation", "DOSE": "best"}  # system -> folder in a drum's sweep
 
@@ -67,7 +67,9 @@ def about(config: EvaluateConfig, folders: Folders) -> str:
     if not cards:
         return ""
     steps, pairs = max(card["steps"] for card in cards), max(card["pairs_seen"] for card in cards)
-    text = f"The DOSE models of this project saw {pairs:,} pairs in at most {steps:,} steps a drum."
+    text = (
+        f"The DOSE models of this project were trained on {pairs:,} pairs in at most {steps:,} steps a drum."
+    )
     if pairs >= SMOKE_TEST_PAIRS:
         return text
     text += " That is a smoke test: it shows that every stage works, not what the method can do."

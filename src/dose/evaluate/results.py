@@ -15,7 +15,7 @@ RERANKED = "DOSE ({samples} samples, reranked)"
 # Old names, written beside today's to metrics.json (metrics also to comparisons.json and MLflow) for one
 # release.
 DEPRECATED_METRICS = {
-    "classifier_accuracy": "class_check",
+    "classifier_accuracy": "class_check",  # old name
     "nearest_train_db": "copy_db",
     "memorisation_rate": "nearer",
 }
@@ -74,6 +74,7 @@ def with_deprecated_metrics(by_metric: dict[str, Any]) -> dict[str, Any]:
 def deprecated_system(name: str) -> str | None:
     """The old name of a system that was renamed, else None."""
     if name == REFERENCE:
-        return "Truth"
+        return "Truth"  # old name
     prefix, _, suffix = RERANKED.partition("{samples}")
-    return "DOSE, of several draws" if name.startswith(prefix) and name.endswith(suffix) else None
+    reranked = name.startswith(prefix) and name.endswith(suffix)
+    return "DOSE, of several draws" if reranked else None  # old name

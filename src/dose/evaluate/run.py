@@ -39,7 +39,7 @@ def evaluate(
         if len(items) < 2:
             raise DoseError(f"The data set {dataset} has {len(items)} items; at least 2 are needed.")
         results.indices[dataset] = [item.index for item in items]
-        # Drawn once per data set: differences between systems are then paired.
+        # Resampled once per data set: differences between systems are then paired.
         resampling = Resampling(
             items=resamples(len(items), config.bootstrap, config.seed),
             sets=resamples(len(items), config.bootstrap_sets, config.seed),

@@ -169,10 +169,10 @@ def larsnet(folder: Path | None = None) -> Separation:
     """
     from dose.baselines.larsnet import SHIPPED, load
 
-    bank = load(folder or SHIPPED)
-    origin = "authors" if bank.authors else "shipped" if folder is None else "trained"
-    key = files.hash_json([bank.key, code_hash(SEPARATING)])
-    return Separation(name=LARSNETS[origin], separate=bank.separate, key=key)
+    networks = load(folder or SHIPPED)
+    origin = "authors" if networks.authors else "shipped" if folder is None else "trained"
+    key = files.hash_json([networks.key, code_hash(SEPARATING)])
+    return Separation(name=LARSNETS[origin], separate=networks.separate, key=key)
 
 
 def code_hash(names: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ class DrumClassifier:
         from sklearn.linear_model import LogisticRegression
 
         if len(set(labels)) < 2:
-            raise DoseError("The drum classifier needs one-shots of at least two drums in the catalogue.")
+            raise DoseError("The drum classifier needs one-shots of at least two drums.")
         # One mean and scale for all features: they share the unit dB, and their relative range matters.
         self._mean, self._scale = features.mean(), features.std()
         self._model = LogisticRegression(C=INVERSE_REGULARISATION, max_iter=MAX_ITERATIONS)

@@ -64,7 +64,7 @@ def embed(tokens: Tensor, table: Tensor, twice: bool = False) -> Tensor:
     `twice` counts codebook 0 twice, as the authors' model does.
     """
     b, s, k = tokens.shape
-    # All codebooks share one table: codebook k's tokens begin at row k * V of it.
+    # All codebooks share one table: codebook k's tokens begin at index k * V.
     index = tokens + torch.arange(k, device=tokens.device) * (table.shape[0] // k)
     if twice:
         index = torch.cat([index[..., :1], index], dim=-1)

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from dose.config import Removed, was
 from dose.tokens import band_energies, layout
 
-# How the transformer receives the prompt. Segments are excerpts of the mix that start at the drum's onsets,
+# How the transformer receives the prompt. Segments are parts of the mix that start at the drum's onsets,
 # as the one-shot starts at its own, so frame t of a segment sounds together with frame t of the one-shot.
 # "prefix":         codec tokens before the one-shot's, as in the paper.
 # "prefix_aligned": the same, and features of the segments' codes added to the one-shot's steps

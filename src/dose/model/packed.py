@@ -52,7 +52,7 @@ def _pack_fp16(weight: Tensor, bias: Tensor) -> Any:
 
 
 def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight [out, in] as int8 and one bfloat16 scale per output row, symmetric, rounded to nearest."""
+    """Weight [out, in] as int8 and one bfloat16 scale per output, symmetric, rounded to nearest."""
     scale = (weight.abs().amax(dim=1) / 127).clamp(min=1e-12).bfloat16()
     return (weight / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8), scale
 

@@ -48,7 +48,7 @@ class Index:
 
 
 class Codes:
-    """One array over all shards, [items, K, T]; `take` copies only the items it is asked for."""
+    """One array over all shards, [items, K, T]; `select` copies only the items it is asked for."""
 
     def __init__(self, shards: Sequence[np.ndarray]) -> None:
         self.shards = list(shards)
@@ -58,7 +58,7 @@ class Codes:
     def __len__(self) -> int:
         return int(self.starts[-1])
 
-    def take(self, indices: np.ndarray) -> np.ndarray:
+    def select(self, indices: np.ndarray) -> np.ndarray:
         """Items `indices` [n] as int64 [n, K, T]."""
         out = np.empty((len(indices), *self.shape[1:]), np.int64)
         # Each shard is read once, for all items that lie in it.

@@ -38,13 +38,13 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.shots)
 
-    def take(self, indices: np.ndarray, prompts_of: np.ndarray | None = None) -> Batch:
+    def batch(self, indices: np.ndarray, prompts_of: np.ndarray | None = None) -> Batch:
         """The pairs at `indices`; `prompts_of` gives each the prompt of another pair."""
         return Batch(
-            prompt=torch.from_numpy(self.prompts.take(indices if prompts_of is None else prompts_of)),
-            shot=torch.from_numpy(self.shots.take(indices)),
+            prompt=torch.from_numpy(self.prompts.select(indices if prompts_of is None else prompts_of)),
+            shot=torch.from_numpy(self.shots.select(indices)),
             spectrogram=(
-                None if self.spectrograms is None else torch.from_numpy(self.spectrograms.take(indices))
+                None if self.spectrograms is None else torch.from_numpy(self.spectrograms.select(indices))
             ),
         )
 
@@ -135,7 +135,7 @@ def batches(
             for number in range(first, stop):
                 if leave.is_set():
                     return
-                put(pairs.take(order.at((number * world + rank) * size, size)))
+                put(pairs.batch(order.at((number * world + rank) * size, size)))
             put(None)
         except BaseException as e:
             put(e)

@@ -100,7 +100,7 @@ class BatchLoss:
         """Means over pairs `items`, each with the prompt of pair `prompts`; of the spectrogram's loss too."""
         size = self.config.batch
         parts = [
-            (len(items[i : i + size]), *self._losses(pairs.take(items[i : i + size], prompts[i : i + size])))
+            (len(items[i : i + size]), *self._losses(pairs.batch(items[i : i + size], prompts[i : i + size])))
             for i in range(0, len(items), size)
         ]
         spectrogram = [n * float(loss) for n, _, loss in parts if loss is not None]

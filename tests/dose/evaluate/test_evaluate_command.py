@@ -33,7 +33,7 @@ def here(tmp_path, monkeypatch):
 def test_a_bundle_is_scored_beside_the_baselines_that_need_no_download(here, bundle, capsys):
     assert cli.main(["evaluate", "--bundle", str(bundle), "--data", "rmod", "--n", "5", "--baselines"]) == 0
     printed = capsys.readouterr().out
-    assert "classifier accuracy and memorisation are left out" in printed
+    assert "Classifier accuracy and memorisation are left out" in printed
     assert (here / "data/scores/summary.md").read_text() in printed
     metrics = json.loads((here / "data/scores/metrics.json").read_text())["rmod"]
     assert set(metrics) == {"Reconstruction", "Separation (HPSS)", LARSNETS["shipped"], "DOSE"}

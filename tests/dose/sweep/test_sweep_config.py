@@ -79,7 +79,9 @@ def test_old_names_reach_the_space_and_a_drums_overrides():
 def test_removed_keys_are_dropped_without_effect_and_refused_with_one():
     kick = {"fit.prompt_dropout": 0.0, "fit.model.drums": []}
     assert sweep_config(drums={"kick": kick}).for_drum("kick") == sweep_config()
-    with pytest.raises(ConfigError, match="prompt_dropout must be removed, or 0.0: classifier-free guidance"):
+    with pytest.raises(
+        ConfigError, match=r"prompt_dropout must be removed, or 0\.0: classifier-free guidance"
+    ):
         sweep_config(drums={"kick": {"fit.prompt_dropout": 0.1}}).for_drum("kick")
     with pytest.raises(ValueError, match="space names decoding twice"):
         sweep_config(space={"structure": ["free"], "decoding": ["constrained"]})

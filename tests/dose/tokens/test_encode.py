@@ -103,16 +103,16 @@ def test_shards_hold_each_items_one_shots_and_the_prompts_of_extraction(built):
     assert [s["count"] for s in tokens.index.shards] == [2, 2, 1]
     made = item("train", 3)
     shot = torch.from_numpy(audio.fit_length(made.shots["snare"], audio.RATE))[None, None]
-    assert np.array_equal(tokens.codes("snare").take(np.array([3]))[0], codec.encode(shot)[0].numpy())
+    assert np.array_equal(tokens.codes("snare").select(np.array([3]))[0], codec.encode(shot)[0].numpy())
     prompt = prompt_codes(codec, made.mix.mean(axis=0), "snare", SMALL.prompt)
-    assert np.array_equal(tokens.codes("prompt_snare").take(np.array([3]))[0], prompt)
+    assert np.array_equal(tokens.codes("prompt_snare").select(np.array([3]))[0], prompt)
     features = prompt_codes(
         codec, made.mix.mean(axis=0), "snare", dataclasses.replace(SMALL.prompt, kind="band_energies")
     )
-    assert np.array_equal(tokens.codes("band_energies_snare").take(np.array([3]))[0], features)
+    assert np.array_equal(tokens.codes("band_energies_snare").select(np.array([3]))[0], features)
     picture = band_energies.quantised_spectrograms(shot[0].numpy(), 87)[0]
-    assert np.array_equal(tokens.codes("spectrogram_snare").take(np.array([3]))[0], picture)
-    batch = open_data(out, "snare", "band_energies").train.take(np.array([3]))
+    assert np.array_equal(tokens.codes("spectrogram_snare").select(np.array([3]))[0], picture)
+    batch = open_data(out, "snare", "band_energies").train.batch(np.array([3]))
     assert np.array_equal(batch.prompt[0], features)
     assert batch.spectrogram is not None
     assert np.array_equal(batch.spectrogram[0], picture)

@@ -32,8 +32,8 @@ def test_any_items_are_read_back_in_any_order(written):
     for name, expected in (("kick", kick), ("prompt_kick", prompt)):
         codes = tokens.codes(name)
         assert codes.shape == expected.shape
-        assert codes.take(pick).dtype == np.int64
-        assert np.array_equal(codes.take(pick), expected[pick])
+        assert codes.select(pick).dtype == np.int64
+        assert np.array_equal(codes.select(pick), expected[pick])
     assert isinstance(tokens.codes("kick").shards[0], np.memmap)
 
 

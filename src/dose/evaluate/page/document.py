@@ -60,7 +60,7 @@ class Document:
         )  # fmt: skip
 
     def _store(self, sound: np.ndarray, mix: bool) -> str:
-        # Mixes are long and only for orientation, so MP3; what is judged stays lossless.
+        # Mixes are long and only for orientation, so MP3; one-shots stay lossless.
         data = (
             audio.encoded(np.clip(sound, -1, 1), "MP3")
             if mix

@@ -9,7 +9,7 @@ from dose.extract.result import Kit
 from dose.metrics.one_shots import prepare
 
 TITLE = "Kits out of"  # `is_page` recognises pages by it
-EXCERPT_SECONDS = 12.0  # of a recording on the page
+RECORDING_SECONDS = 12.0  # of a recording on the page
 LEAD = (
     "Press a card to play it, press again to stop. The best one-shot of each drum, all at one peak level; "
     "models {version}. The source energy ratio is the share of a one-shot's energy that comes from the "
@@ -22,12 +22,12 @@ class KitPage:
 
     def __init__(self) -> None:
         self._page = Document()
-        self._page.section("recordings", "Real recordings", "No references exist: judge by ear.")
+        self._page.section("recordings", "Real recordings", "No references exist: compare by ear.")
         self._count, self._version = 0, ""
 
     def add(self, path: Path, kit: Kit, notes: Mapping[str, str] | None = None) -> None:
         """Adds the kit of the audio file `path`; `notes` are further remarks by drum."""
-        recording = audio.read(path, mono=False, max_seconds=EXCERPT_SECONDS)
+        recording = audio.read(path, mono=False, max_seconds=RECORDING_SECONDS)
         cards = [self._page.card("recording", recording, mix=True)]
         for drum in kit.hits:
             best = kit.best(drum)

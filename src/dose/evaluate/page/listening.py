@@ -98,11 +98,11 @@ def _add_dataset(
 def _add_recordings(
     page: Document, dataset: str, items: Sequence[Item], systems: Sequence[SystemOutputs]
 ) -> None:
-    note = "No references exist: judge by ear, or by the reference-free metrics."
+    note = "No references exist: compare by ear, or by the reference-free metrics."
     page.section(dataset, "Real recordings", note)
     for item in items:
-        excerpt = item.read_mix()[:, : RECORDING_SECONDS * audio.RATE]
-        cards = [page.card("recording", excerpt, mix=True)]
+        recording = item.read_mix()[:, : RECORDING_SECONDS * audio.RATE]
+        cards = [page.card("recording", recording, mix=True)]
         for system in systems:
             for drum in DRUMS:
                 [output] = read_outputs(system.folder, [item], drum)

@@ -87,23 +87,21 @@ def _sizes(state: dict[str, Tensor], path: Path) -> ModelConfig:
 
 
 def _renamed(state: dict[str, Tensor], config: ModelConfig, path: Path) -> dict[str, Tensor]:
-    """Tensors under the names of `DoseModel`; those taken are removed from `state`."""
+    """Tensors under the names of `DoseModel`; those used are removed from `state`."""
 
-    def take(name: str) -> Tensor:
+    def pop(name: str) -> Tensor:
         if name not in state:
             raise IntegrityError(f"{path} lacks {PREFIX}{name}.")
         return state.pop(name)
 
     out = {
-        "embed.weight": torch.cat(
-            [take(f"audio_embedding_layer.{k}.weight") for k in range(config.codebooks)]
-        )
+        "embed.weight": torch.cat([pop(f"audio_embedding_layer.{k}.weight") for k in range(config.codebooks)])
     }
     for kind in ("weight", "bias"):
-        out |= {f"ln.{kind}": take(f"ln.{kind}"), f"head.{kind}": take(f"fc.{kind}")}
+        out |= {f"ln.{kind}": pop(f"ln.{kind}"), f"head.{kind}": pop(f"fc.{kind}")}
         for n in range(config.layers):
             block = f"blocks.{n}."
-            parts = [take(f"{block}attn.{part}.{kind}") for part in ("query", "key", "value")]
+            parts = [pop(f"{block}attn.{part}.{kind}") for part in ("query", "key", "value")]
             out[f"{block}qkv.{kind}"] = torch.cat(parts)
             for ours, theirs in (
                 ("proj", "attn.proj"),
@@ -112,5 +110,5 @@ def _renamed(state: dict[str, Tensor], config: ModelConfig, path: Path) -> dict[
                 ("ln1", "ln1"),
                 ("ln2", "ln2"),
             ):
-                out[f"{block}{ours}.{kind}"] = take(f"{block}{theirs}.{kind}")
+                out[f"{block}{ours}.{kind}"] = pop(f"{block}{theirs}.{kind}")
     return out

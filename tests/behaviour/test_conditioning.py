@@ -1,7 +1,7 @@
-"""A model trained for two minutes says a one-shot with less surprise after its own mix than after another's.
+"""A model trained for two minutes has a lower loss under a one-shot's own mix than under another's.
 
-The hi-hat, because there the difference opens soonest: open or closed is heard in every mix. Everything is
-made from the shipped sounds: a bank, a few hundred items, their tokens and the model of params.yaml.
+The hi-hat, because its conditioning gap opens first: open or closed is audible in every mix. Everything is
+made from the shipped sounds: a sample library, a few hundred items, their tokens and the model of params.yaml.
 """
 
 import dataclasses
@@ -27,12 +27,12 @@ from dose.train.trainer import fit
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 DRUM = "hihat"
 TRAIN, VAL = 480, 96
-SHUFFLES = 12
+OTHER_PROMPTS = 12
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> FitData:
-    root = tmp_path_factory.mktemp("listens")
+    root = tmp_path_factory.mktemp("conditioning")
     sources.build(params.load("sources", SourcesConfig, PARAMS), root / "sources")
     bundled_codec().save(root / "codec")
     rmod = dataclasses.replace(params.load("rmod", RmodConfig, PARAMS), train=TRAIN, val=VAL)
@@ -52,8 +52,10 @@ def test_the_true_mix_helps_more_than_another(data, tmp_path):
     result = fit(laptop, data, tmp_path, device="cpu")
     model = checkpoint.load(result.last).model.eval()
     items = np.arange(VAL)
-    own = surprise(model, data.val, items)
-    others = np.mean([surprise(model, data.val, np.roll(items, 1 + 7 * i)) for i in range(SHUFFLES)], axis=0)
+    own = cross_entropy(model, data.val, items)
+    others = np.mean(
+        [cross_entropy(model, data.val, np.roll(items, 1 + 7 * i)) for i in range(OTHER_PROMPTS)], axis=0
+    )
     for name, gain in zip(("whole one-shot", "onset"), (others - own).T, strict=True):
         error = gain.std(ddof=1) / np.sqrt(VAL)
         print(f"{name}: another mix costs {gain.mean():.4f} nats a token, standard error {error:.4f}")
@@ -61,14 +63,14 @@ def test_the_true_mix_helps_more_than_another(data, tmp_path):
 
 
 @torch.inference_mode()
-def surprise(model, pairs: Pairs, prompts_of: np.ndarray) -> np.ndarray:
-    """Cross entropies of each validation one-shot, [items, 2]: of all its rows, and of the onset region."""
+def cross_entropy(model, pairs: Pairs, prompts_of: np.ndarray) -> np.ndarray:
+    """Cross entropies of each validation one-shot, [items, 2]: of all its steps, and of the onset region."""
     config = model.config
-    mask = onset_mask(config.rows, config.codebooks, "paper", config.pattern)
+    mask = onset_mask(config.steps, config.codebooks, "paper", config.pattern)
     out = []
     for i in range(len(prompts_of)):
-        batch = pairs.take(np.array([i]), prompts_of[i : i + 1])
-        rows = layout.one_shot_steps(batch.shot, config.pattern)
-        loss = losses(model(batch.prompt, rows[:, :-1]), rows, mask, 1.0)
+        batch = pairs.batch(np.array([i]), prompts_of[i : i + 1])
+        tokens_of = layout.one_shot_steps(batch.shot, config.pattern)
+        loss = losses(model(batch.prompt, tokens_of[:, :-1]), tokens_of, mask, 1.0)
         out.append((float(loss.full), float(loss.onset)))
     return np.array(out)

@@ -1,0 +1,42 @@
+"""Fixed inputs, made from seeds: the same arrays in both trees."""
+
+import numpy as np
+
+RATE = 44100
+
+
+def mix(seed: int = 0, seconds: float = 4.0) -> np.ndarray:
+    """A mono mix [N] of low, middle and high bursts over a quiet tone."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * RATE)) / RATE
+    out = 0.05 * np.sin(2 * np.pi * 220 * time)
+    for beat in np.arange(0.1, seconds - 0.3, 0.25):
+        start = round(beat * RATE)
+        burst = np.arange(8000) / RATE
+        low = np.sin(2 * np.pi * 55 * burst + 8 * np.exp(-burst * 60)) * np.exp(-burst * 14)
+        noise = rng.uniform(-1, 1, len(burst))
+        middle = (np.convolve(noise, np.ones(6) / 6, "same") + np.sin(2 * np.pi * 190 * burst)) / 2
+        high = np.diff(noise, prepend=0.0)
+        kind = rng.integers(0, 3)
+        sound = (low, middle * np.exp(-burst * 20), 0.4 * high * np.exp(-burst * 60))[kind]
+        out[start : start + len(burst)] += 0.6 * sound
+    return (out / np.abs(out).max() * 0.9).astype(np.float32)
+
+
+def shots(count: int, seed: int) -> np.ndarray:
+    """One-shots [n, 44100]: decaying tones and noise that begin out of near silence, each at its own time."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(RATE) / RATE
+    made = []
+    for _ in range(count):
+        tone = np.sin(2 * np.pi * rng.uniform(50, 900) * time)
+        sound = (tone + rng.uniform(0, 1) * rng.standard_normal(RATE)) * np.exp(-time * rng.uniform(5, 40))
+        late = np.roll(sound, start := int(rng.integers(0, 400)))
+        late[:start] = 1e-4 * rng.standard_normal(start)
+        made.append(late * rng.uniform(0.2, 0.9))
+    return np.stack(made).astype(np.float32)
+
+
+def embeddings(count: int, seed: int, shift: float = 0.0) -> np.ndarray:
+    """Embeddings [n, 2, 16] of a normal distribution around `shift`."""
+    return (np.random.default_rng(seed).standard_normal((count, 2, 16)) + shift).astype(np.float32)

@@ -1,0 +1,196 @@
+"""All names that differ between the base commit and the working tree. Adapt `NEW` (and nothing else) after a
+rename.
+
+`OLD` has the names of the base commit, `NEW` those of the working tree. The left side of an entry is the name
+that the probes use and never changes; the right side is what the tree has. Kinds of entries:
+
+no prefix    an object, as "module:attribute"
+attr.        an attribute or a method of an object
+key.         a key of a dictionary
+kwarg.       a keyword of a call
+section.     a section of params.yaml, as a dotted path
+params.      a key of params.yaml, as a dotted path
+value.       a value that a key takes
+cli.         words of the command line: a command or an option
+path.        a file or a folder of the repository
+array.       an array of a token shard
+json.        a key of the JSON output of `dose extract`
+metric.      a key of the training history
+file.        a file that `dose rmod export` writes
+
+A name of the last three kinds needs an entry only after a rename, in `NEW` alone, with the base commit's name
+on the left: {"json.borrowed": "new_name"}.
+"""
+
+OLD: dict[str, str] = {
+    # Objects
+    "cli": "dose.cli:main",
+    "parse": "dose.config:parse",
+    "read_audio": "dose.audio:read",
+    "SourcesConfig": "dose.sources.build:SourcesConfig",
+    "build_sources": "dose.sources.build:build",
+    "RmodConfig": "dose.rmod.config:RmodConfig",
+    "TokensConfig": "dose.tokens.build:TokensConfig",
+    "build_tokens": "dose.tokens.build:build",
+    "open_data": "dose.train.data:open_data",
+    "FitConfig": "dose.train.fit:FitConfig",
+    "fit": "dose.train.fit:fit",
+    "shipped_codec": "dose.codec:bundled_codec",
+    "likelihoods": "dose.tokens.onsets:likelihoods",
+    "find_hits": "dose.tokens.onsets:find_hits",
+    "PromptConfig": "dose.tokens.prompt:PromptConfig",
+    "prompt_codes": "dose.tokens.prompt:prompt_codes",
+    "load_model": "dose.model.checkpoint:load",
+    "generate": "dose.model.decode:generate",
+    "Sampling": "dose.model.sampling:Sampling",
+    "open_bundle": "dose.bundle:open_bundle",
+    "calibrations": "dose.extract.confidence:from_json",
+    "uncalibrated": "dose.extract.confidence:UNCALIBRATED",
+    "fit_logistic": "dose.extract.confidence:fit",
+    "calibration_error": "dose.extract.confidence:expected_calibration_error",
+    "GateConfig": "dose.gate.config:GateConfig",
+    "Scores": "dose.gate.verdict:Scores",
+    "judge": "dose.gate.verdict:judge",
+    "mss": "dose.metrics.mss:mss",
+    "mss_both": "dose.metrics.mss:both",
+    "kad": "dose.metrics.kernel:kad",
+    "frechet": "dose.metrics.frechet:frechet",
+    "frechet_infinity": "dose.metrics.frechet:frechet_infinity",
+    "log_spectral_distance": "dose.metrics.spectral:log_spectral_distance",
+    "envelope_distance": "dose.metrics.spectral:envelope_distance",
+    "attack_error": "dose.metrics.attack:attack_error",
+    "class_features": "dose.metrics.judges:features",
+    "ClassCheck": "dose.metrics.judges:ClassCheck",
+    "resamples": "dose.metrics.statistics:resamples",
+    "mean_estimate": "dose.metrics.statistics:mean_estimate",
+    # Attributes and keywords
+    "attr.codec.save": "save",
+    "attr.codec.encode": "encode",
+    "attr.codec.decode": "decode",
+    "attr.codec.embed": "embed",
+    "attr.result.history": "history",
+    "attr.result.last": "last",
+    "attr.library.clips": "clips",
+    "attr.library.id": "id",
+    "attr.checkpoint.model": "model",
+    "attr.checkpoint.meta": "meta",
+    "key.meta.prompt": "prompt",
+    "attr.bundle.calibration": "calibration",
+    "attr.calibration.present": "present",
+    "attr.calibration.right": "right",
+    "attr.calibration.confidence": "confidence",
+    "attr.classifier.metrics": "metrics",
+    "attr.verdict.promote": "promote",
+    "attr.verdict.evidence": "evidence",
+    "attr.verdict.reasons": "reasons",
+    "kwarg.fit.device": "device",
+    "kwarg.sampling.temperature": "temperature",
+    "kwarg.sampling.top_k": "top_k",
+    "kwarg.sampling.top_p": "top_p",
+    "kwarg.sampling.seed": "seed",
+    "kwarg.scores.mss": "mss",
+    "kwarg.scores.embeddings": "embeddings",
+    "kwarg.scores.seconds": "seconds",
+    "kwarg.scores.size_mb": "size_mb",
+    # params.yaml
+    "section.sources": "sources",
+    "section.rmod": "rmod",
+    "section.tokens": "tokens",
+    "section.fit": "sweep.fit",
+    "section.gate": "retrain.gate",
+    "params.sources.train": "sources.procedural.train",
+    "params.sources.val": "sources.procedural.val",
+    "params.sources.test": "sources.procedural.test",
+    "params.rmod.shard": "rmod.shard",
+    "params.tokens.train": "tokens.train",
+    "params.tokens.val": "tokens.val",
+    "params.tokens.shard": "tokens.shard",
+    "params.tokens.workers": "tokens.workers",
+    "params.tokens.prompts": "tokens.prompts",
+    "params.gate.resamples": "retrain.gate.resamples",
+    "params.fit.layers": "sweep.fit.model.layers",
+    "params.fit.width": "sweep.fit.model.width",
+    "params.fit.heads": "sweep.fit.model.heads",
+    "params.fit.positions": "sweep.fit.model.positions",
+    "params.fit.excerpts": "sweep.fit.model.excerpts",
+    "params.fit.aligned": "sweep.fit.model.aligned",
+    "params.fit.structure": "sweep.fit.model.structure",
+    "params.fit.drums": "sweep.fit.model.drums",
+    "params.fit.prompt": "sweep.fit.prompt",
+    "params.fit.steps": "sweep.fit.steps",
+    "params.fit.pretraining_steps": "sweep.fit.listen_steps",
+    "params.fit.batch": "sweep.fit.batch",
+    "params.fit.accumulate": "sweep.fit.accumulate",
+    "params.fit.warmup": "sweep.fit.warmup",
+    "params.fit.ema": "sweep.fit.ema",
+    "params.fit.onset_weight": "sweep.fit.onset_weight",
+    "params.fit.onset_region": "sweep.fit.onset_region",
+    "params.fit.spectrogram_weight": "sweep.fit.picture_weight",
+    "params.fit.prompt_dropout": "sweep.fit.prompt_dropout",
+    "params.fit.precision": "sweep.fit.precision",
+    "params.fit.evaluate_every": "sweep.fit.evaluate_every",
+    "params.fit.evaluate_items": "sweep.fit.evaluate_items",
+    # Values
+    "value.prompt.mix": "mix",
+    "value.prompt.hits": "hits",
+    "value.prompt.levels": "levels",
+    "value.aligned.no": "no",
+    "value.aligned.also": "also",
+    "value.aligned.levels": "levels",
+    "value.positions.none": "none",
+    "value.structure.free": "free",
+    "value.region.paper": "paper",
+    "value.precision.fp32": "fp32",
+    # Command line
+    "cli.export": "rmod export",
+    "cli.export.split": "--split",
+    "cli.export.dataset": "--dataset",
+    "cli.export.count": "--count",
+    "cli.export.start": "--start",
+    "cli.export.out": "--out",
+    "cli.export.workers": "--workers",
+    "cli.export.stems": "--stems",
+    "cli.export.params": "--params",
+    "cli.export.sources": "--sources",
+    "cli.extract": "extract",
+    "cli.extract.out": "--out",
+    "cli.extract.seed": "--seed",
+    "cli.extract.candidates": "--candidates",
+    "cli.extract.kit": "--kit",
+    "cli.extract.bundle": "--bundle",
+    "cli.extract.device": "--device",
+    "cli.extract.precision": "--precision",
+    "cli.extract.json": "--json",
+    # Files
+    "path.params": "params.yaml",
+    "path.bundle": "src/dose/bundle/models",
+    "path.loop": "src/dose/sources/demo/loop_breakbeat.flac",
+    "file.mix.wav": "mix.wav",
+    # Arrays of a token shard
+    "array.shot": "{drum}",
+    "array.mix": "mix",
+    "array.hits": "prompt_{drum}",
+    "array.levels": "heard_{drum}",
+    "array.picture": "picture_{drum}",
+    # Metrics that measure time
+    "metric.speed": "train/pairs_per_s",
+}
+
+NEW: dict[str, str] = OLD | {
+    "TokensConfig": "dose.tokens.encode:TokensConfig",
+    "build_tokens": "dose.tokens.encode:build",
+    "FitConfig": "dose.train.trainer:FitConfig",
+    "fit": "dose.train.trainer:fit",
+    "likelihoods": "dose.transcription.detector:likelihoods",
+    "find_hits": "dose.transcription.detector:find_onsets",
+    "GateConfig": "dose.registry.gate_config:GateConfig",
+    "Scores": "dose.registry.gate:ModelScores",
+    "judge": "dose.registry.gate:judge",
+    "class_features": "dose.metrics.classifier:features",
+    "ClassCheck": "dose.metrics.classifier:DrumClassifier",
+}
+
+# Values that may differ, as "probe/value" patterns of fnmatch, each with the reason. The table counts them.
+# A renamed key in bundle.json's calibration, for example, gives the shipped models another version, which
+# all kit files name: {"kits/version": REASON, "kits/*/file/*": REASON} leaves the contents compared.
+EXPECTED: dict[str, str] = {}
