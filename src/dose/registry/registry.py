@@ -111,10 +111,6 @@ class Registry:
         """The audit log, oldest change first."""
         return self.audit.read()
 
-    def fetch(self, drum: str, version: int) -> Bundle:
-        """The bundle of one version, from the local copy where there is one."""
-        return self._bundle.fetch(drum, version)
-
     def champions(self) -> dict[str, int]:
         """Drum -> version in service, for the drums that have one."""
         found = {drum: self.aliases(drum).get(CHAMPION) for drum in DRUMS}
