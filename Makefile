@@ -8,7 +8,7 @@ export BENTOML_DO_NOT_TRACK := True
 ONE_THREAD := OMP_NUM_THREADS=1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help install demo test test-fast test-kill test-retrain test-retrain-kill test-slow test-web test-load test-fuzz test-restart lint scale lock deps clean
+.PHONY: help install demo test test-fast identity test-kill test-retrain test-retrain-kill test-slow test-web test-load test-fuzz test-restart lint scale lock deps clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -32,11 +32,16 @@ demo: install ## data, models, evaluation and a drum kit: dvc repro at laptop sc
 test: install ## every check: lint, layers, types, tests, the whole DAG at tiny scale
 	$(MAKE) lint
 	$(ONE_THREAD) python -m pytest -n 2
+	$(MAKE) identity QUICK=--quick
 	python -m pytest tests/pipelines/test_dag.py -m slow -k "not sigkill" -x
 	python -m pytest tests/dose/retrain/test_sigkill.py -m slow -k in_small -x
 
 test-fast: install ## the tests alone, without the DAG
 	$(ONE_THREAD) python -m pytest -n 2
+
+# Exit code 2: a clone without the base commit (shallow), which has nothing to compare with.
+identity: install ## data, losses, scores and kits are those of the commit before the last change of names
+	$(ONE_THREAD) python -m benchmarks.identity $(QUICK) || test $$? -eq 2
 
 test-kill: install ## SIGKILL in each stage of the DAG, then run it again
 	python -m pytest tests/pipelines/test_dag.py -m slow -k sigkill -x

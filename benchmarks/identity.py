@@ -171,7 +171,8 @@ def _probe(side: str, tree: Path, scratch: Path, quick: bool) -> dict[str, Any]:
     if ran.returncode or not out.is_file():
         lines = ran.stderr.strip().splitlines()
         return {"start": {"error": f"the process ended with {ran.returncode}: {' '.join(lines[-2:])}"}}
-    return json.loads(out.read_text())
+    values: dict[str, Any] = json.loads(out.read_text())
+    return values
 
 
 def _expected() -> dict[str, str]:
@@ -181,7 +182,8 @@ def _expected() -> dict[str, str]:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.EXPECTED
+    expected: dict[str, str] = module.EXPECTED
+    return expected
 
 
 if __name__ == "__main__":

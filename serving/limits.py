@@ -30,7 +30,7 @@ class TokenBuckets:
         self.rate, self.burst, self.max_clients = per_minute / 60, float(burst), max_clients
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # client -> (tokens, time)
 
-    def take(self, client: str, now: float | None = None) -> None:
+    def consume(self, client: str, now: float | None = None) -> None:
         """Takes one token, or raises APIError (429) with the seconds until there is one."""
         now = time.monotonic() if now is None else now
         tokens, updated = self._buckets.pop(client, (self.burst, now))

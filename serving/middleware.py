@@ -98,7 +98,7 @@ class RequestMiddleware:
         check_key(headers, state.api_key)
         if scope["method"] == "POST":  # polling and downloads are not limited
             peer = scope["client"][0] if scope.get("client") else "local"
-            state.rate_limiter.take(client_address(headers, peer, state.config.proxy_hops))
+            state.rate_limiter.consume(client_address(headers, peer, state.config.proxy_hops))
 
     def _record(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         # The route's pattern, not the path: job ids would give the metric a label value each.

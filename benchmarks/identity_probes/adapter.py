@@ -59,7 +59,7 @@ class Tree:
         """The tree's params.yaml with `changes`, whose keys are those of the table without `params.`."""
         import yaml
 
-        whole = yaml.safe_load(self.path("params").read_text())
+        whole: dict[str, Any] = yaml.safe_load(self.path("params").read_text())
         for key, value in changes.items():
             *parents, last = self.table[f"params.{key}"].split(".")
             section = functools.reduce(lambda node, part: node[part], parents, whole)

@@ -4,6 +4,7 @@ import dataclasses
 import io
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -38,7 +39,7 @@ def export(tree: Tree) -> Values:
     if one != two:
         raise AssertionError("The bytes of exported items depend on the number of workers.")
     out = {f"test/{name}": value for name, value in one.items()}
-    sets = {"train": {"split": "train", "start": 7, "stems": True}}
+    sets: dict[str, dict[str, Any]] = {"train": {"split": "train", "start": 7, "stems": True}}
     if not tree.quick:
         sets |= {"drums": {"dataset": "rmod_drums"}, "groove": {"dataset": "groove"}}
     for label, options in sets.items():

@@ -20,7 +20,8 @@ def mix(seed: int = 0, seconds: float = 4.0) -> np.ndarray:
         kind = rng.integers(0, 3)
         sound = (low, middle * np.exp(-burst * 20), 0.4 * high * np.exp(-burst * 60))[kind]
         out[start : start + len(burst)] += 0.6 * sound
-    return (out / np.abs(out).max() * 0.9).astype(np.float32)
+    scaled: np.ndarray = (out / np.abs(out).max() * 0.9).astype(np.float32)
+    return scaled
 
 
 def shots(count: int, seed: int) -> np.ndarray:

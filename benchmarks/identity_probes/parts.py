@@ -136,4 +136,5 @@ def _scores(tree: Tree, mss: np.ndarray, embeddings: np.ndarray, seconds: float,
 
 def _loop(tree: Tree) -> np.ndarray:
     """The first 4 s of the shipped loop, mono."""
-    return tree.get("read_audio")(tree.path("loop"))[: 4 * inputs.RATE]
+    loop: np.ndarray = tree.get("read_audio")(tree.path("loop"))
+    return loop[: 4 * inputs.RATE]

@@ -22,7 +22,7 @@ from serving.telemetry import BATCH_SIZE
 Sample = Callable[[str, Any, Any], np.ndarray]
 
 
-@dataclasses.dataclass(kw_only=True, eq=False)  # compared by identity: tensors have no single truth value
+@dataclasses.dataclass(kw_only=True, eq=False)  # compared by identity: tensors have no boolean value
 class Call:
     drum: str
     prompts: Any  # [B, K, P]

@@ -53,7 +53,7 @@ class RemoteOneShot:
         return self.detected
 
     @property
-    def borrowed(self) -> float:
+    def borrowed(self) -> float:  # old name
         """Deprecated: the former name of `source_energy_ratio`."""
         return self.source_energy_ratio
 

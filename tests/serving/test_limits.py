@@ -13,20 +13,20 @@ from serving.limits import APIError, ConcurrencyLimiter, TokenBuckets, client_ad
 def test_a_bucket_refills_and_gives_the_time_to_retry():
     buckets = TokenBuckets(per_minute=60, burst=3)
     for _ in range(3):
-        buckets.take("a", now=0.0)
+        buckets.consume("a", now=0.0)
     with pytest.raises(APIError) as error:
-        buckets.take("a", now=0.2)
+        buckets.consume("a", now=0.2)
     assert (error.value.status, error.value.retry_after) == (429, 1)
-    buckets.take("b", now=0.2)
-    buckets.take("a", now=1.3)
+    buckets.consume("b", now=0.2)
+    buckets.consume("a", now=1.3)
     with pytest.raises(APIError):
-        buckets.take("a", now=1.3)
+        buckets.consume("a", now=1.3)
 
 
 def test_buckets_of_many_clients_stay_bounded():
     buckets = TokenBuckets(per_minute=60, burst=3, max_clients=100)
     for i in range(1000):
-        buckets.take(str(i), now=0.0)
+        buckets.consume(str(i), now=0.0)
     assert len(buckets._buckets) == 100
 
 

@@ -26,10 +26,18 @@ FEATURES = (
 IS_SEGMENT_FEATURE = np.array([name in SEGMENT_FEATURES for name in FEATURES])
 MAX_DEVIATION = 4.0  # standard deviations: features are clipped there, beyond the data they were fitted to
 
-# Names in bundles of format 1 -> today's, in the same order as FEATURES.
+# Names in bundles of format 1 (old names) -> today's, in the same order as FEATURES.
 FORMER_FEATURES = dict(
     zip(
-        ("match", "agreement", "best_match", "pool_agreement", "likelihood", "strongest", "clarity"),
+        (
+            "match",
+            "agreement",
+            "best_match",
+            "pool_agreement",
+            "likelihood",
+            "strongest",
+            "clarity",  # old name
+        ),
         FEATURES,
         strict=True,
     )

@@ -267,4 +267,4 @@ def _check_input(scanned: ScanResult, name: str) -> None:
             f"a drum hit needs at least {SHORTEST} seconds."
         )
     if scanned.peak < segments.SILENCE:
-        raise AudioError(f"{name} is silent; choose a recording in which drums can be heard.")
+        raise AudioError(f"{name} is silent; choose a recording with drums.")

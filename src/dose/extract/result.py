@@ -12,7 +12,7 @@ FORMER_NAMES = {
     "detected": "present",
     "conditioning_fit": "match",
     "self_consistency": "agreement",
-    "source_energy_ratio": "borrowed",
+    "source_energy_ratio": "borrowed",  # old name
 }
 
 

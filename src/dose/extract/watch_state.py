@@ -12,7 +12,7 @@ STATE_FILE = ".dose-watch.json"  # in the folder of the kits
 class WatchState:
     """Song -> its kit's folder and the file's state (size, modification time), stored in `out`/STATE_FILE.
 
-    Songs are told apart by their full path: x.wav and x.flac are two. A replaced file is a new song.
+    A song is identified by its full path: x.wav and x.flac are two. A replaced file is a new song.
     """
 
     def __init__(self, out: Path) -> None:

@@ -41,10 +41,10 @@ def segment_features(
 ) -> np.ndarray:
     """Conditioning features of onset-aligned segments: int64 [FEATURES, count x (PRE_ONSET_FRAMES + frames)].
 
-    `mix` is mono [N], `starts` are onsets in samples. Values lie in 0..MAX_LEVEL: BANDS rows of band energy,
-    relative to the loudest of all segments, then one row with the onset's likelihood (0..1, scaled). The
-    reference is common to all segments because a drum is hit about as hard each time, so that segments differ
-    by what else sounds. Fewer starts than `count` are repeated in turn; without any, all values are 0.
+    `mix` is mono [N], `starts` are onsets in samples. Values lie in 0..MAX_LEVEL: BANDS features of band
+    energy, relative to the loudest of all segments, then the onset's likelihood (0..1, scaled). The reference
+    is common to all segments because a drum is hit about as hard each time, so that segments differ by what
+    else sounds. Fewer starts than `count` are repeated in turn; without any, all values are 0.
     """
     length = PRE_ONSET_FRAMES + frames
     out = np.zeros((count, FEATURES, length), np.int64)

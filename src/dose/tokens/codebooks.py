@@ -16,8 +16,8 @@ def codebook_vectors(codec: Codec) -> np.ndarray | None:
     if books is None:
         return None
     out = np.zeros((codec.K, codec.N, max(b.shape[1] for b in books)), np.float32)
-    for row, book in zip(out, books, strict=True):
-        row[:, : book.shape[1]] = book.float().numpy()
+    for vectors, book in zip(out, books, strict=True):
+        vectors[:, : book.shape[1]] = book.float().numpy()
     return out
 
 

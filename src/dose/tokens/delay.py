@@ -18,7 +18,7 @@ def delay(codes: Tensor) -> Tensor:
     wide = torch.zeros(b, k, t + k, dtype=torch.long, device=codes.device)
     wide[:, :, :t] = codes
     wide[:, :, :t] += 1
-    # Read with a row length one shorter than T + K, each row starts one position later than the row above it:
+    # Read in lines one shorter than T + K, each line starts one position later than the one above it:
     # the shift by k is a view. [B, K, T + K] -> [B, K, T + K - 1] -> [B, S, K].
     return wide.flatten(1)[:, :-k].view(b, k, t + k - 1).transpose(1, 2)
 
@@ -33,7 +33,7 @@ def undelay(tokens: Tensor) -> Tensor:
     t = s - k + 1
     if t < 1:
         raise ValueError(f"{s} delayed steps hold no frame of {k} codebooks")
-    # [B, S, K] -> [B, K * S], padded by K so that rows of length T + K undo the shift.
+    # [B, S, K] -> [B, K * S], padded by K so that lines of length T + K undo the shift.
     flat = tokens.transpose(1, 2).flatten(1)
     wide = torch.cat([flat, flat.new_zeros(b, k)], dim=1).view(b, k, t + k)
     return wide[:, :, :t] - 1

@@ -108,16 +108,16 @@ def build(config: TokensConfig, rmod: RmodConfig, library: Path, codec: Path, ou
             )
             for number, start in enumerate(range(0, getattr(config, split), config.shard))
         ]
-        entries = list(map_shards(make_shard, jobs, workers=config.workers, describe=f"tokens {split}"))
+        records = list(map_shards(make_shard, jobs, workers=config.workers, describe=f"tokens {split}"))
         index = shards.Index(
             codec_id=codec_id,
             data_id=data_id,
             prompt=dataclasses.asdict(config.prompt),
-            shards=tuple(entries),
+            shards=tuple(records),
             vectors=vectors,
         )
         # The index is written last: a split without one is not complete.
-        _remove_others(out / split, {str(e["name"]) for e in entries})
+        _remove_others(out / split, {str(e["name"]) for e in records})
         shards.write_index(out / split, index)
 
 

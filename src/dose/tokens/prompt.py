@@ -1,7 +1,7 @@
 """The prompt: what of a mix conditions a drum's model.
 
 "mix":    codes of the whole 4 s, as in the paper.
-"hits":   codes of onset-aligned segments: excerpts that start on the drum's own onsets, best first, each
+"hits":   codes of onset-aligned segments, which start on the drum's own onsets, best first, each
           encoded alone, so that the segment's first frame is the onset's. With equal training time, models
           learn to use this prompt where they do not yet use the whole mix (docs/model.md).
 "band_energies": the same segments as quantised band energies (tokens/band_energies.py) instead of codes.
