@@ -15,8 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mixes", type=int, default=40, help="default: %(default)s")
     parser.add_argument("--start", type=int, default=0, help="first mix (default: %(default)s)")
     parser.add_argument(
-        "--plot", "--picture", type=Path, metavar="PNG", help="plot the reliability curves there"
-    )
+        "--plot", "--picture", type=Path, metavar="PNG",  # the second is its old name
+        help="plot the reliability curves there (formerly --picture)",
+    )  # fmt: skip
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--sources", type=Path, default=Path("data/sources"))
 

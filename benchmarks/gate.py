@@ -26,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("data/evaluate/items/rmod"),
         help="per-item scores to fit the noise to; without them it is assumed",
     )
-    parser.add_argument("--plot", "--picture", type=Path, help="write both curves to this PNG or SVG file")
+    parser.add_argument(
+        "--plot", "--picture", type=Path,  # the second is its old name
+        help="write both curves to this PNG or SVG file (formerly --picture)",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

@@ -223,4 +223,6 @@ NEW: dict[str, str] = OLD | {
 # Values that may differ, as "probe/value" patterns of fnmatch, each with the reason. The table counts them.
 # A renamed key in bundle.json's calibration, for example, gives the shipped models another version, which
 # all kit files name: {"kits/version": REASON, "kits/*/file/*": REASON} leaves the contents compared.
-EXPECTED: dict[str, str] = {"gate/*/reasons": "the sentences were reworded; the decisions and figures are compared"}
+EXPECTED: dict[str, str] = {
+    "gate/*/reasons": "the sentences were reworded; the decisions and figures are compared"
+}

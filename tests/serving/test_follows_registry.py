@@ -33,6 +33,7 @@ def project(tmp_path, monkeypatch):
 def test_the_live_link_comes_before_the_packaged_bundle(tmp_path, monkeypatch):
     monkeypatch.delenv("DOSE_BUNDLE", raising=False)
     monkeypatch.setattr(serving.models.manager, "ROOT", tmp_path)
+    assert Registry(root=tmp_path).live == tmp_path / bundle.LIVE
     assert find_bundle() == bundle.SHIPPED
     made = tiny_bundle.make(tmp_path / "made")
     shutil.copytree(made, tmp_path / bundle.PACKAGED)

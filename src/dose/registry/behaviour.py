@@ -20,7 +20,7 @@ GAINS_DB = (-12.0, 6.0)
 OTHER_RATE = 48000  # Hz; the usual rate of video
 MAX_START_MS = 30.0  # a one-shot that starts later is not trimmed to its attack
 MAX_DISTANCE_DB = 12.0  # mean distance of third-octave spectra above which two one-shots are different sounds
-BAND_EDGES_HZ = tuple(np.geomspace(40, 16000, 27))  # 26 bands of a third of an octave
+BAND_EDGES_HZ = tuple(np.geomspace(40, 16000, 27))  # of 26 bands of a third of an octave
 FFT_SIZE = 1 << 16  # longer than a one-shot of 1 s; resolves the lowest band
 
 

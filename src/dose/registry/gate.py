@@ -162,7 +162,7 @@ def spectral(champion: np.ndarray, challenger: np.ndarray, counts: np.ndarray, a
     valid = np.isfinite(champion) & np.isfinite(challenger)
     if valid.sum() < 2:
         raise DoseError("Fewer than 2 held-out items could be scored for both models; look at their outputs.")
-    # Log ratio of the paired items, so that an item's difficulty cancels.
+    # Log ratio of the paired items, in which an item's own effect on MSS cancels.
     log_ratio = np.log(np.maximum(challenger[valid], MSS_FLOOR)) - np.log(
         np.maximum(champion[valid], MSS_FLOOR)
     )

@@ -19,7 +19,8 @@ from dose.sources.cleaning import clean, read
 from dose.sources.library import CLASSES, kind_of
 
 LICENCE = "licence.yaml"
-METADATA = "intake.json"  # in each stored batch: licence, author, SHA-256 of each file
+# In each stored batch: licence, author, SHA-256 of each file.
+METADATA = "intake.json"  # an old name, kept in stored files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ PHASES = ("ingest", "version", "repro", "evaluate", "gate", "promote", "bento")
 RUN_FILE = "run_state.json"  # of the unfinished run, and in the folder of a finished one
 
 # Names in the files of earlier releases, which are still read.
-OLD_RUN_FILE = "journal.json"
-OLD_PHASES = {"intake": "ingest"}
+OLD_RUN_FILE = "journal.json"  # old name of RUN_FILE
+OLD_PHASES = {"intake": "ingest"}  # old name: today's
 OLD_EVIDENCE = {
     "value": "improvement",
     "sure": "superiority_bound",

@@ -67,7 +67,7 @@ class ProjectSteps:
         self.worktree = worktree or Worktree(root, self.home / "work")
         self.registry = registry or Registry(root=root)
         self.measure = measure or functools.partial(measure_bundle, settings.gate)
-        self._store = self.home / "intake"  # of ingested batches; also the folder's name in old projects
+        self._store = self.home / "intake"  # of ingested batches; an old name, kept in existing projects
         self._phases = {
             "ingest": self._ingest,
             "version": self._version,
@@ -234,9 +234,11 @@ def measure_bundle(
 
 
 def _load_references(folder: Path) -> dict[str, np.ndarray]:
-    """Drum -> embeddings of the references; an unfinished run of an earlier release has truth.npz."""
+    """Drum -> embeddings of the references, also of an unfinished run of an earlier release."""
     path = folder / "references.npz"
-    with np.load(path if path.is_file() else folder / "truth.npz") as z:
+    if not path.is_file():
+        path = folder / "truth.npz"  # old name
+    with np.load(path) as z:
         return {drum: z[drum] for drum in z.files}
 
 

@@ -16,9 +16,9 @@ from dose.errors import DoseError
 from dose.sources.adapters.folder import Folder, enter
 from dose.tracking.sqlite import sqlite_uri
 
-# In the worktree: every ingested batch so far, tracked by dvc as intake.dvc. Branches that were merged into a
-# project name their sounds by this folder, which is why it keeps the name.
-BATCHES = "intake"
+# Folder of every ingested batch so far, tracked by dvc. Branches that were merged into a project name their
+# sounds by it.
+BATCHES = "intake"  # an old name, kept in existing branches
 # Keys of params.yaml that name downloaded files, which git does not track.
 DOWNLOADS = (
     ("sources", "archives"),

@@ -9,7 +9,16 @@ from dose.errors import DoseError
 from dose.metrics.bootstrap import resamples
 from dose.metrics.kad import kad, median_distance
 from dose.registry import paired_bootstrap
-from dose.registry.gate import ModelScores, decide, distributional, spectral, spectrally_inferior
+from dose.registry.gate import (
+    Evidence,
+    ModelScores,
+    budget_reasons,
+    decide,
+    distributional,
+    inferiority_reasons,
+    spectral,
+    spectrally_inferior,
+)
 from dose.registry.gate_config import Budgets, GateConfig
 
 ITEMS = 200
@@ -203,3 +212,71 @@ def test_scores_of_other_items_are_refused(reference):
 def test_contradictory_settings_are_refused(wrong):
     with pytest.raises(ValueError):
         GateConfig(**wrong)
+
+
+def test_a_worse_model_has_a_negative_improvement():
+    champion = np.exp(np.linspace(-1, 1, 30))
+    assert spectral(champion, 2 * champion, resamples(30, 100, 0), 0.05).improvement == pytest.approx(-1)
+
+
+def test_two_common_items_are_enough_and_a_resample_without_them_is_left_out():
+    champion, challenger = np.array([1.0, 2.0, np.nan]), np.array([0.5, 1.0, 1.0])
+    counts = np.array([[1, 1, 1], [0, 0, 3], [2, 0, 1]])
+    found = spectral(champion, challenger, counts, 0.05)
+    assert found.items == 2
+    assert found.superiority_bound == pytest.approx(0.5)
+
+
+def test_the_distributional_bounds_are_those_of_the_centred_bootstrap(reference):
+    rng = np.random.default_rng(6)
+    one, other = (reference + rng.normal(i, 0.3, reference.shape).astype(np.float32) for i in (0.8, 0.5))
+    counts = resamples(ITEMS, 200, 0)
+    change = paired_bootstrap.kad_change(one, other, reference, counts)
+    scaled = change.replicates / change.old
+    improvement = (change.old - change.new) / change.old
+    centred = scaled - np.median(scaled) + improvement
+    found = distributional(one, other, reference, counts, 0.02, floor=1e-6)
+    assert found.improvement == pytest.approx(improvement)
+    assert found.superiority_bound == pytest.approx(np.percentile(centred, 2))
+    assert found.non_inferiority_bound == pytest.approx(np.percentile(centred, 5))
+    assert found.items == ITEMS
+
+
+def test_alpha_is_divided_over_drums_and_families(reference):
+    champion, challenger = scores(reference), scores(reference, seed=2, better=0.1)
+    drums = ("kick", "snare", "hihat")
+    found = decide(
+        CONFIG,
+        dict.fromkeys(drums, champion),
+        dict.fromkeys(drums, challenger),
+        dict.fromkeys(drums, reference),
+    )
+    counts = resamples(ITEMS, CONFIG.resamples, CONFIG.seed)
+    expected = spectral(champion.mss, challenger.mss, counts, CONFIG.alpha / 6)
+    assert found["kick"].evidence["spectral"].superiority_bound == pytest.approx(expected.superiority_bound)
+
+
+@pytest.mark.parametrize(
+    ("superiority", "non_inferiority", "reasons"),
+    [(0.011, -0.019, 0), (0.01, -0.019, 1), (0.011, -0.02, 1), (0.01, -0.02, 2)],
+)
+def test_a_bound_must_lie_beyond_its_margin(superiority, non_inferiority, reasons):
+    config = GateConfig(superiority_margin=0.01, spectral_tolerance=0.02)
+    evidence = Evidence(
+        improvement=0.05,
+        superiority_bound=superiority,
+        non_inferiority_bound=non_inferiority,
+        items=9,
+    )
+    assert len(inferiority_reasons(config, {"spectral": evidence})) == reasons
+
+
+def test_the_latency_limits_are_absolute_and_relative_to_the_champion(reference):
+    config = GateConfig(budgets=Budgets(latency_ratio=1.5, latency_s=5.0, size_mb=10.0))
+    champion = scores(reference, seconds=2.0)
+    assert budget_reasons(config, champion, scores(reference, seconds=3.0)) == []
+    assert budget_reasons(config, champion, scores(reference, seconds=3.2)) == [
+        "It takes 1.60 times the champion's time; 1.50 times are allowed."
+    ]
+    assert budget_reasons(config, scores(reference, seconds=4.0), scores(reference, seconds=5.0)) == []
+    assert len(budget_reasons(config, scores(reference, seconds=4.0), scores(reference, seconds=5.1))) == 1
