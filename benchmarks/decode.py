@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _run(args: argparse.Namespace) -> dict[str, Any]:
+    # 1. The authors' decoding, and one request's tokens as the reference of all formats.
     model = random_model(args.layers, args.width).to(args.device)
     prompt = random_prompt(model, 1)
     figures: dict[str, Any] = {
@@ -63,12 +64,14 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
     figures["authors_s"] = authors_seconds(model, prompt)
     tokens = generate(DecodingEngine(model), prompt)
     figures["tokens_equal_authors"] = authors_agree(model, prompt, tokens)
+    # 2. What the package would choose here, per batch size.
     batches = [int(batch) for batch in args.batches.split(",")]
     auto = {batch: DecodingEngine(model, "auto", batch=batch) for batch in batches}
     figures["auto"] = measure(auto, args, figures["authors_s"])
     for batch, engine in auto.items():
         figures["auto"][f"batch_{batch}_format"] = engine.choice.sentence
     figures["auto"]["agreement"] = agreement(auto[batches[0]], prompt, tokens)
+    # 3. Each format by itself.
     for precision in args.formats.split(","):
         engine = DecodingEngine(model, precision)
         figures[precision] = measure(dict.fromkeys(batches, engine), args, figures["authors_s"])

@@ -42,6 +42,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     formats = [name for name in args.formats.split(",") if name != "fp32"]
     extractors = {name: Extractor.load(args.bundle, precision=name) for name in ["fp32", *formats]}
     rows: list[tuple[str, Any, int]] = [(name, extractors[name], 0) for name in extractors]
+    # The scale of chance: the same format with another seed.
     rows.insert(1, (OTHER_SEED, extractors["fp32"], 1))
     drums = extractors["fp32"].drums
     scores: dict[str, dict[str, list[float]]] = {name: {d: [] for d in drums} for name, _, _ in rows}
@@ -82,6 +83,7 @@ def _compared(values: list[float], base: list[float]) -> dict[str, float]:
 
     from dose.metrics.bootstrap import mean_estimate, resamples
 
+    # Paired: the difference is taken mix by mix before it is resampled.
     counts = resamples(len(values), 1000, 0)
     change = mean_estimate(np.array(values) - np.array(base), counts)
     assert change is not None

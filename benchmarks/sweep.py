@@ -134,10 +134,12 @@ def _resume(root: Path, seconds: float) -> dict[str, float]:
         "--seconds",
         str(seconds),
     ]
+    # 1. A driver in a process of its own, killed after some evaluations.
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _until(lambda: _rows(root) >= 3, first)
     first.send_signal(signal.SIGKILL)
     first.wait()
+    # 2. The same command again, timed to its first new evaluation.
     before = _rows(root)
     began = time.monotonic()
     second = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -145,6 +147,7 @@ def _resume(root: Path, seconds: float) -> dict[str, float]:
     resumed = time.monotonic() - began - seconds / EVALUATIONS
     second.wait()
 
+    # 3. MLflow must hold one run per trial, and none that is still running.
     from dose.tracking import Tracker
 
     runs = list(Tracker("dose", root=root).runs({"dose.kind": "trial"}))

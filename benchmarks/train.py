@@ -72,6 +72,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
     with FlopCounterMode(display=False, custom_mapping=uncounted) as counter:
         our_step(model, mix, shot, "fp32", False)()
     flops = counter.get_total_flops()
+    # Both formats, so that the choice can be checked against the measurement.
     formats: tuple[compute.Format, ...] = ("fp32", "bf16")
     seconds_of = {f: fastest(our_step(model, mix, shot, f, args.compile), args.steps) for f in formats}
     seconds = seconds_of[choice.format]

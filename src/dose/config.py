@@ -98,6 +98,7 @@ def current(cls: type, key: str, value: Any, where: str, *, announce: bool = Tru
     """
     names: list[str] = []
     renames: list[str] = []
+    # Walk down the nested dataclasses; what lies inside a dict or another plain value has no old names.
     *path, last = key.split(".")
     owner: Any = cls
     for name in path:
@@ -139,6 +140,7 @@ def _current_names(cls: type, values: Mapping[Any, Any], where: str, renames: li
     }
     found: dict[Any, Any] = {}
     for key, value in values.items():
+        # A removed key: dropped where it had no effect.
         if key in removed:
             if not _same(value, removed[key].neutral):
                 raise ConfigError(
@@ -146,6 +148,7 @@ def _current_names(cls: type, values: Mapping[Any, Any], where: str, renames: li
                 )
             renames.append(f"{where}.{key} has no effect any more")
             continue
+        # A renamed key; both names at once would leave one of the two values unused.
         name = old_names.get(key, key)
         if name != key:
             if name in values:
@@ -175,6 +178,7 @@ def _build(cls: type[T], values: Any, where: str, renames: list[str]) -> T:
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where} must be a mapping, not {values!r}.")
     values = _current_names(cls, values, where, renames)
+    # Every field exactly once: a default never stands in for a missing key.
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(map(str, values)) - set(fields))
     absent = set(fields) - set(map(str, values))
@@ -206,6 +210,7 @@ def _value(hint: Any, value: Any, where: str, renames: list[str]) -> Any:
     if origin in (typing.Union, types.UnionType):
         return _union(args, value, where, renames)
     if origin is typing.Literal:
+        # `True == 1` in Python, but not here.
         if value not in args or isinstance(value, bool) != any(
             isinstance(a, bool) for a in args if a == value
         ):
@@ -220,6 +225,7 @@ def _value(hint: Any, value: Any, where: str, renames: list[str]) -> Any:
             _value(args[0], k, where, renames): _value(args[1], v, f"{where}.{k}", renames)
             for k, v in value.items()
         }
+    # YAML reads "2" as an integer where a float is meant.
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):

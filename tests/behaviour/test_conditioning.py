@@ -1,7 +1,8 @@
 """A model trained for two minutes has a lower loss under a one-shot's own mix than under another's.
 
 The hi-hat, because its conditioning gap opens first: open or closed is audible in every mix. Everything is
-made from the shipped sounds: a sample library, some hundred items, their tokens and the model of params.yaml.
+made from the shipped sounds: a sample library, a few hundred items, their tokens and the model of
+params.yaml.
 """
 
 import dataclasses

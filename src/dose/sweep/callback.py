@@ -87,11 +87,13 @@ class SweepLogger:
         name = self._id(trial)
         if not self._card(name):  # it failed before it began
             self.start(trial)
+        # 1. Why and when it ended.
         rows, folder = self.rows(name), self.folder / name
         steps = max((int(r["step"]) for r in rows), default=0)
         self.bar.ended(trial.trial_id, self.config.fit.steps)
         stopped = why_stopped(self.config, steps, time.monotonic() - self.began, error)
         self._write(name, status="FAILED" if error else "FINISHED", stopped=stopped, error=error)
+        # 2. Its curve and best model, to MLflow as well.
         key = self._key(name)
         self.outbox.tags(key, {"dose.stopped": stopped} | ({"dose.error": error[-5000:]} if error else {}))
         if rows:
@@ -101,6 +103,7 @@ class SweepLogger:
             self._write(name, checkpoint=trial.checkpoint.path)
             self._store_best(trial.checkpoint, name)
         self.outbox.end(key, "FAILED" if error else "FINISHED")
+        # 3. One line for the terminal, above the progress bar.
         score = best_row(rows, self.config.select).get(self.config.select)
         outcome = (
             error.splitlines()[-1] if error else f"{self.config.select} {score:.4g}" if score else "no result"
@@ -118,6 +121,7 @@ class SweepLogger:
             copy_from(checkpoint, "config.json", folder / "config.json")
             self.outbox.artifacts(key, folder / "config.json")
         self.outbox.tags(key, _compute_tags(folder / "best"))
+        # Identifies the model by its files, wherever it is registered.
         digest = files.hash_json({p.name: files.sha256(p) for p in (folder / "best").iterdir()})
         self.outbox.model(
             key, f"dose-{self.drum}", folder / "best", {"dose.hash": digest, "dose.drum": self.drum}

@@ -84,6 +84,7 @@ class SweepConfig:
             raise ValueError("minutes and retries must be at least 0")
         if unknown := sorted(set(self.drums) - set(DRUMS)):
             raise ValueError(f"drums names {unknown[0]}, which is not one of {', '.join(DRUMS)}")
+        # A grid is finite: contradictions between its keys are found before anything is trained.
         if self.search == "grid":
             for hyper in self.grid():
                 self.fit_for(hyper)

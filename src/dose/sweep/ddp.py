@@ -27,6 +27,7 @@ def train_distributed(train: Train, processes: int, hyper: dict[str, Any], out: 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))  # the system picks a free port
         port = probe.getsockname()[1]
+    # Forked processes cannot use CUDA.
     context = multiprocessing.get_context("spawn")
     others = [
         context.Process(target=_worker, args=(train, hyper, out, rank, processes, port), daemon=True)
@@ -34,6 +35,7 @@ def train_distributed(train: Train, processes: int, hyper: dict[str, Any], out: 
     ]
     for process in others:
         process.start()
+    # From here on, a rank that dies ends this process.
     finished = threading.Event()
     threading.Thread(target=_watch, args=(others, finished), daemon=True).start()
     try:

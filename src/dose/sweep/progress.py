@@ -69,6 +69,7 @@ class SweepBar:
 
     def _follow(self) -> None:
         while not self._closed.wait(UPDATE_SECONDS):
+            # Steps are read outside the lock: a slow cluster must not block the driver's reports.
             for tune_id, name in list(self._running.items()):
                 step = read_step(tune_id)
                 if step is not None and not self._closed.is_set():

@@ -68,10 +68,12 @@ class _Sweep:
         self, config: SweepConfig, drum: str, tokens: Path, codec: Path, root: Path, train: Train | None
     ) -> None:
         self.config, self.drum, self.root = config, drum, root.resolve()
+        # The id covers everything that shapes the result: the same sweep resumes, another one does not.
         index, val = read_index(tokens / "train"), read_index(tokens / "val")
         init = SHIPPED / drum if config.init == "bundled" and (SHIPPED / drum).is_dir() else None
         start = files.sha256(init / "model.json") if init else None
         self.id = files.hash_json([config, drum, index, val, start])
+        # Trials may be stored remotely; the driver's logs and outbox are always local.
         remote = "://" in config.storage
         self.state = (self.root / (LOCAL_STATE if remote else config.storage)).resolve() / drum / self.id
         self.storage = f"{config.storage}/{drum}/{self.id}" if remote else str(self.state / "tune")
@@ -114,6 +116,7 @@ class _Sweep:
                     "steps": self.config.fit.steps,
                 },
             )
+            # Whatever happens, the sweep's own run and those of its trials are ended.
             logger = SweepLogger(self.id, self.config, self.drum, self.state / "trials", outbox, tags)
             try:
                 trials = self._search_and_write(logger, out)
@@ -161,6 +164,7 @@ class _Sweep:
         if not trials:
             first = (logger.errors() or ["no trial was started"])[0].splitlines()[-1]
             raise DoseError(f"No trial of the {self.drum} sweep gave a result; the first error is: {first}")
+        # A failed trial has a score from before its failure; it wins only where none finished.
         trials = [t for t in trials if t.status == "FINISHED"] or trials
         return next((t for t in trials if self._onset_weight(t) > 0), trials[0])
 
@@ -171,6 +175,7 @@ class _Sweep:
         """The trial that differs from `best` in the onset loss alone; trained (further) where needed."""
         if self._onset_weight(best) == 0:
             return best
+        # The search may already hold it, at fewer steps than the winner: then it is continued.
         hyper = {**best.hyper, "onset_weight": 0.0}
         same = [t for t in logger.trials() if t.hyper == hyper and t.score is not None]
         if same and same[0].steps >= best.steps:

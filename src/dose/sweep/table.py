@@ -88,6 +88,7 @@ def write_tables(
             metrics = [t.metrics.get(m, "") for m in SHOWN]
             values = [t.hyper.get(n, "") for n in names]
             writer.writerow([rank, t.id, *values, t.status, t.stopped, t.steps, *metrics])
+    # One line per evaluation, for DVC's plots.
     labels = {t.id: trial_name(t.hyper, varied(ranked)) for t in ranked}
     with files.atomic(out / "learning.csv") as beside, beside.open("w", newline="") as f:
         writer = csv.writer(f, lineterminator="\n")
@@ -135,6 +136,7 @@ def draw_parallel(path: Path, trials: Sequence[Trial], select: str) -> None:
     columns = [[t.hyper.get(n) for t in scored] for n in names] + [[t.score for t in scored]]
     heights = [_heights(column) for column in columns]
     colours = matplotlib.colormaps["viridis"]
+    # Each trial is a line over the axes, coloured by its score on the last one.
     for i, _ in enumerate(scored):
         axes.plot([h[i] for h in heights], color=colours(heights[-1][i]), marker="o", alpha=0.8)
     for x, column in enumerate(columns):

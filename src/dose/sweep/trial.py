@@ -81,12 +81,14 @@ def _warm_start(out: Path, config: "FitConfig", data: "FitData", init: Path) -> 
 
     if state.read(out) is not None:
         return
+    # Everything but the dropout must be equal, and the codes must mean the same.
     card = checkpoint.read_card(init)
     sizes = {**dataclasses.asdict(config.model), "dropout": None}
     if files.hash_json({**card["config"], "dropout": None}) != files.hash_json(sizes):
         return
     if card["meta"].get("codec_id") != data.codec_id:
         return
+    # Optimiser and EMA start anew, around the loaded weights.
     model = checkpoint.load(init).model
     ema = optim.EMA(model, config.ema) if config.ema else None
     optimiser = optim.adamw(model, config.lr, config.weight_decay)
@@ -108,6 +110,7 @@ def run_trial(hyper: dict[str, Any], *, train: Train, start: Any = None) -> None
     out.mkdir(parents=True, exist_ok=True)
 
     def report(step: int, metrics: dict[str, float]) -> None:
+        # The state is on disk already; with the report Tune copies the folder to the storage.
         row = {"step": step, **metrics, **_system_metrics()}
         tune.report(row, checkpoint=tune.Checkpoint.from_directory(str(out)))
         shutil.rmtree(out / EXAMPLES, ignore_errors=True)  # the driver has copied them

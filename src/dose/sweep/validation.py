@@ -37,6 +37,7 @@ class GenerationValidator:
         self.codec = load_codec(codec)
         self.out, self.examples = out, examples
         chosen = np.linspace(0, len(data.val), min(items, len(data.val)), endpoint=False).astype(np.int64)
+        # Evenly spaced, so that the same items are compared throughout a sweep.
         batch = data.val.batch(chosen)
         self.prompts = batch.prompt
         self.kind = data.prompt["kind"]

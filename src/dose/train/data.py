@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dose.errors import IntegrityError
 from dose.tokens.shards import PROMPTS, Codes, PromptKind, Tokens
+from dose.train.config import FitConfig
 
 PREFETCH = 8  # batches that the reading thread keeps ready; a default without a study
 
@@ -79,6 +80,7 @@ def open_data(tokens: Path | str, drum: str, prompt: PromptKind) -> FitData:
         )
         for name, split in splits.items()
     }
+    # The kind of this run's prompt, beside the settings that all kinds share.
     return FitData(
         train=pairs["train"],
         val=pairs["val"],
@@ -87,6 +89,22 @@ def open_data(tokens: Path | str, drum: str, prompt: PromptKind) -> FitData:
         prompt={**train.prompt, "kind": prompt},
         codebooks=splits["train"].vectors(),
     )
+
+
+def check_fit(config: FitConfig, data: FitData) -> None:
+    """Raises ValueError where a model's sizes, its prompt or its start do not fit the data."""
+    m = config.model
+    if data.train.frames != m.frames:
+        raise ValueError(f"the one-shots have {data.train.frames} frames, the model {m.frames}")
+    segments = 1 if config.prompt == "mix" else data.prompt.get("hits", 1)
+    if m.segments != segments:
+        raise ValueError(f"the prompts have {segments} segments, the model expects {m.segments}")
+    if data.prompt.get("kind", config.prompt) != config.prompt:
+        raise ValueError(f"the data's prompts are '{data.prompt['kind']}', the run wants '{config.prompt}'")
+    if config.codebook_init and data.codebooks is None:
+        raise ValueError("codebook_init needs tokens with vectors.npy, which this codec does not give")
+    if len(data.val) < 2:
+        raise ValueError("at least two validation pairs are needed to measure the conditioning gap")
 
 
 class Order:

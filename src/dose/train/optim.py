@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 def adamw(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
     """Fused AdamW with betas 0.9 and 0.98; no weight decay on biases, norms and embeddings."""
+    # Decay would pull rarely used codes' embeddings to zero.
     tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     decayed = [p for p in model.parameters() if p.ndim > 1 and id(p) not in tables]
     undecayed = [p for p in model.parameters() if p.ndim <= 1 or id(p) in tables]

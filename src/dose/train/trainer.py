@@ -24,7 +24,7 @@ from dose.model import checkpoint
 from dose.model.transformer import DoseModel
 from dose.train import optim, state
 from dose.train.config import FitConfig
-from dose.train.data import Batch, FitData, batches
+from dose.train.data import Batch, FitData, batches, check_fit
 from dose.train.number_format import choose_format
 from dose.train.step import BatchLoss
 
@@ -86,7 +86,7 @@ class _Trainer:
         meta: dict[str, Any],
         on_step: Callable[[int], None],
     ) -> None:
-        _check_fit(config, data)
+        check_fit(config, data)
         self.config, self.data, self.out, self.report, self.evaluate = config, data, out, report, evaluate
         self.meta, self.on_step = meta, on_step
         self.device = compute.device(device or "auto")
@@ -261,18 +261,3 @@ class _Trainer:
             metrics=best,
             history=history,
         )
-
-
-def _check_fit(config: FitConfig, data: FitData) -> None:
-    m = config.model
-    if data.train.frames != m.frames:
-        raise ValueError(f"the one-shots have {data.train.frames} frames, the model {m.frames}")
-    segments = 1 if config.prompt == "mix" else data.prompt.get("hits", 1)
-    if m.segments != segments:
-        raise ValueError(f"the prompts have {segments} segments, the model expects {m.segments}")
-    if data.prompt.get("kind", config.prompt) != config.prompt:
-        raise ValueError(f"the data's prompts are '{data.prompt['kind']}', the run wants '{config.prompt}'")
-    if config.codebook_init and data.codebooks is None:
-        raise ValueError("codebook_init needs tokens with vectors.npy, which this codec does not give")
-    if len(data.val) < 2:
-        raise ValueError("at least two validation pairs are needed to measure the conditioning gap")

@@ -38,7 +38,7 @@ def test_sizes_are_read_from_the_shapes(released, tmp_path):
     assert (config.layers, config.width, config.heads, config.decoding) == (3, 64, 1, "unconstrained")
 
 
-def test_logits_are_theirs_at_every_row(released, codes):
+def test_logits_are_theirs_at_every_step(released, codes):
     path, state = released
     model = import_official(path)
     shot = torch.randint(1025, (30, 9), generator=torch.Generator().manual_seed(6))

@@ -66,7 +66,7 @@ def die_as_second(hyper, out, report):
 
 def test_a_dead_process_ends_the_trial_instead_of_hanging(tmp_path):
     code = (
-        "from pathlib import Path; from test_together import die_as_second\n"
+        "from pathlib import Path; from test_ddp import die_as_second\n"
         "from dose.sweep.ddp import train_distributed\n"
         "if __name__ == '__main__': train_distributed(die_as_second, 2, {}, Path('.'), print)"
     )
