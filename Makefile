@@ -34,7 +34,7 @@ test: install ## every check: lint, layers, types, tests, the whole DAG at tiny 
 	$(ONE_THREAD) python -m pytest -n 2
 	$(MAKE) identity QUICK=--quick
 	python -m pytest tests/pipelines/test_dag.py -m slow -k "not sigkill" -x
-	python -m pytest tests/dose/retrain/test_sigkill.py -m slow -k in_small -x
+	python -m pytest tests/dose/retrain/test_sigkill.py -m slow -k a_whole_run -x
 
 test-fast: install ## the tests alone, without the DAG
 	$(ONE_THREAD) python -m pytest -n 2
