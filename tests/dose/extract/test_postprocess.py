@@ -90,6 +90,17 @@ def test_silence_is_refused():
         postprocess(np.zeros(RATE), PostprocessConfig())
 
 
+@pytest.mark.parametrize(
+    ("name", "lowest", "highest"),
+    [("peak_db", -60, 0), ("lufs", -60, 0), ("tail", 0.02, 10), ("rate", 8000, 192_000)],
+)
+def test_limits_belong_to_the_range(name, lowest, highest):
+    for limit, beyond in ((lowest, lowest - 0.001), (highest, highest + 0.001)):
+        assert getattr(PostprocessConfig(**{name: limit}), name) == limit
+        with pytest.raises(ValueError, match=f"{name.removesuffix('_db')} must lie between"):
+            PostprocessConfig(**{name: beyond})
+
+
 @pytest.mark.parametrize("wrong", [{"peak_db": 3.0}, {"lufs": 5.0}, {"tail": 0.0}, {"rate": 100}])
 def test_values_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError):

@@ -2,12 +2,22 @@
 
 import dataclasses
 
+import librosa
 import numpy as np
 import pytest
 import torch
 from extract_beat import RATE, drum_loop
 
-from dose.extract.rerank import SECONDS, consensus, onset_spectrogram, pan, score, similarity, spectral_flux
+from dose.extract.rerank import (
+    SECONDS,
+    consensus,
+    mean_distances,
+    onset_spectrogram,
+    pan,
+    score,
+    similarity,
+    spectral_flux,
+)
 from dose.extract.segments import SEGMENT, Segment
 from dose.tokens import band_energies
 
@@ -81,6 +91,32 @@ def test_an_onset_spectrogram_starts_at_the_attack():
         == -(-int(SECONDS["kick"] * RATE) // 256)
     )
     assert not onset_spectrogram(np.zeros(100, np.float32), "kick").any()
+
+
+def test_an_onset_at_the_start_of_a_segment_has_only_later_shifts():
+    segment = dataclasses.replace(_segment((SNARE, 0, 0.3)), onsets=(0,), likelihood=(1.0,), onset_snr=(1.0,))
+    [flux] = spectral_flux(segment, "snare")
+    assert len(flux) == 3  # of 5: 0, 1 and 2 frames later
+    assert flux[0].any()
+
+
+def test_equal_candidates_are_consistent_whatever_their_number():
+    segment = _segment((SNARE, ONSETS[0], 0.3))
+    for n in (2, 3):
+        assert score([SNARE] * n, [segment], "snare").self_consistency == pytest.approx(np.ones(n))
+
+
+def test_mean_distances_equal_a_naive_computation():
+    """By librosa; the gain of a one-shot does not matter. The mean includes the distance 0 to itself."""
+    distance = 0.0
+    for size in (2048, 512, 128):
+        snare, kick = (
+            np.abs(librosa.stft(x / np.abs(x).max(), n_fft=size, hop_length=size // 4, pad_mode="reflect"))
+            for x in (SNARE, KICK)
+        )
+        distance += np.mean((snare - kick) ** 2)
+    distances = mean_distances(np.stack([SNARE, KICK, 0.1 * KICK]))
+    assert distances == pytest.approx([2 / 3 * distance, distance / 3, distance / 3], rel=1e-3)
 
 
 def test_scores_of_a_single_candidate_and_without_onsets():

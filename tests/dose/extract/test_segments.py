@@ -103,6 +103,8 @@ def test_chosen_segments_are_spread_over_the_song():
         _segment(62, 0.79),
     ]
     assert [w.start / RATE for w in choose(segments, 3)] == [0, 60, 120]
+    # 2 s of the 8 s that count as far: nearness costs 56 %, and a poor segment stays behind.
+    assert [w.start / RATE for w in choose([*segments[:2], _segment(60, 0.3)], 2)] == [0, 2]
     assert len(choose(segments, 10)) == 5
     assert choose([], 3) == []
 

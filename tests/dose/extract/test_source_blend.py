@@ -5,7 +5,7 @@ import pytest
 
 from dose.audio import RATE
 from dose.extract.segments import SEGMENT, Segment
-from dose.extract.source_blend import blend_source, source_segments
+from dose.extract.source_blend import _level, blend_source, source_segments
 from dose.extract.spectral_match import compressed_band_energies
 
 DECAY = np.exp(-np.arange(RATE) / (0.06 * RATE))
@@ -86,6 +86,13 @@ def test_where_nothing_is_expected_there_is_silence():
     [source] = source_segments(sample := burst(1), expected(true), [segment(mix, (50_000,))])
     assert blend_source(sample, expected(true), source).source_energy_ratio > 0.5
     assert not blend_source(silence, expected(true), source).audio.any()
+
+
+def test_level_and_misfit_of_a_hit_by_hand():
+    wanted = np.full((3, 1), 0.25)
+    level, misfit = _level(wanted * np.array([[1], [2], [8]]), wanted)
+    assert level == pytest.approx(2)
+    assert misfit == pytest.approx((np.log(2) + 0 + np.log(4)) / 3)
 
 
 def test_shipped_models_blend_unless_switched_off():
