@@ -35,7 +35,7 @@ def test_sizes_are_read_from_the_shapes(released, tmp_path):
     assert (config.codebooks, config.codebook_size, config.steps) == (9, 1024, 183)
     authors.write_checkpoint(tmp_path / "small.ckpt", width=64, layers=3)
     config = import_official(tmp_path / "small.ckpt").config
-    assert (config.layers, config.width, config.heads, config.structure) == (3, 64, 1, "free")
+    assert (config.layers, config.width, config.heads, config.decoding) == (3, 64, 1, "unconstrained")
 
 
 def test_logits_are_theirs_at_every_row(released, codes):
