@@ -167,6 +167,7 @@ def test_lower_precisions_agree_with_full_precision_step_by_step(
     ("prompt", "word"),
     [
         (torch.zeros(4, 21, dtype=torch.long), "must be"),
+        (torch.zeros(21, 4, dtype=torch.long), "must be"),
         (torch.zeros(1, 3, 21, dtype=torch.long), "must be"),
         (torch.full((1, 4, 21), 30), "0..29"),
         (torch.full((1, 4, 21), -1), "0..29"),
@@ -215,3 +216,27 @@ def test_a_code_without_probability_is_never_sampled() -> None:
     logits[:, 0, 2] = 0.0
     tokens = sample(logits, [Sampling(temperature=1.0)] * 2, torch.tensor([0.0, 0.99999994])[:, None, None])
     assert tokens.tolist() == [[2], [2]]
+
+
+def test_top_p_drops_what_is_not_needed_to_reach_it() -> None:
+    """Probabilities 1/2, 1/4 and 1/4: the first two reach 0.75 exactly."""
+    logits = torch.tensor([0.5, 0.25, 0.25]).log()
+    uniform = (torch.arange(300) + 0.5)[:, None, None] / 300
+    tokens = sample(logits.expand(300, 1, 3), [Sampling(temperature=1.0, top_p=0.75)] * 300, uniform)
+    assert tokens[:, 0].bincount(minlength=3).tolist() == [200, 100, 0]
+
+
+def test_a_random_number_that_rounds_to_one_gives_the_last_code() -> None:
+    # Of the mass 3, 1 is dropped: 1 + 0.99999994 * 2 is 3 in float32.
+    tokens = sample(
+        torch.zeros(1, 1, 3), [Sampling(temperature=1.0, top_p=0.6)], torch.full((1, 1, 1), 0.99999994)
+    )
+    assert tokens.tolist() == [[0]]  # the first of three codes of equal value
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": -0.1}, {"top_k": -1}, {"top_p": 0.0}, {"top_p": 1.01}], ids=str
+)
+def test_a_rule_out_of_range_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Sampling(**wrong)

@@ -71,3 +71,16 @@ def test_codebook_initialisation_gives_similar_codes_similar_embeddings():
         assert near.mean() > 0.35
         assert far.abs() < 0.1
     assert torch.equal(model.embed.weight.view(3, 41, -1)[:, 0], empty)
+
+
+def test_initial_weights_are_small_and_biases_zero():
+    torch.manual_seed(0)
+    config = ModelConfig(layers=8, width=64, heads=2, codebooks=3, codebook_size=40, frames=8)
+    for name, p in DoseModel(config).named_parameters():
+        if p.ndim >= 2:
+            residual = name.endswith(("proj.weight", "down.weight"))
+            assert float(p.detach().std()) == pytest.approx(0.02 / 4 if residual else 0.02, rel=0.05), name
+        elif name.endswith("bias"):
+            assert not p.any(), name
+        else:
+            assert (p == 1).all(), name  # the scales of the layer norms

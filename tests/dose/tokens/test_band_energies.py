@@ -40,6 +40,16 @@ def test_band_energies_equal_the_naive_version():
     )
 
 
+def test_high_bands_have_equal_ratios_and_centres_lie_inside():
+    edges, low = np.array(band_energies.EDGES), len(band_energies.LOW_BINS)
+    assert edges[[0, -1]] == pytest.approx([500, 20_000])
+    assert edges[1:] / edges[:-1] == pytest.approx(np.full(24, 40 ** (1 / 24)))
+    centres = np.array(band_energies.CENTRES)
+    assert len(centres) == band_energies.BANDS
+    assert centres[[0, low - 1]] == pytest.approx([RATE / 2048, 23 * RATE / 2048])
+    assert centres[low:] ** 2 == pytest.approx(edges[:-1] * edges[1:])
+
+
 def test_a_segments_onset_follows_the_lead_and_its_loudest_band_has_the_maximum():
     mix = np.zeros(3 * RATE, np.float32)
     start = 50_000

@@ -9,6 +9,7 @@ import torch
 
 from dose.audio import RATE
 from dose.codec import bundled_codec
+from dose.tokens import band_energies
 from dose.tokens.prompt import PromptConfig, cut_segments, prompt_codes, prompts_of_all
 from dose.transcription import detector, train
 from dose.transcription.detector import HOP, find_onsets, onset_likelihoods
@@ -97,6 +98,9 @@ def test_training_and_extraction_make_the_same_prompt():
     for kind, drum in itertools.product(kinds, ("kick", "hihat")):
         alone = prompt_codes(codec, mix, drum, dataclasses.replace(config, kind=kind))
         assert np.array_equal(together[kind][drum], alone)
+    # 0.2 s are 17.2 frames of the codec, and 18 with the last one's rest.
+    segment = band_energies.PRE_ONSET_FRAMES + 18
+    assert together["band_energies"]["kick"].shape == (band_energies.FEATURES, 3 * segment)
     whole = prompt_codes(codec, mix, "kick", PromptConfig(kind="mix", hits=1, seconds=0.2))
     assert whole.shape == (9, 345)
 
