@@ -85,12 +85,11 @@ def parse(cls: type[T], values: Any, where: str, *, announce: bool = True) -> T:
     renames: list[str] = []
     built = _build(cls, values, where, renames)
     if announce:
-        for rename in renames:
-            _announce(rename)
+        _announce(renames)
     return built
 
 
-def current(cls: type, key: str, value: Any, where: str, *, announce: bool = True) -> tuple[str, Any]:
+def current(cls: type, key: str, value: Any, where: str) -> tuple[str, Any]:
     """Today's name and value of one setting of `cls`, by a dotted `key` that may hold old names.
 
     A key that `cls` does not have is returned as it is, for the caller to reject. Raises ConfigError where a
@@ -110,19 +109,18 @@ def current(cls: type, key: str, value: Any, where: str, *, announce: bool = Tru
     if not dataclasses.is_dataclass(owner):
         return key, value
     found = _current_names(owner, {last: value}, ".".join([where, *path]), renames)  # type: ignore[arg-type]
-    if announce:
-        for rename in renames:
-            _announce(rename)
+    _announce(renames)
     if not found:
         return "", None
     ((name, value),) = found.items()
     return ".".join([*names, str(name)]), value
 
 
-def _announce(rename: str) -> None:
-    if rename not in _announced:
-        _announced.add(rename)
-        log.warning("%s (still accepted for one release).", rename)
+def _announce(renames: list[str]) -> None:
+    for rename in renames:
+        if rename not in _announced:
+            _announced.add(rename)
+            log.warning("%s (still accepted for one release).", rename)
 
 
 def _old_names(cls: Any) -> dict[str, str]:
@@ -238,10 +236,14 @@ def _union(args: tuple[Any, ...], value: Any, where: str, renames: list[str]) ->
         return None
     for arg in args:
         if arg is not type(None):
+            tried: list[str] = []  # renames within an alternative that does not fit are none
             try:
-                return _value(arg, value, where, renames)
+                found = _value(arg, value, where, tried)
             except ConfigError as e:
                 error = e
+            else:
+                renames += tried
+                return found
     raise error
 
 

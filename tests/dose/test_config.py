@@ -177,6 +177,27 @@ def test_a_dotted_key_is_brought_up_to_date(old, value, new, renewed):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Other:
+    modes: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Either:
+    one: Renamed | Other
+
+
+@pytest.mark.usefixtures("announced")
+def test_renames_of_an_alternative_that_does_not_fit_are_not_logged(caplog):
+    assert config.parse(Either, {"one": {"entries": 8, "modes": ["old"]}}, "p").one == Renamed(
+        size=8, modes=("new",)
+    )
+    assert len(caplog.records) == 2
+    caplog.clear()
+    assert config.parse(Either, {"one": {"modes": ["old"]}}, "q").one == Other(modes=("old",))
+    assert not caplog.records
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class WithOptional:
     shown: int
     hidden: int = dataclasses.field(default=3, metadata=config.optional())
