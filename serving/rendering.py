@@ -6,12 +6,13 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
+from dose.config import with_old_names
 from dose.extract.postprocess import place, postprocess
-from dose.extract.result import Kit, OneShot, with_former_names
+from dose.extract.result import FORMER_NAMES, Kit, OneShot
 from dose.kits import build
 from dose.kits.drumkit import DrumKit, Sound
 from dose.kits.riff import Bits
@@ -120,7 +121,7 @@ def render_json(kit: Kit, hits: Hits, params: RenderParams) -> KitResponse:
 
 
 def _one_shot_response(hit: OneShot, sound: Sound, rate: int) -> OneShotResponse:
-    measures = {
+    measures: dict[str, Any] = {
         "detected": hit.detected,
         "conditioning_fit": round(hit.conditioning_fit, 4),
         "self_consistency": round(hit.self_consistency, 4),
@@ -133,5 +134,5 @@ def _one_shot_response(hit: OneShot, sound: Sound, rate: int) -> OneShotResponse
         seed=hit.seed,
         seconds=round(sound.audio.shape[-1] / rate, 4),
         audio=base64.b64encode(sound.wav).decode(),
-        **with_former_names(measures),
+        **with_old_names(measures, FORMER_NAMES),
     )

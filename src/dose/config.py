@@ -5,7 +5,8 @@ dataclass has a default (defaults serve tests and direct use), so that params.ya
 and a misspelt key can never fall back to a default in silence. Fields marked `optional` are the exception:
 settings that define the method and that nobody is expected to change.
 
-Keys and values that were renamed stay readable for one release: see `was` and `Removed`.
+Keys and values that were renamed stay readable for one release: see `was` and `Removed`. Outputs hold renamed
+keys under both names for as long: see `with_old_names`.
 """
 
 import dataclasses
@@ -114,6 +115,11 @@ def current(cls: type, key: str, value: Any, where: str) -> tuple[str, Any]:
         return "", None
     ((name, value),) = found.items()
     return ".".join([*names, str(name)]), value
+
+
+def with_old_names(values: Mapping[str, T], old_names: Mapping[str, str]) -> dict[str, T]:
+    """`values`, the renamed ones a second time under their old name: {today's name: old name}."""
+    return {**values, **{old_names[name]: value for name, value in values.items() if name in old_names}}
 
 
 def _announce(renames: list[str]) -> None:

@@ -4,8 +4,9 @@ import time
 from pathlib import Path
 
 from dose import files
+from dose.config import with_old_names
 from dose.evaluate.config import EvaluateConfig
-from dose.evaluate.results import Results, with_deprecated_metrics
+from dose.evaluate.results import DEPRECATED_METRICS, Results
 from dose.tracking import Tracker, lineage_tags
 
 EXPERIMENT = "dose"
@@ -54,7 +55,7 @@ def metrics_of(results: Results, system: str) -> dict[str, float]:
     out: dict[str, float] = {}
     for dataset, systems in results.estimates.items():
         for drum, estimates in systems.get(system, {}).items():
-            for metric, e in with_deprecated_metrics(estimates).items():
+            for metric, e in with_old_names(estimates, DEPRECATED_METRICS).items():
                 name = f"{dataset}/{drum}/{metric}"
                 out |= {name: e.value, f"{name}_low": e.low, f"{name}_high": e.high}
     return out

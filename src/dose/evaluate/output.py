@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from dose import files
+from dose.config import with_old_names
 from dose.evaluate import table
-from dose.evaluate.results import Estimates, Results, deprecated_system, with_deprecated_metrics
+from dose.evaluate.results import DEPRECATED_METRICS, Estimates, Results, deprecated_system
 
 
 def write(results: Results, out: Path, title: str = "Scores") -> None:
@@ -64,7 +65,7 @@ def _json(tree: Estimates) -> dict[str, Any]:
     return {
         dataset: {
             system: {
-                drum: with_deprecated_metrics({m: e.to_json() for m, e in by_metric.items()})
+                drum: with_old_names({m: e.to_json() for m, e in by_metric.items()}, DEPRECATED_METRICS)
                 for drum, by_metric in drums.items()
             }
             for system, drums in systems.items()

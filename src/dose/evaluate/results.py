@@ -2,7 +2,6 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -64,11 +63,6 @@ class Results:
 
 def put(tree: Estimates, dataset: str, system: str, drum: str, estimates: dict[str, Estimate]) -> None:
     tree.setdefault(dataset, {}).setdefault(system, {})[drum] = estimates
-
-
-def with_deprecated_metrics(by_metric: dict[str, Any]) -> dict[str, Any]:
-    """`by_metric` with a second entry under the old name of each renamed metric."""
-    return by_metric | {DEPRECATED_METRICS[m]: v for m, v in by_metric.items() if m in DEPRECATED_METRICS}
 
 
 def deprecated_system(name: str) -> str | None:

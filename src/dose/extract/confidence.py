@@ -26,21 +26,15 @@ FEATURES = (
 IS_SEGMENT_FEATURE = np.array([name in SEGMENT_FEATURES for name in FEATURES])
 MAX_DEVIATION = 4.0  # standard deviations: features are clipped there, beyond the data they were fitted to
 
-# Names in bundles of format 1 (old names) -> today's, in the same order as FEATURES.
-FORMER_FEATURES = dict(
-    zip(
-        (
-            "match",
-            "agreement",
-            "best_match",
-            "pool_agreement",
-            "likelihood",
-            "strongest",
-            "clarity",  # old name
-        ),
-        FEATURES,
-        strict=True,
-    )
+# FEATURES in bundles of format 1 (old names).
+FORMER_FEATURES = (
+    "match",
+    "agreement",
+    "best_match",
+    "pool_agreement",
+    "likelihood",
+    "strongest",
+    "clarity",  # old name
 )
 
 
@@ -147,7 +141,7 @@ def from_json(value: Mapping[str, Any]) -> dict[str, Calibration]:
             correct=_logistic(stored["correct"] if "correct" in stored else stored["right"]),
         )
         for drum, stored in value.items()
-        if tuple(FORMER_FEATURES.get(name, name) for name in stored.get("features", ())) == FEATURES
+        if tuple(stored.get("features", ())) in (FEATURES, FORMER_FEATURES)
     }
 
 

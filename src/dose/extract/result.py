@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from dose.config import with_old_names
+
 # Today's name of a fact -> its name until November 2026. JSON of the command line and of the service holds
 # both for one release; kits stored by the service under the old names are still read.
 FORMER_NAMES = {
@@ -62,26 +64,22 @@ class Kit:
             "seconds": round(self.seconds, 3),
             "seed": self.seed,
             "drums": {
-                drum: with_former_names(
+                drum: with_old_names(
                     {
                         "detected": self.detected(drum),
                         "confidence": round(hits[0].confidence, 3) if hits else 0.0,
                         "candidates": [_one_shot_facts(hit) for hit in hits],
-                    }
+                    },
+                    FORMER_NAMES,
                 )
                 for drum, hits in self.hits.items()
             },
         }
 
 
-def with_former_names(facts: dict[str, Any]) -> dict[str, Any]:
-    """`facts` with deprecated duplicates: each renamed fact also under its former name."""
-    return facts | {former: facts[name] for name, former in FORMER_NAMES.items() if name in facts}
-
-
 def _one_shot_facts(shot: OneShot) -> dict[str, Any]:
     """A one-shot without its audio, for JSON."""
-    return with_former_names(
+    return with_old_names(
         {
             "confidence": round(shot.confidence, 3),
             "time": round(shot.time, 3),
@@ -89,5 +87,6 @@ def _one_shot_facts(shot: OneShot) -> dict[str, Any]:
             "conditioning_fit": round(shot.conditioning_fit, 3),
             "self_consistency": round(shot.self_consistency, 3),
             "source_energy_ratio": round(shot.source_energy_ratio, 3),
-        }
+        },
+        FORMER_NAMES,
     )

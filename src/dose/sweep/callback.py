@@ -15,10 +15,11 @@ from ray import tune
 from tqdm import tqdm
 
 from dose import files
+from dose.config import with_old_names
 from dose.sweep.config import EXAMPLES, SweepConfig
 from dose.sweep.progress import SweepBar
 from dose.sweep.storage import copy_from, is_file, list_folder
-from dose.sweep.table import Trial, best_row, draw_curves, trial_name, with_old_names
+from dose.sweep.table import OLD_METRICS, Trial, best_row, draw_curves, trial_name
 from dose.tracking import Outbox
 
 # By sweep id. Tune pickles its callbacks, so that they can hold an id but no open logger.
@@ -71,7 +72,7 @@ class SweepLogger:
         name, step = self._id(trial), int(result["step"])
         row = {k: float(v) for k, v in result.items() if "/" in k and not k.startswith("config/")}
         _append(self.folder / name / "rows.jsonl", json.dumps({"step": step, **row}))
-        self.outbox.metrics(self._key(name), step, with_old_names(row))
+        self.outbox.metrics(self._key(name), step, with_old_names(row, OLD_METRICS))
         self.bar.reached(name, step)
 
     def checkpoint(self, trial: Any, checkpoint: Any) -> None:

@@ -60,11 +60,6 @@ def best_row(rows: Sequence[dict[str, float]], select: str) -> dict[str, float]:
     return min(rows, key=lambda row: _finite(row.get(by)), default={})
 
 
-def with_old_names(metrics: dict[str, float]) -> dict[str, float]:
-    """Metrics, and those that were renamed under their old names as well."""
-    return metrics | {old: metrics[new] for new, old in OLD_METRICS.items() if new in metrics}
-
-
 def _finite(value: float | None) -> float:
     return math.inf if value is None or not math.isfinite(value) else value
 
