@@ -9,7 +9,6 @@ under the peak, 95th percentile), both with the hit at random offsets to the cod
 """
 
 import argparse
-import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dose import audio
+from dose import audio, compute
 from dose.audio import RATE
 from dose.codec import Codec, load_codec
 from dose.codec.store import BUNDLED
@@ -29,8 +28,6 @@ from dose.errors import DoseError
 SHOT = RATE  # samples, 1 s
 LEAD, PLACED = 2048, 20_000  # samples of silence before a placed hit, and of the hit itself
 OFFICIAL, ENCODEC = Path("weights/dac_44khz_8kbps.pth"), Path("weights/encodec_24khz")
-
-RoundTrip = Callable[[np.ndarray], np.ndarray]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +57,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     codec = load_codec(args.codec)
     kits = recorded(args.library) | synthetic(args.procedural)
     figures: dict[str, Any] = {"codecs": {}, "counts": {k: len(v) for k, v in kits.items()}}
-    with one_thread():
+    with compute.torch_threads(1):
         for name, system in systems(codec, args.official, args.encodec).items():
             figures["codecs"][name] = measure(system, kits)
         figures["codecs"]["compact" if codec.kind == "compact" else "codec"]["use"] = use(codec, kits)
@@ -74,16 +71,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
         write_card(args.codec, figures, table(figures))
     return figures
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def recorded(folder: Path | None) -> dict[str, list[np.ndarray]]:

@@ -10,14 +10,15 @@ fp32 tokens, so that one difference counts once.
 """
 
 import argparse
-import time
-from collections.abc import Callable
+import functools
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks._timing import fastest
+from dose import compute
 from dose.model.compat import authors_decoding
 from dose.model.config import ModelConfig
 from dose.model.decode import generate, teacher_forced
@@ -27,7 +28,7 @@ from dose.tokens import layout
 
 MIX_FRAMES = 345
 FORMATS = ("fp32", "bf16", "fp16", "int8")
-LONG = 5.0  # seconds; work that takes longer is run once
+best = functools.partial(fastest, long=5.0)  # seconds; work that takes longer is run once
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,12 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(args.threads)
-    try:
+    with compute.torch_threads(args.threads):
         return _run(args)
-    finally:
-        torch.set_num_threads(before)
 
 
 def _run(args: argparse.Namespace) -> dict[str, Any]:
@@ -162,20 +159,6 @@ def kit(authors: float, generation: float) -> dict[str, Any]:
         "encode_s": encode, "decode_each_s": decode, "generate_each_s": generation,
         "decoder": ours.choice.sentence,
     }  # fmt: skip
-
-
-def best(work: Callable[[], Any], times: int) -> float:
-    """Seconds of the fastest of `times` runs, after a warm-up run; of one run where it takes long."""
-    seconds = []
-    for _ in range(times + 1):
-        began = time.perf_counter()
-        work()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - began)
-        if seconds[0] > LONG:
-            return seconds[0]
-    return min(seconds[1:])
 
 
 def table(figures: dict[str, Any]) -> str:

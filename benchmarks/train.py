@@ -7,14 +7,15 @@ chooses here, and in each format by itself. FLOPs are counted by torch's counter
 """
 
 import argparse
+import functools
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks._timing import fastest
 from dose import compute
 from dose.model.compat import authors_decoding
 from dose.model.config import ModelConfig
@@ -27,8 +28,7 @@ from dose.train.number_format import choose_format
 # Dense bf16 peaks, FLOP/s, from the vendor's data sheets; for the MFU.
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
 
-
-LONG = 10.0  # seconds; a step that takes longer runs once
+best = functools.partial(fastest, long=10.0)  # seconds; a step that takes longer runs once
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,12 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(args.threads)
-    try:
+    with compute.torch_threads(args.threads):
         figures = _run(args)
-    finally:
-        torch.set_num_threads(before)
     print(table(figures))
     return figures
 
@@ -60,7 +56,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
     mix = torch.randint(1024, (args.batch, 9, 345), device=args.device)
     shot = torch.randint(1024, (args.batch, 9, 173), device=args.device)
     choice = choose_format("auto", model.head.weight.device, args.batch * config.steps, args.width)
-    authors = None if args.no_authors else fastest(authors_step(model, mix, shot), args.steps)
+    authors = None if args.no_authors else best(authors_step(model, mix, shot), args.steps)
     if args.device == "cpu":
         compute.retain_freed_memory()  # as the trainer does and the authors do not, so theirs is timed first
     # Operators that torch's counter does not know: oneDNN's product, and products that add to their result.
@@ -74,7 +70,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
     flops = counter.get_total_flops()
     # Both formats, so that the choice can be checked against the measurement.
     formats: tuple[compute.Format, ...] = ("fp32", "bf16")
-    seconds_of = {f: fastest(our_step(model, mix, shot, f, args.compile), args.steps) for f in formats}
+    seconds_of = {f: best(our_step(model, mix, shot, f, args.compile), args.steps) for f in formats}
     seconds = seconds_of[choice.format]
     steps = args.batch * (353 + config.steps - 1)
     figures: dict[str, Any] = {
@@ -134,20 +130,6 @@ def authors_step(model: DoseModel, mix: torch.Tensor, shot: torch.Tensor) -> Cal
         optimiser.zero_grad()
 
     return step
-
-
-def fastest(step: Callable[[], None], times: int) -> float:
-    """Seconds of the fastest of `times` steps, after a warm-up step; of one step where it takes long."""
-    seconds = []
-    for _ in range(times + 1):
-        began = time.perf_counter()
-        step()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - began)
-        if seconds[0] > LONG:
-            return seconds[0]
-    return min(seconds[1:])
 
 
 def table(figures: dict[str, Any]) -> str:

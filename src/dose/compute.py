@@ -203,13 +203,13 @@ def _fastest(rates: Mapping[str, float]) -> Format:
 def _measure(candidates: Mapping[Format, Prepare], flop: float, threads: bool) -> dict[str, float]:
     """GFLOP/s by format; with `threads` on one thread, and the best format on all cores besides."""
     rates: dict[str, float] = {}
-    with _torch_threads(1 if threads else 0):
+    with torch_threads(1 if threads else 0):
         for name, prepare in candidates.items():
             with contextlib.suppress(RuntimeError, NotImplementedError):
                 rates[name] = flop / _seconds(prepare()) / 1e9
     if threads and cores() > 1:
         best = _fastest(rates)
-        with _torch_threads(cores()):
+        with torch_threads(cores()):
             rates[f"{best} with {cores()} threads"] = flop / _seconds(candidates[best]()) / 1e9
     return rates
 
@@ -301,14 +301,15 @@ def limited_threads(count: int) -> Iterator[None]:
         return
     _blas.enter(count)
     try:
-        with _torch_threads(count):
+        with torch_threads(count):
             yield
     finally:
         _blas.leave()
 
 
 @contextlib.contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
+def torch_threads(count: int) -> Iterator[None]:
+    """Sets the threads of torch (for the calling thread) within the block; 0 leaves them as they are."""
     import torch
 
     before = torch.get_num_threads()
