@@ -13,6 +13,7 @@ from dose.extract.postprocess import attack_start
 from dose.extract.segments import Segment
 from dose.extract.source_blend import blend_source, source_segments
 from dose.extract.spectral_match import compressed_band_energies, match_envelope
+from dose.tokens.band_energies import expand_power
 
 # Constants without a note on their source were chosen by hand.
 SECONDS = {"kick": 0.2, "snare": 0.2, "hihat": 0.1}  # compared after an onset: later, other sounds follow
@@ -127,7 +128,7 @@ def distances(spectrograms: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
 def _envelope_db(spectrogram: np.ndarray) -> np.ndarray:
     """Energy of all bands together in dB, [..., BANDS, T] to [..., T]."""
-    power = (np.maximum(spectrogram, 0) ** 4).sum(axis=-2)  # undoes `compress_power`
+    power = expand_power(spectrogram).sum(axis=-2)
     level: np.ndarray = np.maximum(10 * np.log10(power + 1e-9), QUIET_DB)
     return level
 

@@ -48,7 +48,7 @@ def source_segments(
 
     The best one deviates least from the expectation, so the drum is least masked in it.
     """
-    wanted, found = _to_power(expected), list[tuple[float, SourceSegment]]()
+    wanted, found = band_energies.expand_power(expected), list[tuple[float, SourceSegment]]()
     for segment in segments:
         # Padded so that hits at both ends have room for the search and for the whole length.
         mono = np.pad(segment.mono, (ALIGN_BEFORE + ONSET_TOLERANCE, ONSET_TOLERANCE + len(shot)))
@@ -77,7 +77,7 @@ def blend_source(shot: np.ndarray, expected: np.ndarray, source: SourceSegment) 
     if top == 0:
         return Blend(audio=shot, source_energy_ratio=0.0)
     # Mask of magnitudes [BANDS, T]: 1 where the mix is no louder than the drum alone is expected to be.
-    wanted = np.maximum(_to_power(expected) - SILENT, 0)
+    wanted = np.maximum(band_energies.expand_power(expected) - SILENT, 0)
     mask = np.sqrt(np.clip(wanted / (source.power + 1e-9), 0, 1))
     generated, real = stft(shot / np.sqrt(top)), stft(source.sound)  # [bins, columns]
     gain = torch.from_numpy(spectral_match.to_stft_grid(mask, generated.shape[1]).astype(np.float32))
@@ -89,12 +89,6 @@ def blend_source(shot: np.ndarray, expected: np.ndarray, source: SourceSegment) 
         audio=spectral_match.silence_before_attack(blended, shot),
         source_energy_ratio=source_energy / (source_energy + sample_energy),
     )
-
-
-def _to_power(expected: np.ndarray) -> np.ndarray:
-    """Inverse of `band_energies.compress_power`: the fourth power."""
-    power: np.ndarray = np.maximum(expected, 0) ** 4
-    return power
 
 
 def _align(around: np.ndarray, shot: np.ndarray) -> int:

@@ -82,6 +82,12 @@ def compress_power(levels: Tensor) -> Tensor:
     return 10 ** ((levels.float() / MAX_LEVEL - 1) * (MAX_LEVEL / STEPS_PER_DB / 40))
 
 
+def expand_power(compressed: np.ndarray) -> np.ndarray:
+    """Compressed spectrograms (power ** 0.25; an expectation may lie slightly below 0) back to power."""
+    power: np.ndarray = np.maximum(compressed, 0) ** 4
+    return power
+
+
 def band_energies(audio: np.ndarray) -> np.ndarray:
     """Mono [n, N] at 44.1 kHz to band powers float32 [n, BANDS, N // HOP]."""
     return FRONT_END.power(torch.from_numpy(np.ascontiguousarray(audio, np.float32))).numpy()
