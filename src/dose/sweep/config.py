@@ -116,8 +116,8 @@ class SweepConfig:
         """This config with the drum's overrides ("fit.steps": 500) in place and no others left."""
         values = dataclasses.asdict(self)
         overrides = values.pop("drums").get(drum, {})
+        where = f"params.yaml: sweep.drums.{drum}"
         for dotted, value in overrides.items():
-            where = f"params.yaml: sweep.drums.{drum}"
             key, value = strict.current(SweepConfig, dotted, value, where)
             if not key:  # removed, and without effect
                 continue
@@ -128,7 +128,7 @@ class SweepConfig:
             for key in path:
                 place = place.get(key) if isinstance(place, dict) else None
             if not isinstance(place, dict) or (last not in place and path != ["space"]):
-                raise ConfigError(f"params.yaml: sweep.drums.{drum}.{dotted} is no key of sweep.")
+                raise ConfigError(f"{where}.{dotted} is no key of sweep.")
             place[last] = value
         return strict.parse(SweepConfig, {**values, "drums": {}}, f"sweep for {drum}")
 

@@ -9,7 +9,7 @@ from dose import audio
 from dose.codec import load_codec
 from dose.drums import SHOT_SECONDS
 from dose.metrics.embeddings import CodecEmbedder
-from dose.metrics.fad import MIN_ITEMS, package_frechet_distance
+from dose.metrics.fad import MIN_ITEMS, flatten_windows, package_frechet_distance
 from dose.metrics.mss import magnitudes, mss_and_log
 from dose.metrics.one_shots import prepare
 from dose.model import decode
@@ -44,7 +44,7 @@ class GenerationValidator:
         self.segments = 1 if self.kind == "mix" else int(data.prompt["hits"])
         self.targets = self._sounds(list(batch.shot))
         self.embedder = CodecEmbedder(self.codec)
-        self.target_vectors = _vectors(self.embedder, self.targets)
+        self.target_vectors = flatten_windows(self.embedder.embed(self.targets))
 
     def _sounds(self, codes: list[torch.Tensor]) -> np.ndarray:
         """Codes [K, L] each to one-shots [B, N] prepared for the metrics; L = 0 is silence."""
@@ -63,9 +63,8 @@ class GenerationValidator:
         means = {f"val/{name}": float(np.mean(values)) for name, values in scores.items()}
         if len(generated) < MIN_ITEMS:
             return means
-        return means | {
-            "val/fad_codec": package_frechet_distance(_vectors(self.embedder, generated), self.target_vectors)
-        }
+        vectors = flatten_windows(self.embedder.embed(generated))
+        return means | {"val/fad_codec": package_frechet_distance(vectors, self.target_vectors)}
 
     def _write_example(self, folder: Path, i: int, generated: np.ndarray) -> None:
         sounds = {"target": self.targets[i], "generated": generated}
@@ -75,12 +74,6 @@ class GenerationValidator:
         for name, sound in sounds.items():
             audio.write(folder / f"{i}-{name}.wav", np.clip(sound, -1, 1))
         draw_spectrograms(folder / f"{i}.png", sounds)
-
-
-def _vectors(embedder: CodecEmbedder, shots: np.ndarray) -> np.ndarray:
-    """[B, N] to [B * windows, D]: every window of every one-shot is one element of the set."""
-    vectors = embedder.embed(shots)
-    return vectors.reshape(-1, vectors.shape[-1])
 
 
 def draw_spectrograms(path: Path, sounds: dict[str, np.ndarray]) -> None:
