@@ -31,6 +31,7 @@ from dose.metrics.one_shots import prepare
 from dose.model import checkpoint
 from dose.model.decode import generate
 from dose.model.sampling import Sampling
+from dose.model.transformer import DoseModel, parameter_count
 from dose.rmod import RmodConfig
 from dose.sweep import SweepConfig
 from dose.tokens import layout
@@ -39,7 +40,7 @@ from dose.tokens.shards import Codes
 from dose.tracking import Tracker, lineage_tags
 from dose.train.config import FitConfig
 from dose.train.data import FitData, Pairs, open_data
-from dose.train.trainer import FitResult, fit
+from dose.train.trainer import fit
 from experiments import report
 from experiments.report import BASE, METHODS, METRICS
 from pipelines.scale import overlay
@@ -142,11 +143,11 @@ def _train_and_score(
     began = time.process_time()
     result = fit(settings, data, out / "fit")
     spent = time.process_time() - began
-    scores = _score(study, data, result, codec, mixes)
+    model = checkpoint.load(result.last).model
+    scores = _score(study, data, model, codec, mixes)
     sizes = {"pairs": len(data.train), "steps": result.steps, "seconds": round(spent, 1)}
     losses = {m: result.history[-1][m] for m in LOSSES if m in result.history[-1]}
-    parameters = {"parameters": sum(p.numel() for p in checkpoint.load(result.last).model.parameters())}
-    return {**sizes, **parameters, **losses}, scores
+    return {**sizes, "parameters": parameter_count(model), **losses}, scores
 
 
 def _fit_config(study: Study, variant: Variant) -> FitConfig:
@@ -193,10 +194,9 @@ def _first(pairs: Pairs, count: int) -> Pairs:
 
 
 def _score(
-    study: Study, data: FitData, result: FitResult, codec: Codec, mixes: list[Mix]
+    study: Study, data: FitData, model: DoseModel, codec: Codec, mixes: list[Mix]
 ) -> dict[str, np.ndarray]:
     """{"mss_<method>", "attack_<method>"}: [mixes], distances to the reference one-shots."""
-    model = checkpoint.load(result.last).model
     out = {f"{metric}_{method}": np.zeros(len(mixes)) for metric in METRICS for method in METHODS}
     rules = [Sampling()] + [Sampling(temperature=1.0, seed=i) for i in range(study.samples)]
     for item, mix in enumerate(mixes):
