@@ -67,9 +67,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     figures["id"] = codec.id
     print(table(figures))
     if args.card:
+        from dose import compute
         from dose.codec.card import write_card
 
-        write_card(args.codec, figures, table(figures))
+        timed = f"\n\nTimes: one thread of {compute.machine()}."
+        write_card(args.codec, figures, table(figures) + timed)
     return figures
 
 

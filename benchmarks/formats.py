@@ -1,10 +1,9 @@
 """The cost of a lower number format in sound: MSS of extraction in each against fp32, on RMOD's test mixes.
 
-One-shots are made as the table's rows past the paper are: of several samples one is chosen, matched and
-blended with the input mix. Differences to fp32 are paired by mix, with 95 % bootstrap intervals. The row
-"fp32, other seed" shows the effect of another seed alone: a format whose difference is no larger costs
-nothing. The agreement is teacher-forced along fp32's tokens: the share of tokens whose likeliest code is
-fp32's too.
+One-shots are made as by `dose extract`: several samples, reranked, spectrally matched and blended with the
+input mix. Differences to fp32 are paired by mix, with 95 % bootstrap intervals. The line "fp32, other seed"
+shows the effect of another seed alone: a format whose difference is no larger costs nothing. The agreement
+is teacher-forced along fp32's tokens: the share of tokens whose likeliest code is fp32's too.
 """
 
 import argparse

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive
 
 from serving.limits import CLIENT_CLOSED_REQUEST, APIError
+from serving.schemas import deprecated_names
 from serving.settings import ServingConfig
 
 _MB = 2**20
@@ -37,6 +38,9 @@ def parse_params(model: type[Params], values: Mapping[str, str]) -> Params:
         name = str(first["loc"][0])[:40] if first["loc"] else "request"
         # pydantic reports an unknown option by this type; the user needs the list of known ones.
         if first["type"] == "extra_forbidden":
+            # An old name is unknown to pydantic only where today's name is given too.
+            if today := deprecated_names(model).get(name):
+                raise APIError(400, f"'{name}' is the old name of '{today}'; give one of them.") from None
             known = ", ".join(model.model_fields)
             raise APIError(400, f"There is no option '{name}'; the options are {known}.") from None
         text = first["msg"].removeprefix("Value error, ")

@@ -35,6 +35,13 @@ def test_an_error_names_the_option_that_was_given(served, loop, query):
     assert f"'{query.partition('=')[0]}'" in error
 
 
+def test_both_names_of_an_option_are_an_error(served, loop):
+    with served() as client:
+        answer = client.post("/extract?undetected=drop&absent=drop", content=loop)
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "'absent' is the old name of 'undetected'; give one of them."
+
+
 def test_responses_hold_old_and_new_fields(served, loop):
     renamed = {
         "present": "detected",

@@ -52,7 +52,10 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("--bundle", type=_path, metavar="PATH", help="models (default: the project's own)")
     parser.add_argument(
-        "--watch", type=_path, metavar="DIR", help="then extract every file that appears there"
+        "--watch",
+        type=_path,
+        metavar="DIR",
+        help="after the given mixes, extract every file that appears in DIR",
     )
     parser.add_argument("--page", type=_path, metavar="HTML", help="also write a listening page")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")

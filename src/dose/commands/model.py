@@ -34,7 +34,7 @@ def _register_import(subparsers: Subparsers) -> None:
 def _register_generate(subparsers: Subparsers) -> None:
     p = subparsers.add_parser(
         "generate",
-        help="tokens from prompt codes, for comparing implementations",
+        help="generate tokens from prompt codes, to compare implementations",
         description=(
             "Reads prompt codes [K, T] (whole numbers, 0 and up) from a .npy file and writes the raw tokens\n"
             "[S, K] of the delay pattern (code + 1; 0 for start, end, empty), greedily by default."

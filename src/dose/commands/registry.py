@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 EXAMPLE = """example:
   dose registry list
   dose registry log
-  dose registry lineage kick         # its champion: Bento, MLflow run, data, mix specification
+  dose registry lineage kick         # its champion: Bento, MLflow run, commit, data
   dose registry lineage dose:0123456789-abcdef0123
   dose promote kick --reason "tighter attack on the test set"
   dose promote all
@@ -40,7 +40,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     promote.add_argument("--version", type=int, help="its number (default: the challenger)")
     promote.add_argument("--reason", default="by hand", help="goes into the audit log")
     promote.set_defaults(run=run_promote)
-    rollback = subparsers.add_parser("rollback", help="go back to the champion before", **common)
+    rollback = subparsers.add_parser("rollback", help="put the previous champion back into service", **common)
     rollback.add_argument("drum", nargs="?", choices=[*DRUMS, "all"], default="all")
     rollback.add_argument("--reason", default="by hand", help="goes into the audit log")
     rollback.set_defaults(run=run_rollback)

@@ -25,7 +25,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     retrain.set_defaults(run=run_retrain)
     schedule = subparsers.add_parser(
         "schedule",
-        help="print the files by which a scheduler starts retraining",
+        help="print the configuration with which a scheduler starts `dose retrain`",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

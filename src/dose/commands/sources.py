@@ -23,7 +23,7 @@ example:
 def register(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "sources",
-        help="fetch, add and look at the sounds that data is made from",
+        help="fetch, add and list the sounds of the sample library",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

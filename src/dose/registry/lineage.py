@@ -1,4 +1,4 @@
-"""The lineage of a model version as lines of text: Bento, version, MLflow run, data, mix specification."""
+"""The lineage of a model version as lines of text: Bento, version, MLflow run, commit, data."""
 
 import json
 import os
