@@ -67,7 +67,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     figures["id"] = codec.id
     print(table(figures))
     if args.card:
-        from dose import compute
         from dose.codec.card import write_card
 
         timed = f"\n\nTimes: one thread of {compute.machine()}."
