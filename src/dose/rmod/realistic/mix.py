@@ -127,7 +127,7 @@ def _draw_master(rng: np.random.Generator) -> MasterSpec:
 
 
 def render(spec: RealisticSpec, library: "SampleLibrary", *, drums_only: bool = False) -> RealisticMix:
-    """The mix of a specification, without its backing if `drums_only`. Raises as `SampleLibrary.audio` does."""
+    """The mix of a specification, without its backing if `drums_only`. Raises as `SampleLibrary.audio`."""
     samples = int(spec.seconds * RATE)
     tracks: dict[str, np.ndarray] = {}
     if spec.kit is not None and spec.groove is not None:
