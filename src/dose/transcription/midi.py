@@ -19,7 +19,7 @@ Notes = Mapping[tuple[int, str], int]  # (tick, class) -> velocity
 
 
 def played(transcription: Transcription) -> bytes:
-    """The hits as they were played, within half a tick: 0.52 ms at 120 beats per minute.
+    """The hits as they were played, within half a tick: 0.52 ms at 120 beats per minute, 1 ms at 62.5.
 
     Tick 0 is the beginning of the recording, the tempo follows its beats, and its first downbeat is on a bar
     line: see `dose.transcription.tempo_map`. Without a rhythm the tempo is 120 beats per minute, and its bars

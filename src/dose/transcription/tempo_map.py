@@ -52,14 +52,16 @@ class TempoMap:
         at = np.maximum(np.asarray(seconds, dtype=np.float64), 0)
         starts = self._starts()
         i = np.searchsorted(starts, at, side="right") - 1
-        exact = np.array(self.ticks)[i] + (at - starts[i]) / self._tick_seconds()[i]
-        return np.rint(exact).astype(np.int64)
+        exact: np.ndarray = np.array(self.ticks)[i] + (at - starts[i]) / self._tick_seconds()[i]
+        nearest: np.ndarray = np.rint(exact).astype(np.int64)
+        return nearest
 
     def seconds_at(self, ticks: Sequence[int] | np.ndarray) -> np.ndarray:
         """When ticks [n], from 0 on, are played, in seconds."""
         at = np.asarray(ticks, dtype=np.int64)
         i = np.searchsorted(self.ticks, at, side="right") - 1
-        return self._starts()[i] + (at - np.array(self.ticks)[i]) * self._tick_seconds()[i]
+        out: np.ndarray = self._starts()[i] + (at - np.array(self.ticks)[i]) * self._tick_seconds()[i]
+        return out
 
     def _tick_seconds(self) -> np.ndarray:
         return np.array(self.microseconds) * 1e-6 / TICKS_PER_BEAT
