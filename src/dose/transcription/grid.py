@@ -47,19 +47,23 @@ def seconds_at(rhythm: Rhythm, positions: Sequence[float] | np.ndarray) -> np.nd
     return np.where(at > last, beats[-1] + (at - last) * after, out)
 
 
-def straighten(rhythm: Rhythm, positions: np.ndarray) -> np.ndarray:
-    """Positions [n] in beats with the rhythm's swing undone: late subdivisions move to the straight grid.
+def straighten(positions: np.ndarray, swing: float, swing_subdivision: int) -> np.ndarray:
+    """Positions [n] in beats with swing undone: late subdivisions move to the straight grid.
 
     Two subdivisions make a pair. What lies before the late one is compressed and what follows it stretched,
     so that the order of hits is kept: with triplet swing (1/3) of eighths, 2/3 of a beat becomes 1/2, and 1/3
     becomes 1/4. Raises ValueError for a swing that would move a subdivision onto the next one.
     """
-    if not -1 < rhythm.swing < 1:
-        raise ValueError(f"swing is {rhythm.swing}, and not between -1 and 1")
-    pair = 2 / rhythm.swing_subdivision  # beats
-    late = pair / 2 * (1 + rhythm.swing)  # where the second subdivision is played
-    within = positions % pair
-    return positions - within + np.interp(within, [0, late, pair], [0, pair / 2, pair])
+    played, straight = _pair(swing, swing_subdivision)
+    within = positions % straight[-1]
+    return positions - within + np.interp(within, played, straight)
+
+
+def apply_swing(positions: np.ndarray, swing: float, swing_subdivision: int) -> np.ndarray:
+    """Positions [n] of the straight grid where they are played with swing: the inverse of `straighten`."""
+    played, straight = _pair(swing, swing_subdivision)
+    within = positions % straight[-1]
+    return positions - within + np.interp(within, straight, played)
 
 
 def quantise(hits: Iterable[Hit], rhythm: Rhythm) -> list[QuantisedHit]:
@@ -70,7 +74,8 @@ def quantise(hits: Iterable[Hit], rhythm: Rhythm) -> list[QuantisedHit]:
     ones the earlier.
     """
     ordered = sorted(hits, key=lambda hit: hit.seconds)
-    positions = straighten(rhythm, beat_positions(rhythm, [hit.seconds for hit in ordered]))
+    played = beat_positions(rhythm, [hit.seconds for hit in ordered])
+    positions = straighten(played, rhythm.swing, rhythm.swing_subdivision)
     # Halves round up: np.rint would round them to the even step.
     steps = np.floor(positions * STEPS_PER_BEAT + 0.5).astype(int)
     loudest: dict[tuple[int, int], Hit] = {}
@@ -81,6 +86,14 @@ def quantise(hits: Iterable[Hit], rhythm: Rhythm) -> list[QuantisedHit]:
     return [
         QuantisedHit(step=step, hit=hit) for (step, _), hit in sorted(loudest.items(), key=lambda i: i[0])
     ]
+
+
+def _pair(swing: float, swing_subdivision: int) -> tuple[list[float], list[float]]:
+    """Beginning, middle and end of a pair of subdivisions in beats, as played and straight."""
+    if not -1 < swing < 1:
+        raise ValueError(f"swing is {swing}, and not between -1 and 1")
+    one = 1 / swing_subdivision
+    return [0, one * (1 + swing), 2 * one], [0, one, 2 * one]
 
 
 def _beats(rhythm: Rhythm) -> tuple[np.ndarray, float, float]:

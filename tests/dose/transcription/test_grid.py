@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dose.transcription.grid import beat_positions, quantise, seconds_at, straighten
+from dose.transcription.grid import apply_swing, beat_positions, quantise, seconds_at, straighten
 from dose.transcription.hits import HIT_CLASSES, Hit, Rhythm
 
 LENGTHS = st.lists(st.floats(0.25, 1.2), min_size=1, max_size=20)
@@ -61,10 +61,16 @@ def test_seconds_come_back(rhythm, seconds):
 
 @given(rhythms(), st.lists(st.floats(-50, 50), min_size=2, max_size=20))
 def test_straightening_keeps_order_and_leaves_what_does_not_swing(rhythm, positions):
-    straight = straighten(rhythm, np.sort(positions))
+    straight = straighten(np.sort(positions), rhythm.swing, rhythm.swing_subdivision)
     assert (np.diff(straight) >= -1e-9).all()
     pairs = np.arange(-4, 5) * 2 / rhythm.swing_subdivision  # a pair's first subdivision is never late
-    assert straighten(rhythm, pairs) == pytest.approx(pairs)
+    assert straighten(pairs, rhythm.swing, rhythm.swing_subdivision) == pytest.approx(pairs)
+
+
+@given(st.lists(st.floats(-50, 50), max_size=20), st.floats(-0.9, 0.9), st.sampled_from((2, 4)))
+def test_swing_is_the_inverse_of_straightening(positions, swing, subdivision):
+    there = straighten(np.array(positions), swing, subdivision)
+    assert apply_swing(there, swing, subdivision) == pytest.approx(positions, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -76,24 +82,19 @@ def test_straightening_keeps_order_and_leaves_what_does_not_swing(rhythm, positi
     ],
 )
 def test_swing_is_undone(subdivision, swing, played, straight):
-    rhythm = rhythm_of([0, 1], swing=swing, subdivision=subdivision)
-    assert straighten(rhythm, np.array(played)) == pytest.approx(straight)
+    assert straighten(np.array(played), swing, subdivision) == pytest.approx(straight)
 
 
 def test_a_swing_of_a_whole_subdivision_is_an_error():
     with pytest.raises(ValueError, match="swing"):
-        straighten(rhythm_of([0, 1], swing=1.0), np.zeros(1))
+        straighten(np.zeros(1), 1.0, 2)
 
 
 @given(rhythms(), st.integers(-30, 60), st.floats(-0.4, 0.4), st.sampled_from(HIT_CLASSES))
 def test_a_hit_near_a_step_is_quantised_to_it(rhythm, step, off, drum):
     """Played with the rhythm's swing and up to 0.4 steps off."""
-    pair = 2 / rhythm.swing_subdivision
-    straight = (step + off) / 4
-    within = straight % pair
-    late = pair / 2 * (1 + rhythm.swing)
-    played = straight - within + np.interp(within, [0, pair / 2, pair], [0, late, pair])
-    [found] = quantise([hit_at(float(seconds_at(rhythm, [played])[0]), drum)], rhythm)
+    played = apply_swing(np.array([(step + off) / 4]), rhythm.swing, rhythm.swing_subdivision)
+    [found] = quantise([hit_at(float(seconds_at(rhythm, played)[0]), drum)], rhythm)
     assert found.step == step
 
 
