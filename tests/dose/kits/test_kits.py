@@ -275,6 +275,20 @@ def test_soundfont_tables_agree_with_each_other(kit):
         assert not pool[end : end + 46].any()
 
 
+def test_a_closed_hihat_cuts_an_open_one_in_the_soundfont(kit):
+    """All notes of a drum share one exclusive class, and no two drums do."""
+    body = soundfont.soundfont(kit)
+    at = body.index(b"igen")
+    (size,) = struct.unpack_from("<I", body, at + 4)
+    generators = [struct.unpack_from("<HH", body, at + 8 + i) for i in range(0, size, 4)]
+    keys = [amount & 0xFF for number, amount in generators if number == soundfont.KEY_RANGE]
+    classes = [amount for number, amount in generators if number == soundfont.EXCLUSIVE_CLASS]
+    assert list(zip(keys, classes, strict=True)) == [
+        *[(36, 36)] * 3,
+        *((38, 38), (42, 42), (44, 42), (46, 42)),
+    ]
+
+
 @pytest.mark.parametrize(
     ("note", "velocity", "expected"),
     [

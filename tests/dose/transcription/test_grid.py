@@ -90,9 +90,9 @@ def test_a_swing_of_a_whole_subdivision_is_an_error():
         straighten(np.zeros(1), 1.0, 2)
 
 
-@given(rhythms(), st.integers(-30, 60), st.floats(-0.4, 0.4), st.sampled_from(HIT_CLASSES))
+@given(rhythms(), st.integers(-30, 60), st.floats(-0.49, 0.49), st.sampled_from(HIT_CLASSES))
 def test_a_hit_near_a_step_is_quantised_to_it(rhythm, step, off, drum):
-    """Played with the rhythm's swing and up to 0.4 steps off."""
+    """Played with the rhythm's swing and up to 0.49 steps off."""
     played = apply_swing(np.array([(step + off) / 4]), rhythm.swing, rhythm.swing_subdivision)
     [found] = quantise([hit_at(float(seconds_at(rhythm, played)[0]), drum)], rhythm)
     assert found.step == step

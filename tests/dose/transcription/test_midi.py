@@ -131,6 +131,7 @@ def test_a_steady_tempo_is_one_event_and_does_not_drift():
     [
         (0.0, 0, 4, [(4, 4, 0)]),
         (0.01, 0, 4, [(4, 4, 0)]),  # not worth a bar
+        (0.02, 0, 4, [(1, 16, 0), (4, 4, 120)]),
         (0.125, 0, 4, [(1, 16, 0), (4, 4, 120)]),
         (0.26, 1, 4, [(3, 8, 0), (4, 4, 720)]),
         (0.0, 2, 4, [(2, 4, 0), (4, 4, 960)]),
@@ -172,7 +173,8 @@ def test_a_hit_before_the_first_step_moves_to_the_beginning():
     rhythm = rhythm_of(0.07 + np.arange(8) * 0.5)  # 0.14 beats, which are written as one sixteenth
     notes = notes_of(midi.quantised(transcription(rhythm, [(0.0, "kick", 90), (0.07, "kick", 80)])))
     assert [(n.start, n.velocity) for n in notes] == [(0, 90), (120, 80)]
-    early = rhythm_of(0.01 + np.arange(8) * 0.5, swing=-0.97)
+    # 0.37 beats, written as one sixteenth; straightened, the hit lies two before the downbeat.
+    early = rhythm_of(0.185 + np.arange(8) * 0.5, swing=1 / 3, subdivision=2)
     notes = notes_of(midi.quantised(transcription(early, [(0.0, "kick", 90)])))
     assert [n.start for n in notes] == [0]
 
@@ -195,6 +197,13 @@ def test_drums_are_on_channel_10_with_general_midi_notes():
         assert [m.note for m in notes] == [36, 38, 42, 46, 39, 47, 49]
         assert file.ticks_per_beat == 480
         assert opened(body).instruments[0].is_drum
+
+
+def test_the_louder_of_two_on_one_tick_stays():
+    body = midi.played(
+        transcription(rhythm_of(np.arange(8) * 0.5), [(0.5, "kick", 90), (0.5002, "kick", 50)])
+    )
+    assert [(n.start, n.velocity) for n in notes_of(body)] == [(480, 90)]
 
 
 def test_notes_of_one_class_do_not_overlap():

@@ -67,10 +67,11 @@ def test_a_bar_of_three_beats_has_twelve_steps():
 
 
 def test_bars_that_are_cut_count_only_where_there_is_no_other():
-    """The recording ends in the third beat of the second bar, whose pattern every further bar repeats."""
-    two = [BEAT, FILL]
-    whole = transcription(two, seconds=16 * STEP + 10 * STEP)
-    assert played(typical_bar(whole)) == set(BEAT)
+    """A bar between two that are cut: of the three, the last has the smallest distances."""
+    before = [("tom", step - 16, 90) for step in (8, 10, 12, 14)]
+    bars = [[*before, *BEAT], [("tom", 0, 90)]]
+    assert played(typical_bar(transcription(bars, first=2, seconds=(8 + 16 + 4) * STEP))) == set(BEAT)
+    assert played(typical_bar(transcription([[*before, *BEAT], *bars[1:]], first=4))) == {("tom", 0, 90)}
     cut = transcription([BEAT], seconds=13 * STEP)
     assert played(typical_bar(cut)) == set(BEAT)
     # The pickup is the only bar with hits; it begins before the recording.
