@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from dose import audio, files
-from dose.drums import DRUMS, INSTRUMENTS, SPLITS
+from dose.drums import DRUMS, INSTRUMENTS, OTHER_DRUMS, SPLITS
 from dose.errors import IntegrityError, MissingInputError
 
-CLASSES = DRUMS + INSTRUMENTS
+REQUIRED = DRUMS + INSTRUMENTS  # classes that every split needs, for RMOD
+CLASSES = REQUIRED + OTHER_DRUMS
 LIBRARY_INDEX = "catalogue.parquet"  # old name of the index, kept in the stored format
 CLIPS = "clips"
 CACHE_MB = 400.0  # of decoded clips per process: a default, without a study
@@ -50,7 +51,7 @@ class Clip:
 
 def kind_of(cls: str) -> str:
     """Drums are one-shots, instruments are loops."""
-    return "oneshot" if cls in DRUMS else "loop"
+    return "loop" if cls in INSTRUMENTS else "oneshot"
 
 
 def quantise(sound: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from dose.drums import SPLITS
 from dose.errors import DoseError
-from dose.sources.library import CLASSES, Clip
+from dose.sources.library import CLASSES, REQUIRED, Clip
 
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}  # of groups that GROUPS does not name
 
@@ -62,7 +62,7 @@ def by_hash(group: str) -> str:
 
 
 def check(clips: Iterable[Clip]) -> None:
-    """Raises DoseError, naming the class and split, when one has no clips or a group lies in two splits."""
+    """Raises DoseError, naming class and split, when RMOD lacks one or a group lies in two splits."""
     # A group in two splits would leak recordings from training into test.
     seen: dict[str, str] = {}
     counts: dict[tuple[str, str], int] = {}
@@ -75,7 +75,7 @@ def check(clips: Iterable[Clip]) -> None:
             )
         counts[clip.cls, clip.split] = counts.get((clip.cls, clip.split), 0) + 1
         groups[clip.cls].add(clip.group)
-    for cls in CLASSES:
+    for cls in REQUIRED:
         if not groups[cls]:
             raise DoseError(f"There is no {cls} clip; add a source with some (params.yaml: sources).")
         for split in SPLITS:

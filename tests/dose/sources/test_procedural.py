@@ -5,7 +5,8 @@ import pytest
 
 from dose.sources.cleaning import clean
 from dose.sources.synth import procedural
-from dose.sources.synth.procedural import draw, source_items, synthesise, variant_of
+from dose.sources.synth.parts import draw
+from dose.sources.synth.procedural import source_items, synthesise, variant_of
 
 
 def test_each_clip_depends_on_seed_drum_split_and_index_alone():

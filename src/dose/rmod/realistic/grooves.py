@@ -19,6 +19,8 @@ PERCUSSION = (
 )
 # Chosen by hand: how often a bar ends in a fill, starts with a crash, and percussion plays in a groove.
 FILL, CRASH, PERCUSSIVE = 0.12, 0.15, 0.35
+TOM_BARS = ("x--x--x-o--x--x-", "x-----x-x-----x-", "xoxoxoxoxoxoxoxo", "----x-----x-x---")
+TOM_GROOVE = 0.08  # probability that toms play a bar of TOM_BARS throughout
 EMPTY_TRACK = 0.05  # probability that kick, snare or hats do not play in a groove at all
 
 
@@ -101,6 +103,7 @@ class _Rows:
     hats_track: str  # "closed_hihat" or "cymbal"
     clap: str  # "none", "doubles" or "replaces" the snare
     percussion: str | None
+    toms: str | None
     density: float  # probability that a soft hat stroke is played
 
 
@@ -109,6 +112,7 @@ def _rows(rng: np.random.Generator, s: Style) -> _Rows:
         return options[int(rng.integers(len(options)))]
 
     percussion = pick(PERCUSSION)[: 4 * s.beats_per_bar] if rng.random() < PERCUSSIVE else None
+    toms = pick(TOM_BARS)[: 4 * s.beats_per_bar] if rng.random() < TOM_GROOVE else None
     clap = "none" if rng.random() >= s.clap else pick(("doubles", "replaces"))
     return _Rows(
         kick=pick(s.kicks),
@@ -117,6 +121,7 @@ def _rows(rng: np.random.Generator, s: Style) -> _Rows:
         hats_track="cymbal" if rng.random() < s.ride else "closed_hihat",
         clap=clap,
         percussion=percussion,
+        toms=toms,
         density=float(rng.uniform(0.7, 1.0)),
     )
 
@@ -156,7 +161,9 @@ def _bar(rng: np.random.Generator, s: Style, rows: _Rows) -> list[tuple[str, flo
         elif i >= rolled and (mark := rows.hats[i]) != "-" and (mark == "X" or rng.random() < rows.density):
             opened = mark == "O" and rows.hats_track == "closed_hihat"
             out.append(("open_hihat" if opened else rows.hats_track, i, MARKS[mark]))
-        # 4. Percussion.
+        # 4. Toms and percussion.
+        if rows.toms and i < fill and (mark := rows.toms[i]) != "-":
+            out.append(("tom", i, MARKS[mark]))
         if rows.percussion and (mark := rows.percussion[i]) != "-":
             out.append(("percussion", i, MARKS[mark]))
     return out

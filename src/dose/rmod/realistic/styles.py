@@ -1,7 +1,7 @@
 """Styles of drum grooves: tempo, metre, swing and bars of each track. Written by hand from common practice.
 
-A bar is a string of sixteenths (16 in 4/4, 12 in 3/4): X accent, x normal, o soft, g ghost note, - rest; in rows
-of hats, O is an open hi-hat.
+A bar is a string of sixteenths (16 in 4/4, 12 in 3/4): X accent, x normal, o soft, g ghost note, - rest; in
+rows of hats, O is an open hi-hat.
 """
 
 import dataclasses

@@ -26,6 +26,7 @@ ALIASES = {
     "kicks": "kick", "bassdrum": "kick", "bd": "kick", "snares": "snare", "sd": "snare", "sn": "snare",
     "hat": "hihat", "hats": "hihat", "hi-hat": "hihat", "hihats": "hihat", "hh": "hihat",
     "basses": "bass", "pianos": "piano", "keys": "piano", "guitars": "guitar", "gtr": "guitar",
+    "claps": "clap", "handclap": "clap", "toms": "tom", "cymbals": "cymbal", "perc": "percussion",
     "vocals": "vocal", "voice": "vocal", "vox": "vocal",
 }  # fmt: skip
 TABLE = "clips.csv"

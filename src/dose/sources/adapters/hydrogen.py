@@ -50,9 +50,14 @@ KITS = {
 }
 LEFT_OUT = {"Audiophob", "belofilms_GuitarStrums"}  # strums.py reads the strums
 
-# Read in this order; the first that matches decides. What is no kick, snare or hi-hat comes first.
+# Read in this order; the first that matches decides. "" is no class: a roll is no single hit.
 RULES = (
-    (re.compile(r"stick|rim\b|rim ?click|\broll|clap|tom|crash|ride|cymbal|bell|china|splash|cajon"), "", ""),
+    (re.compile(r"\broll|cajon"), "", ""),
+    (re.compile(r"clap"), "clap", ""),
+    (re.compile(r"stick|rim\b|rim ?click|cow ?bell"), "percussion", ""),
+    (re.compile(r"tom"), "tom", ""),
+    (re.compile(r"crash|china|splash"), "cymbal", "crash"),
+    (re.compile(r"ride|cymbal|bell"), "cymbal", "ride"),
     (re.compile(r"kick|bass ?drum|\bbd[\b_]?"), "kick", ""),
     (re.compile(r"snare|\bsn[\b_]"), "snare", ""),
     (re.compile(r"(hat|hh).*(semi|half|swish)|semi.*(hat|hh)|(hat|hh).*free"), "hihat", "half-open"),
@@ -69,7 +74,7 @@ class InstrumentLabel:
 
 
 def label(name: str) -> InstrumentLabel | None:
-    """The class and variant in an instrument's name, None where it is no kick, snare or hi-hat."""
+    """The class and variant in an instrument's name, None where it names no class."""
     # Words are divided by spaces, hyphens or underscores.
     text = re.sub(r"[-_]+", " ", name.lower())
     for pattern, cls, variant in RULES:

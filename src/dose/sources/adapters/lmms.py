@@ -18,18 +18,23 @@ SAMPLES = (
     (re.compile(r"drums/hihat_closed\d*"), "hihat", "closed"),
     (re.compile(r"drums/hihat_foot_pedal\d*"), "hihat", "pedal"),
     (re.compile(r"drums/hihat_opened\d*"), "hihat", "open"),
+    (re.compile(r"drums/(hand)?clap\w*"), "clap", ""),
+    (re.compile(r"drums/tom\w*"), "tom", ""),
+    (re.compile(r"drums/crash\w*"), "cymbal", "crash"),
+    (re.compile(r"drums/ride\w*"), "cymbal", "ride"),
+    (re.compile(r"drums/(snare_rim|nasty_rim|rim|sidestick|wood|shaker)\w*"), "percussion", ""),
     (re.compile(r"(bassloops|basses)/\w+|instruments/bassslap\d*"), "bass", ""),
     (re.compile(r"latin/latin_guitar\d*|instruments/steel_guitar\w*"), "guitar", ""),
     (re.compile(r"instruments/(piano|e_piano|harpsichord)\w*"), "piano", ""),
     (re.compile(r"stringsnpads/rave_choir\d*"), "vocal", ""),
 )
-# By the preset's name; read in order, the first that matches decides. What is no drum of ours comes first.
+# By the preset's name; read in order, the first that matches decides. What is no single drum comes first.
 PRESETS = (
-    (
-        re.compile(r"snare&hat|hihatopclo|(^|_)(what|that)_|clap|rim|tom|ride|cym|shak|tamb|bell|stk|cowb"),
-        "",
-        "",
-    ),
+    (re.compile(r"snare&hat|hihatopclo|(^|_)(what|that)_"), "", ""),
+    (re.compile(r"clap"), "clap", ""),
+    (re.compile(r"rim|shak|tamb|bell|stk|cowb"), "percussion", ""),
+    (re.compile(r"tom"), "tom", ""),
+    (re.compile(r"ride|cym"), "cymbal", ""),
     (re.compile(r"kick|kik|(^|_)bd(_|$|\d)|\d+bd|bass_drum|bassdrum|(^|_)k_|simple-k|_k$"), "kick", ""),
     (re.compile(r"snare|snr|(^|_)sn(_|$|\d)|(^|_)s_|simple-s$|_s$"), "snare", ""),
     (re.compile(r"(hat|hh|hi-hat).*(open|_o2?$|-o2?$)|open.*(hat|hh)|_oh$|simple-o$"), "hihat", "open"),

@@ -24,6 +24,12 @@ KEYS = {
     ("hihat", "closed"): (42,),
     ("hihat", "pedal"): (44,),
     ("hihat", "open"): (46,),
+    ("clap", ""): (39,),
+    ("tom", ""): (41, 43, 45, 47, 48, 50),
+    ("cymbal", "crash"): (49, 52, 55, 57),
+    ("cymbal", "ride"): (51, 53, 59),
+    # Side stick, tambourine, cowbell, bongos, congas, agogo, cabasa, maracas, claves, wood blocks, triangle.
+    ("percussion", ""): (37, 54, 56, 60, 61, 62, 63, 64, 67, 68, 69, 70, 75, 76, 77, 81),
 }
 VELOCITY = 110  # loud, below the maximum: a default, without a study
 DRUM_PRESETS = tuple((DRUM_BANK, number) for number in range(128))

@@ -1,0 +1,84 @@
+"""Sounds that are no music and no drums: tones, sweeps, noise, offsets, applause and speech-like sounds."""
+
+import dataclasses
+
+import numpy as np
+
+from dose.audio import RATE
+
+KINDS = ("tone", "sweep", "white", "pink", "offset", "applause", "syllables", "silence")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Interference:
+    kind: str  # one of KINDS
+    seed: int
+
+
+def draw_interference(rng: np.random.Generator) -> Interference:
+    return Interference(kind=KINDS[int(rng.integers(len(KINDS)))], seed=int(rng.integers(2**31)))
+
+
+def render_interference(spec: Interference, samples: int) -> np.ndarray:
+    """Float32 [samples]; every kind may begin and end at the cut, so that no edge is taken for a hit."""
+    rng = np.random.Generator(np.random.Philox(key=[spec.seed, 77]))
+    t = np.arange(samples) / RATE
+    if spec.kind == "tone":
+        hz = np.exp(rng.uniform(np.log(30), np.log(12000), int(rng.integers(1, 4))))
+        sound = np.sin(2 * np.pi * hz[:, None] * t + rng.uniform(0, 6, (len(hz), 1))).sum(axis=0)
+    elif spec.kind == "sweep":
+        low, high = np.exp(rng.uniform(np.log(30), np.log(12000), 2))
+        sound = np.sin(2 * np.pi * np.cumsum(np.geomspace(low, high, samples)) / RATE)
+    elif spec.kind == "white":
+        sound = rng.standard_normal(samples)
+    elif spec.kind == "pink":
+        sound = _coloured(rng, samples, -float(rng.uniform(0.3, 1.2)))
+    elif spec.kind == "offset":
+        sound = np.full(samples, 0.5) + 1e-4 * rng.standard_normal(samples)
+    elif spec.kind == "applause":
+        sound = _applause(rng, samples)
+    elif spec.kind == "syllables":
+        sound = _syllables(rng, samples)
+    else:
+        sound = 1e-5 * rng.standard_normal(samples)
+    return sound.astype(np.float32)
+
+
+def _coloured(rng: np.random.Generator, samples: int, exponent: float) -> np.ndarray:
+    """Noise whose magnitude falls as frequency ** exponent."""
+    hz = np.maximum(np.fft.rfftfreq(samples, 1 / RATE), 20)
+    out: np.ndarray = np.fft.irfft(np.fft.rfft(rng.standard_normal(samples)) * hz**exponent, samples)
+    return out / np.abs(out).max()
+
+
+def _applause(rng: np.random.Generator, samples: int) -> np.ndarray:
+    """Hundreds of hands per second, each a few milliseconds of band noise, too dense to be hits."""
+    out = np.zeros(samples)
+    burst = _coloured(rng, 1024, -0.3) * np.exp(-np.arange(1024) / 250)
+    for start in rng.integers(0, samples - 1024, int(rng.uniform(150, 600) * samples / RATE)):
+        out[start : start + 1024] += rng.exponential(0.3) * burst
+    return out
+
+
+def _syllables(rng: np.random.Generator, samples: int) -> np.ndarray:
+    """A pulse train through moving formants, in syllables: the rhythm and bands of speech."""
+    pitch = float(rng.uniform(80, 260))
+    glide = np.interp(np.arange(samples), np.linspace(0, samples, 30), rng.normal(1, 0.1, 30))
+    pulses = np.diff(np.floor(np.cumsum(pitch * glide / RATE)), prepend=0.0)
+    voice = pulses + 0.02 * rng.standard_normal(samples)
+    out = np.zeros(samples)
+    at = 0
+    while at < samples:
+        length = int(rng.uniform(0.08, 0.35) * RATE)
+        piece = voice[at : at + length]
+        spectrum = np.fft.rfft(piece)
+        hz = np.fft.rfftfreq(len(piece), 1 / RATE)
+        formants = (rng.uniform(250, 900), rng.uniform(800, 2500), rng.uniform(2300, 3500))
+        gain = sum(np.exp(-0.5 * ((hz - f) / (60 + f * 0.06)) ** 2) / (1 + i) for i, f in enumerate(formants))
+        if rng.random() < 0.2:  # a fricative
+            spectrum = np.fft.rfft(rng.standard_normal(len(piece)))
+            gain = 0.3 * np.exp(-0.5 * ((hz - rng.uniform(3500, 8000)) / 1500) ** 2)
+        shaped = np.fft.irfft(spectrum * gain, len(piece)) * np.hanning(len(piece))
+        out[at : at + length] += shaped / max(np.abs(shaped).max(), 1e-9) * rng.uniform(0.3, 1)
+        at += length + int(rng.uniform(0, 0.15) * RATE)
+    return out

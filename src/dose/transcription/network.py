@@ -1,0 +1,96 @@
+"""The transcription network: convolutions over time and frequency, then recurrent layers in both directions.
+
+The kind of network of Vogl et al., "Drum transcription via joint beat and drum modeling using convolutional
+recurrent neural networks" (ISMIR 2017), with velocities as further outputs.
+"""
+
+import dataclasses
+import itertools
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dose import files
+from dose.errors import IntegrityError
+from dose.transcription.front_end import BANDS
+from dose.transcription.hits import HIT_CLASSES
+
+FORMAT = 1  # of the stored network
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Sizes; the defaults are those of the network that ships (0.24 M parameters)."""
+
+    channels: tuple[int, int, int, int] = (24, 24, 48, 48)
+    features: int = 128  # per frame, between convolutions and recurrent layers
+    hidden: int = 64  # of each recurrent layer and direction
+    layers: int = 2
+
+    def __post_init__(self) -> None:
+        if min(*self.channels, self.features, self.hidden, self.layers) < 1:
+            raise ValueError("sizes of the network must be at least 1")
+
+
+class TranscriptionNetwork(nn.Module):
+    """Log band energies [B, BANDS, T] to onset logits and velocities, both [B, classes, T]."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        sizes = (1, *config.channels)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in itertools.pairwise(sizes)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(c) for c in config.channels)
+        pooled = BANDS // 9  # two poolings by 3 along frequency
+        self.project = nn.Linear(pooled * config.channels[-1], config.features)
+        self.recurrent = nn.GRU(
+            config.features, config.hidden, config.layers, batch_first=True, bidirectional=True
+        )
+        self.out = nn.Linear(2 * config.hidden + config.features, 2 * len(HIT_CLASSES))
+        # Per class: logit = scale * (raw + shift), fitted after training so that .5 is the right threshold.
+        self.register_buffer("scale", torch.ones(len(HIT_CLASSES)))
+        self.register_buffer("shift", torch.zeros(len(HIT_CLASSES)))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = x[:, None]  # [B, 1, BANDS, T]
+        for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+            x = F.relu(norm(convolution(x)))
+            if i % 2:  # pooled along frequency only: time stays exact
+                x = F.max_pool2d(x, (3, 1))
+        x = x.flatten(1, 2).transpose(1, 2)  # [B, T, channels * bands]
+        x = F.relu(self.project(x))
+        recurrent, _ = self.recurrent(x)
+        out = self.out(torch.cat([recurrent, x], dim=2)).transpose(1, 2)  # [B, 2 * classes, T]
+        onsets, velocities = out.chunk(2, dim=1)
+        return self.scale[:, None] * (onsets + self.shift[:, None]), velocities
+
+
+def save(net: TranscriptionNetwork, folder: Path, card: dict[str, Any]) -> None:
+    """Writes network.safetensors (half precision) and network.json with the sizes and `card`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {n: t.half().contiguous() if t.is_floating_point() else t for n, t in net.state_dict().items()}
+    with files.atomic(folder / "network.safetensors") as beside:
+        safetensors.torch.save_file(tensors, beside)
+    facts = {"format": FORMAT, "classes": HIT_CLASSES, "sizes": dataclasses.asdict(net.config), **card}
+    files.write_json(folder / "network.json", facts)
+
+
+def load(folder: Path) -> TranscriptionNetwork:
+    """Opens a stored network for inference. Raises IntegrityError when it is none of this version."""
+    try:
+        facts = files.read_json(folder / "network.json")
+        if facts["format"] != FORMAT or tuple(facts["classes"]) != HIT_CLASSES:
+            raise KeyError("format")
+        sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["sizes"].items()}
+        net = TranscriptionNetwork(NetworkConfig(**sizes))
+        stored = safetensors.torch.load_file(folder / "network.safetensors")
+        net.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in stored.items()})
+    except (KeyError, TypeError, RuntimeError, OSError, safetensors.SafetensorError) as e:
+        raise IntegrityError(f"{folder} holds no transcription network of this version.") from e
+    return net.eval().requires_grad_(False)

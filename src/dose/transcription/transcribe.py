@@ -1,0 +1,76 @@
+"""Mix to hits: the network over the windows of a recording."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dose import audio
+from dose.audio import RATE
+from dose.transcription import network
+from dose.transcription.decode import decode
+from dose.transcription.front_end import log_band_energies
+from dose.transcription.hits import Hit, Transcription
+from dose.transcription.network import TranscriptionNetwork
+from dose.transcription.rhythm import find_rhythm
+from dose.transcription.windows import Window, cut
+
+BUNDLED = Path(__file__).parent / "bundled"  # the network that ships with the package
+SILENCE = 1e-4  # peak, -80 dBFS: less holds no hits
+SAME_HIT = 0.025  # seconds: hits of a class this close, on either side of a seam of windows, are one
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Activations:
+    """What the network says of a piece of audio, frame by frame (`front_end.FRAME_RATE`)."""
+
+    onsets: np.ndarray  # [classes, T]: probability of an onset, 0..1
+    velocities: np.ndarray  # [classes, T]: of a hit, if there is one, 0..1
+
+
+@functools.cache
+def bundled_network() -> TranscriptionNetwork:
+    """The network that ships with the package."""
+    return network.load(BUNDLED)
+
+
+def activations(mono: np.ndarray, net: TranscriptionNetwork | None = None) -> Activations:
+    """Onset probabilities and velocities of a mix [N], mono, 44.1 kHz; T = N // HOP + 1. Silence has none."""
+    sound = torch.from_numpy(np.ascontiguousarray(mono, dtype=np.float32))[None]
+    with torch.inference_mode():
+        logits, velocities = (net or bundled_network())(log_band_energies(sound))
+        onsets = logits[0].sigmoid().numpy()
+        if audio.peak(mono) <= SILENCE:
+            onsets = np.zeros_like(onsets)
+        return Activations(onsets=onsets, velocities=velocities[0].sigmoid().numpy())
+
+
+def window_hits(found: Activations, window: Window) -> list[Hit]:
+    """The hits that belong to a window, timed from the start of the recording."""
+    return [
+        dataclasses.replace(hit, seconds=hit.seconds + window.start / RATE)
+        for hit in decode(found.onsets, found.velocities)
+        if window.first <= hit.seconds * RATE < window.last
+    ]
+
+
+def join(hits: Iterable[Hit], seconds: float) -> Transcription:
+    """The transcription of a recording of `seconds` from the hits of its windows."""
+    joined: list[Hit] = []
+    latest: dict[str, float] = {}
+    for hit in sorted(hits, key=lambda h: (h.seconds, h.drum)):
+        if hit.seconds - latest.get(hit.drum, -1.0) >= SAME_HIT:
+            joined.append(hit)
+            latest[hit.drum] = hit.seconds
+    return Transcription(hits=tuple(joined), seconds=seconds, rhythm=find_rhythm(joined, seconds))
+
+
+def transcribe(mono: np.ndarray, net: TranscriptionNetwork | None = None) -> Transcription:
+    """All hits of a recording [N], mono, 44.1 kHz, and its rhythm."""
+    hits: list[Hit] = []
+    for window in cut([mono[None]]):
+        hits += window_hits(activations(audio.downmix(window.audio), net), window)
+    return join(hits, len(mono) / RATE)
