@@ -127,7 +127,7 @@ def _mixes(drum: str, count: int) -> list[Mix]:
     """The first val mixes, from which the val tokens were made."""
     out = []
     for item in rmod_items(RMOD, "val", count):
-        scanned = segments.scan([np.atleast_2d(item.read_mix())], (drum,)).segments[drum]
+        scanned = segments.scan([np.atleast_2d(item.read_mix())], (drum,), net).segments[drum]
         out.append(Mix(segments=scanned, reference=item.read_reference(drum)))
     return out
 
@@ -181,7 +181,7 @@ def _tokens(study: Study, changes: dict[str, Any]) -> Path:
     rmod = config.parse(RmodConfig, raw["rmod"], "params.yaml: rmod")
     out = OUT / "tokens" / files.hash_json([tokens, rmod])
     if not (out / "val" / "index.json").is_file():
-        build(tokens, rmod, SOURCES, CODEC, out)
+        build(tokens, rmod, SOURCES, CODEC, TRANSCRIPTION, out)
     return out
 
 

@@ -29,6 +29,7 @@ from pipelines.stage import run_stage
 
 OUT = Path("data/package")
 CODEC = Path("data/codec")
+TRANSCRIPTION = Path("data/transcription")
 SOURCES = Path("data/sources")
 SWEEP = Path("data/sweep")
 SCORES = Path("data/evaluate/metrics.json")
@@ -88,6 +89,7 @@ def pack(root: Path, out: Path) -> Bundle:
     bundle = assemble(
         out,
         codec=root / CODEC,
+        transcription=root / TRANSCRIPTION,
         checkpoints={drum: root / SWEEP / drum / "best" for drum in DRUMS},
         metrics=scores(root / SCORES),
     )

@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 
+import hypothesis
 import pytest
 from servers import postgres  # noqa: F401 - a fixture
 
@@ -14,6 +15,9 @@ def pytest_configure(config):
     """Rates that one run measured on a busy machine must not decide for the user, nor for the next run."""
     os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="dose-tests-")
     _own_numba_cache(config)
+    # Property tests: the same examples in every run, and no deadline, which would measure the machine's load.
+    hypothesis.settings.register_profile("dose", deadline=None, derandomize=True, database=None)
+    hypothesis.settings.load_profile("dose")
 
 
 def pytest_unconfigure(config):

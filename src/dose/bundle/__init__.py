@@ -2,6 +2,7 @@
 
 bundle.json     version, drums, codec and data ids, time of creation, scores, calibration
 codec/          as data/codec: weights and codec.json
+transcription/  as data/transcription; older bundles have none and take the package's own
 kick/ ...       one checkpoint per drum: safetensors and model.json
 manifest.json   the SHA-256 of every file
 
@@ -24,6 +25,7 @@ FORMAT = 2  # of bundle.json, as written
 READABLE_FORMATS = (1, 2)
 PACKAGED = Path("data/package/bundle")  # output of the package stage
 LIVE = Path("data/registry/live")  # the registry's link to a bundle of the champions
+TRANSCRIPTION = Path(__file__).parents[1] / "transcription" / "bundled"  # the package's own network
 SHIPPED = Path(__file__).parent / "models"  # the models of the installed package
 
 
@@ -44,6 +46,12 @@ class Bundle:
     def codec(self) -> Path:
         return self.folder / "codec"
 
+    @property
+    def transcription(self) -> Path:
+        """The folder of the transcription network."""
+        own = self.folder / "transcription"
+        return own if own.is_dir() else TRANSCRIPTION
+
     def checkpoint(self, drum: str) -> Path:
         """The folder of one drum's model; MissingInputError when the bundle has none."""
         if drum not in self.drums:
@@ -58,13 +66,15 @@ def assemble(
     *,
     codec: Path | str,
     checkpoints: Mapping[str, Path | str],
+    transcription: Path | str | None = None,
     version: str | None = None,
     metrics: Mapping[str, Any] | None = None,
     calibration: Mapping[str, Any] | None = None,
     created: str | None = None,
 ) -> Bundle:
-    """Copies a codec folder and checkpoints (drum -> folder) into the bundle `out`, atomically.
+    """Copies a codec folder, checkpoints (drum -> folder) and a transcription network into the bundle `out`.
 
+    The bundle appears whole or not at all. Without a network of its own it takes the package's.
     `version` defaults to a digest of weights and calibration, so that equal bundles have equal versions.
     Raises MissingInputError for an absent folder, IntegrityError when a model was trained on another codec.
     """
@@ -78,6 +88,8 @@ def assemble(
     with files.atomic(out) as beside:
         beside.mkdir()
         _copy(Path(codec), beside / "codec")
+        if transcription is not None:
+            _copy(Path(transcription), beside / "transcription")
         for drum in drums:
             _copy(Path(checkpoints[drum]), beside / drum)
         # Checked before the version is computed: a bundle of two codecs gets none.

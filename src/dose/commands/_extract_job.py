@@ -184,9 +184,11 @@ class ExtractJob:
             rate=self.args.rate,
             bits=self.args.bits,
             layering=self.args.layers,
+            transcription=kit.transcription,
         )
         formats = parse_formats(self.args.kit)
-        return write(drum_kit, out, formats, inputs=[*self.paths, path]), left_out(drum_kit, formats)
+        files = write(drum_kit, out, formats, inputs=[*self.paths, path], midi=self.args.midi)
+        return files, left_out(drum_kit, formats)
 
 
 def _drums(text: str) -> tuple[str, ...]:
@@ -212,7 +214,7 @@ def _check_page(page: Path, inputs: list[Path]) -> None:
 
 
 def _summary(path: Path, kit: "Kit", out: str | None) -> str:
-    """One line per mix: each drum with its confidence, or "not found"."""
+    """One line per mix: each drum with its confidence, or "not found", and the groove."""
     from dose.files import printable
 
     parts = []
@@ -222,6 +224,17 @@ def _summary(path: Path, kit: "Kit", out: str | None) -> str:
             parts.append(f"{drum} not found ({best.confidence if best else 0:.2f})")
         else:
             parts.append(f"{drum} {best.confidence:.2f} at {best.time:.2f} s")
-    found = ", ".join(parts)
+    found = ", ".join(parts) + _groove(kit)
     name = printable(path.name)
     return f"{name} -> {out}: {found}" if out else f"{name}: {found}; nothing was written"
+
+
+def _groove(kit: "Kit") -> str:
+    """What the summary adds of the transcription: tempo, metre and number of hits; empty without one."""
+    if kit.transcription is None:
+        return ""
+    count, rhythm = len(kit.transcription.hits), kit.transcription.rhythm
+    hits = f"{count} hit" if count == 1 else f"{count} hits"
+    if rhythm is None:
+        return f"; no tempo, {hits}"
+    return f"; {rhythm.tempo:.1f} BPM, {rhythm.beats_per_bar}/4, {hits}"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 EXAMPLE = """examples:
   dose extract loop.wav --out kit
   dose extract song.mp3 --out kit --candidates 4 --kit sfz,sf2,ableton
+  dose extract song.mp3 --out kit --midi
   dose extract 'album/*.flac' --out kits --drums kick,snare --bits 24 --tail 0.4
   dose extract loop.wav --out kit --page kit.html
   dose extract --watch ~/inbox --out kits
@@ -58,10 +59,15 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="after the given mixes, extract every file that appears in DIR",
     )
     parser.add_argument("--page", type=_path, metavar="HTML", help="also write a listening page")
-    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    parser.add_argument("--json", action="store_true", help="print the results, with the groove, as JSON")
     kit = parser.add_argument_group("kits")
     kit.add_argument(
         "--kit", default="wav", metavar="FORMATS", help="sfz, hydrogen, decentsampler, ableton, sf2, mpc, all"
+    )
+    kit.add_argument(
+        "--midi",
+        action="store_true",
+        help="write the song's drum hits as MIDI beside the WAVs; kits in any of the formats have it anyway",
     )
     kit.add_argument("--name", metavar="NAME", help="the kit's name (default: the mix's)")
     kit.add_argument(

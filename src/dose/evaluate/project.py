@@ -32,6 +32,7 @@ class Folders:
     sources: Path = Path("data/sources")
     rmod: Path = Path("data/rmod")
     codec: Path = Path("data/codec")
+    transcription: Path = Path("data/transcription")
     sweep: Path = Path("data/sweep")
     cache: Path = Path("data/cache/evaluate")
 
@@ -116,11 +117,16 @@ def swept_bundle(kind: str, checkpoints: dict[str, Path], folders: Folders) -> P
     from dose.bundle import assemble
 
     # Named after its contents, so that the systems' cached outputs stay valid as long as those do.
-    contents = [folders.codec, *checkpoints.values()]
+    contents = [folders.codec, folders.transcription, *checkpoints.values()]
     digests = [files.sha256(p) for folder in contents for p in sorted(folder.rglob("*")) if p.is_file()]
     assembled = folders.cache / "bundles" / f"{kind}-{files.hash_json(digests)}"
     if not assembled.is_dir():
-        assemble(assembled, codec=folders.codec, checkpoints=checkpoints)
+        assemble(
+            assembled,
+            codec=folders.codec,
+            transcription=folders.transcription,
+            checkpoints=checkpoints,
+        )
     return assembled
 
 

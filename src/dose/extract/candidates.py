@@ -15,6 +15,7 @@ from dose.extract.segments import Segment
 from dose.extract.source_blend import blend_source, source_segments
 from dose.extract.spectral_match import match_envelope
 from dose.model.sampling import Sampling
+from dose.transcription.transcribe import Activations
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ class Models(Protocol):
 
     search: SearchConfig
 
-    def prompt(self, mono: np.ndarray, drum: str, likelihoods: np.ndarray | None = None) -> Tensor: ...
+    def prompt(self, mono: np.ndarray, drum: str, found: Activations | None = None) -> Tensor: ...
     def sample(self, drum: str, prompts: Tensor, sampling: Sequence[Sampling]) -> np.ndarray: ...
     def expected(self, drum: str, prompts: Tensor) -> np.ndarray | None: ...
 
@@ -68,7 +69,7 @@ def generate_candidates(
     """
     search = models.search
     # 1. Prompts [segments, K, P]; the samples use them in turn.
-    prompts = torch.cat([models.prompt(s.mono, drum, s.onset_likelihoods) for s in segments])
+    prompts = torch.cat([models.prompt(s.mono, drum, s.activations) for s in segments])
     turn = [i % len(segments) for i in range(count)]
     samplings = [_sampling(search, seed, i) for i in range(count)]
     # 2. One batch of samples, [count, N].

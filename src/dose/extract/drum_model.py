@@ -20,6 +20,7 @@ from dose.model.engine import DecodingEngine
 from dose.model.sampling import Sampling
 from dose.tokens import layout
 from dose.tokens.prompt import PromptConfig, prompt_codes
+from dose.transcription.transcribe import Activations
 
 SHOT = int(SHOT_SECONDS * RATE)  # samples
 
@@ -33,12 +34,9 @@ class DrumModel:
     engine: DecodingEngine
     prompt_config: PromptConfig
 
-    def prompt(self, mono: np.ndarray, likelihoods: np.ndarray | None = None) -> Tensor:
-        """The prompt of a segment [N]: codes or conditioning features int64 [1, K, P].
-
-        `likelihoods` as for `find_onsets`.
-        """
-        codes = prompt_codes(self.codec, mono, self.name, self.prompt_config, likelihoods)
+    def prompt(self, mono: np.ndarray, found: Activations) -> Tensor:
+        """The prompt of a segment [N] with its activations: codes or band energies, int64 [1, K, P]."""
+        codes = prompt_codes(self.codec, mono, self.name, self.prompt_config, found)
         return torch.as_tensor(codes, dtype=torch.long)[None]
 
     def expected(self, prompts: Tensor) -> np.ndarray | None:

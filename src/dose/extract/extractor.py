@@ -21,6 +21,9 @@ from dose.extract.postprocess import PostprocessConfig, postprocess
 from dose.extract.result import Kit, OneShot
 from dose.extract.segments import ScanResult, Segment
 from dose.model.sampling import Sampling
+from dose.transcription import network
+from dose.transcription.network import TranscriptionNetwork
+from dose.transcription.transcribe import SILENCE, Activations, activations
 
 SHORTEST = 0.05  # seconds: a shorter input cannot hold a hit
 MAX_CANDIDATES = 64
@@ -33,8 +36,15 @@ Progress = Callable[[float, str], None]
 class Extractor:
     """Models loaded once; `extract` may be called from several threads."""
 
-    def __init__(self, bundle: Bundle, models: dict[str, DrumModel], search: SearchConfig) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        models: dict[str, DrumModel],
+        transcription: TranscriptionNetwork,
+        search: SearchConfig,
+    ) -> None:
         self.bundle, self.models, self.search = bundle, models, search
+        self.transcription = transcription
         self.calibration = confidence.from_json(bundle.calibration)
 
     @classmethod
@@ -59,7 +69,7 @@ class Extractor:
         models = {
             drum: load_drum_model(bundle, codec, drum, on, precision, search.samples) for drum in bundle.drums
         }
-        return cls(bundle, models, search)
+        return cls(bundle, models, network.load(bundle.transcription), search)
 
     @property
     def threads(self) -> int:
@@ -134,7 +144,7 @@ class Extractor:
         report = progress or (lambda fraction, stage: None)
         with compute.limited_threads(self.threads):
             report(0.0, "listen")
-            scanned = segments.scan(blocks, drums)
+            scanned = self._scan(blocks, drums)
             _check_input(scanned, name)
             hits = {}
             for i, drum in enumerate(drums):
@@ -148,6 +158,7 @@ class Extractor:
             data_id=self.bundle.data_id,
             seed=seed,
             features=tuple(map(float, scanned.features)),
+            transcription=scanned.transcription,
         )
 
     def extract_batch(
@@ -180,7 +191,7 @@ class Extractor:
             return np.stack([rerank.consensus(own, None) for own in shots_of])
         # Onsets of each mix, from which the blend takes its source.
         scanned = [
-            segments.scan([mix], (drum,)).segments[drum] if self.search.source_blend else [] for mix in mixes
+            self._scan([mix], (drum,)).segments[drum] if self.search.source_blend else [] for mix in mixes
         ]
         return np.stack([rerank.consensus(*one) for one in zip(shots_of, expected, scanned, strict=True)])
 
@@ -190,9 +201,9 @@ class Extractor:
             self.bundle.checkpoint(drum)  # raises with the right sentence
         return self.models[drum]
 
-    def prompt(self, mono: np.ndarray, drum: str, likelihoods: np.ndarray | None = None) -> Tensor:
-        """See `DrumModel.prompt`."""
-        return self.model(drum).prompt(mono, likelihoods)
+    def prompt(self, mono: np.ndarray, drum: str, found: Activations | None = None) -> Tensor:
+        """See `DrumModel.prompt`; without activations, they are computed."""
+        return self.model(drum).prompt(mono, found or activations(mono, self.transcription))
 
     def expected(self, drum: str, prompts: Tensor) -> np.ndarray | None:
         """See `DrumModel.expected`."""
@@ -209,18 +220,21 @@ class Extractor:
 
         For calibration: the confidence is fitted to their features.
         """
-        scanned = segments.scan([np.atleast_2d(mix)], (drum,))
+        scanned = self._scan([np.atleast_2d(mix)], (drum,))
         chosen = segments.choose(scanned.segments[drum], self.search.segments)
         samples = self.search.sample_count(count)
         return generate_candidates(self, chosen, drum, samples, seed, processed=None)
 
     def segment_features(self, mix: np.ndarray, drums: Sequence[str]) -> dict[str, np.ndarray]:
         """drum -> features [F] of a mix [C, N] at 44.1 kHz before anything is generated, for calibration."""
-        scanned = segments.scan([np.atleast_2d(mix)], drums).segments
+        scanned = self._scan([np.atleast_2d(mix)], drums).segments
         return {
             drum: confidence.segment_features(segments.choose(scanned[drum], self.search.segments))
             for drum in drums
         }
+
+    def _scan(self, blocks: Iterable[np.ndarray], drums: Sequence[str]) -> ScanResult:
+        return segments.scan(blocks, drums, self.transcription)
 
     def _one_shots(self, scanned: Sequence[Segment], drum: str, count: int, seed: int) -> tuple[OneShot, ...]:
         """The best `count` candidates of one drum, with their confidence."""
@@ -266,5 +280,5 @@ def _check_input(scanned: ScanResult, name: str) -> None:
             f"{name} holds only {scanned.samples} samples (at 44.1 kHz); "
             f"a drum hit needs at least {SHORTEST} seconds."
         )
-    if scanned.peak < segments.SILENCE:
+    if scanned.peak < SILENCE:
         raise AudioError(f"{name} is silent; choose a recording with drums.")

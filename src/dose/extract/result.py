@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from dose.config import with_old_names
+from dose.transcription.hits import Transcription
+from dose.transcription.pattern import groove_facts
 
 # Today's name of a fact -> its name until November 2026. JSON of the command line and of the service holds
 # both for one release; kits stored by the service under the old names are still read.
@@ -47,6 +49,7 @@ class Kit:
     data_id: str
     seed: int
     features: tuple[float, ...] = ()  # of the source, see dose.extract.drift
+    transcription: Transcription | None = None  # of the source's drums; None where none was made
 
     def best(self, drum: str) -> OneShot | None:
         hits = self.hits.get(drum, ())
@@ -74,6 +77,7 @@ class Kit:
                 )
                 for drum, hits in self.hits.items()
             },
+            "groove": groove_facts(self.transcription),
         }
 
 

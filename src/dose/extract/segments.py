@@ -1,24 +1,22 @@
 """Selects, per drum, the 4 s segments of a song whose onsets stand out best, while the song streams by."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from dose import audio
 from dose.audio import RATE
-from dose.drums import MIX_SECONDS
 from dose.dsp.mel import BANDS, drum_bands, mel_magnitudes
 from dose.dsp.onset import onset_levels
 from dose.extract.drift import features
 from dose.extract.offset import without_offset
-from dose.transcription.detector import find_onsets, onset_likelihoods
+from dose.transcription.hits import Hit, Transcription
+from dose.transcription.network import TranscriptionNetwork
+from dose.transcription.onsets import find_onsets
+from dose.transcription.transcribe import SILENCE, Activations, activations, join, window_hits
+from dose.transcription.windows import WINDOW, Window, cut
 
-SEGMENT = int(MIX_SECONDS * RATE)  # samples
-STEP = SEGMENT // 2  # samples between the starts of two segments, so that each onset has room after it once
-SILENCE = 1e-4  # peak, -80 dBFS: the codec encodes less as silence
-# Samples: a sound at least this long and shorter than a segment counts as a loop. Chosen by hand.
-SHORTEST_LOOP = RATE
 ONSETS_PER_SEGMENT = 4  # chosen by hand, as the next
 SEGMENTS_PER_DRUM = 12  # kept while a song streams by; twice as many at most at any time
 FULL_RISE_DB = 24.0  # a rise of the drum's bands from which on its size no longer counts; chosen by hand
@@ -26,17 +24,15 @@ FULL_RISE_DB = 24.0  # a rise of the drum's bands from which on its size no long
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Segment:
-    """Four seconds of the mix with the onsets of one drum; a shorter mix is filled up, see `_filled`."""
+    """Four seconds of the mix with the onsets of one drum; a shorter mix is filled up, see `windows.cut`."""
 
-    audio: np.ndarray  # float32 [1 or 2, SEGMENT]
+    audio: np.ndarray  # float32 [1 or 2, WINDOW]
     start: int  # samples into the source
     onsets: tuple[int, ...]  # samples into the segment, best first
-    likelihood: tuple[float, ...]  # of each onset, 0..1: see `transcription.detector`
+    likelihood: tuple[float, ...]  # of each onset, 0..1: see `transcription.onsets`
     onset_snr: tuple[float, ...]  # of each onset, 0..1: see `onset_snr`
-    onset_likelihoods: np.ndarray | None = (
-        None  # [drums, T] of the whole segment, as `find_onsets` takes them
-    )
-    period: int = SEGMENT  # samples after which a loop that is shorter than a segment repeats
+    activations: Activations | None = None  # of the whole segment
+    period: int = WINDOW  # samples after which a loop that is shorter than a segment repeats
 
     @property
     def mono(self) -> np.ndarray:
@@ -61,29 +57,38 @@ class ScanResult:
     segments: dict[str, list[Segment]]  # of each drum, in no order
     samples: int  # length of the song
     peak: float
+    transcription: Transcription
     features: np.ndarray  # [BANDS], see `drift`: mean over segments that are not silent, zeros without any
 
 
-def scan(blocks: Iterable[np.ndarray], drums: Sequence[str]) -> ScanResult:
+def scan(blocks: Iterable[np.ndarray], drums: Sequence[str], net: TranscriptionNetwork) -> ScanResult:
     """Streams blocks [C, N] at 44.1 kHz and keeps the best SEGMENTS_PER_DRUM segments of each drum.
 
-    Memory does not grow with the length of the song.
+    Memory does not grow with the length of the song, but for its hits.
     """
     kept: dict[str, list[Segment]] = {drum: [] for drum in drums}
     samples, peak = 0, 0.0
     feature_sum, sounding = np.zeros(BANDS), 0
-    for start, cut, length in _cut(without_offset(blocks)):
-        samples, peak = start + length, max(peak, audio.peak(cut))
-        mono = audio.downmix(cut)
-        # One pass of the front end and of the detector serves all drums.
-        magnitudes, likelihoods = mel_magnitudes(mono), onset_likelihoods(mono)
+    hits: list[Hit] = []
+    for window in cut(without_offset(blocks)):
+        samples, peak = window.start + window.length, max(peak, audio.peak(window.audio))
+        mono = audio.downmix(window.audio)
+        # One pass of the front end and of the network serves all drums and the transcription.
+        magnitudes, found = mel_magnitudes(mono), activations(mono, net)
+        hits += window_hits(found, window)
         if audio.peak(mono) > SILENCE:
             feature_sum, sounding = feature_sum + features(magnitudes), sounding + 1
         for drum in drums:
-            kept[drum].append(_segment(cut, mono, start, length, drum, magnitudes, likelihoods))
+            kept[drum].append(_segment(window, mono, drum, magnitudes, found))
             if len(kept[drum]) >= 2 * SEGMENTS_PER_DRUM:
                 kept[drum] = choose(kept[drum], SEGMENTS_PER_DRUM)
-    return ScanResult(segments=kept, samples=samples, peak=peak, features=feature_sum / max(1, sounding))
+    return ScanResult(
+        segments=kept,
+        samples=samples,
+        peak=peak,
+        transcription=join(hits, samples / RATE),
+        features=feature_sum / max(1, sounding),
+    )
 
 
 def choose(segments: Sequence[Segment], count: int) -> list[Segment]:
@@ -92,7 +97,7 @@ def choose(segments: Sequence[Segment], count: int) -> list[Segment]:
     Greedy: a segment's score shrinks to a quarter with nearness to segments that were chosen before it.
     """
     left, chosen = list(segments), list[Segment]()
-    reach = 2.0 * SEGMENT  # samples: segments this far apart do not affect each other
+    reach = 2.0 * WINDOW  # samples: segments this far apart do not affect each other
     while left and len(chosen) < count:
         # 0 for a segment that starts where a chosen one does, 1 from `reach` on.
         distances = [
@@ -117,55 +122,20 @@ def onset_snr(magnitudes: np.ndarray, onset: int, drum: str) -> float:
 
 
 def _segment(
-    cut: np.ndarray,
-    mono: np.ndarray,
-    start: int,
-    length: int,
-    drum: str,
-    magnitudes: np.ndarray,
-    likelihoods: np.ndarray,
+    window: Window, mono: np.ndarray, drum: str, magnitudes: np.ndarray, found: Activations
 ) -> Segment:
-    """The segment [C, SEGMENT] with its onsets of `drum`; silence has none."""
+    """The window with its onsets of `drum`; silence has none."""
     silent = audio.peak(mono) <= SILENCE
-    onsets = [] if silent else find_onsets(mono, drum, ONSETS_PER_SEGMENT, likelihoods)
+    onsets = [] if silent else find_onsets(found, drum, ONSETS_PER_SEGMENT)
     return Segment(
-        audio=cut,
-        start=start,
+        audio=window.audio,
+        start=window.start,
         onsets=tuple(onset.start for onset in onsets),
         likelihood=tuple(onset.likelihood for onset in onsets),
         onset_snr=tuple(onset_snr(magnitudes, onset.start, drum) for onset in onsets),
-        onset_likelihoods=likelihoods,
-        period=length,
+        activations=found,
+        period=window.length,
     )
-
-
-def _cut(blocks: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray, int]]:
-    """Segments as (start, [1 or 2, SEGMENT], samples that are not filled up).
-
-    One every STEP samples; the last one ends with the song.
-    """
-    held, past, start = np.zeros((1, 0), np.float32), np.zeros((1, 0), np.float32), 0
-    for block in blocks:
-        part = block if block.shape[0] <= 2 else audio.downmix(block)[None]  # more than stereo becomes mono
-        held = np.concatenate([held, part], axis=1) if held.shape[1] else part
-        while held.shape[1] > SEGMENT:
-            yield start, held[:, :SEGMENT].copy(), SEGMENT
-            past, held, start = held[:, :STEP], held[:, STEP:], start + STEP
-    # The rest is shorter than a segment: it is completed with the samples just before it.
-    lacking = min(SEGMENT - held.shape[1], past.shape[1])
-    if lacking:
-        held, start = np.concatenate([past[:, -lacking:], held], axis=1), start - lacking
-    if held.shape[1]:
-        yield start, _filled(held), held.shape[1]
-
-
-def _filled(sound: np.ndarray) -> np.ndarray:
-    """[C, N] to [C, SEGMENT]: repeated where N is SHORTEST_LOOP or more, else padded with zeros.
-
-    No training segment has an empty end, and a bar of drums is usually meant to be repeated.
-    """
-    times = -(-SEGMENT // sound.shape[1]) if sound.shape[1] >= SHORTEST_LOOP else 1
-    return audio.fit_length(np.tile(sound, (1, times)), SEGMENT).copy()
 
 
 def _power(magnitudes: np.ndarray) -> float:

@@ -2,7 +2,8 @@
 
 Live's own files hold thousands of elements at their defaults; this writes only those with other values. The
 samples lie beside the rack. A Simpler plays one sample, so the best sound of a drum takes the drum's pad, and
-each further candidate takes a pad of its own, an octave higher each.
+each further candidate takes a pad of its own, an octave higher each. The hi-hat's best sound takes the pads
+of the pedal and the open hi-hat, too.
 """
 
 import gzip
@@ -46,12 +47,14 @@ def capacity(pad: Pad) -> int:
 
 
 def _assign(kit: DrumKit) -> list[tuple[int, str, Sound]]:
-    """(note, title, sound) of every sound: the best on its General MIDI note, others octaves above."""
+    """(note, title, sound) of every sound: the best on its General MIDI notes, others octaves above."""
     assigned = []
     for pad in kit.pads:
         for i, sound in enumerate(pad.sounds[: capacity(pad)]):
             assigned.append((pad.note + OCTAVE * i, pad.title if i == 0 else f"{pad.title} {i + 1}", sound))
-    return assigned
+    # No octave of another drum: kicks lie on C, snares on D, hi-hats on F#, and these on G# and A#.
+    own = {pad.note for pad in kit.pads}
+    return assigned + [(key.note, key.title, key.pad.sounds[0]) for key in kit.keys if key.note not in own]
 
 
 def _branch(

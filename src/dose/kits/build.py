@@ -9,6 +9,7 @@ import numpy as np
 from dose.files import printable
 from dose.kits.drumkit import TITLES, DrumKit, Layering, Pad, Sound
 from dose.kits.riff import Bits, Tags, wav
+from dose.transcription.hits import Transcription
 
 
 class ExtractedHit(Protocol):
@@ -48,8 +49,12 @@ def build(
     rate: int,
     bits: Bits = 16,
     layering: Layering = "round-robin",
+    transcription: Transcription | None = None,
 ) -> DrumKit:
-    """The kit of `one_shots`: drum -> candidates, best first. Raises DoseError when it has no sound."""
+    """The kit of `one_shots`: drum -> candidates, best first. Raises DoseError when it has no sound.
+
+    `transcription`, of the same song, gives the kit its MIDI files.
+    """
     pads = tuple(
         Pad(
             drum=drum,
@@ -61,7 +66,15 @@ def build(
         for drum, candidates in one_shots.items()
     )
     comment = f"Drum one-shots extracted from {origin.source} by DOSE, models {origin.version}"
-    return DrumKit(name=name, pads=pads, rate=rate, bits=bits, layering=layering, comment=comment)
+    return DrumKit(
+        name=name,
+        pads=pads,
+        rate=rate,
+        bits=bits,
+        layering=layering,
+        comment=comment,
+        transcription=transcription,
+    )
 
 
 def file_stem(drum: str, rank: int, count: int, confidence: float) -> str:

@@ -14,25 +14,23 @@ def preset(kit: DrumKit, samples: str = "") -> bytes:
     groups = ElementTree.SubElement(
         root, "groups", attack="0", decay="0", sustain="1", release="0.05", ampVelTrack="1"
     )
-    for pad in kit.pads:
-        pad_layers = layers(pad, kit.layering)
-        if not pad_layers:
-            continue
+    for key in kit.keys:
+        pad_layers = layers(key.pad, kit.layering)
         seq_length = pad_layers[0].seq_length
         mode = {"seqMode": "always"}
         if seq_length > 1:
             mode = {"seqMode": "round_robin", "seqLength": str(seq_length)}
-        group = ElementTree.SubElement(groups, "group", {"name": pad.title, "tags": pad.drum, **mode})
+        group = ElementTree.SubElement(groups, "group", {"name": key.title, "tags": key.pad.drum, **mode})
         for layer in pad_layers:
             ElementTree.SubElement(
                 group,
                 "sample",
                 {
                     "path": f"{samples}{layer.sound.name}.wav",
-                    "rootNote": str(pad.note),
-                    "loNote": str(pad.note),
-                    "hiNote": str(pad.note),
-                    # One key per drum; `pitchKeyTrack` 0 plays it at its own pitch.
+                    "rootNote": str(key.note),
+                    "loNote": str(key.note),
+                    "hiNote": str(key.note),
+                    # One key per group; `pitchKeyTrack` 0 plays it at its own pitch.
                     "loVel": str(layer.low),
                     "hiVel": str(layer.high),
                     "trigger": "attack",

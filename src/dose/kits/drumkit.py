@@ -12,10 +12,14 @@ from dose.audio import downmix
 from dose.errors import DoseError
 from dose.files import printable
 from dose.kits.riff import Bits
+from dose.transcription.hits import GM_NOTES, Transcription
 
 # General MIDI percussion key map: Bass Drum 1, Acoustic Snare, Closed Hi-hat.
-NOTES = {"kick": 36, "snare": 38, "hihat": 42}
+NOTES = {"kick": GM_NOTES["kick"], "snare": GM_NOTES["snare"], "hihat": GM_NOTES["closed_hihat"]}
 TITLES = {"kick": "Kick", "snare": "Snare", "hihat": "Hi-hat"}
+# Further notes of a drum and what tells them apart in a title: Pedal and Open Hi-hat. A kit has one hi-hat;
+# without these, the open hi-hats of a MIDI file would be silent.
+FURTHER_NOTES = {"hihat": {44: "pedal", GM_NOTES["open_hihat"]: "open"}}
 
 Layering = Literal["round-robin", "velocity"]
 MAX_NAME = 64  # characters of a file name without its suffix; a default below every system's limit
@@ -47,6 +51,15 @@ class Pad:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Key:
+    """One MIDI note of a kit, and the pad that it plays."""
+
+    note: int
+    title: str
+    pad: Pad
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DrumKit:
     """A kit to write: pads in the order of the drums, all at one rate."""
 
@@ -56,6 +69,7 @@ class DrumKit:
     bits: Bits = 16  # of its WAVs
     layering: Layering = "round-robin"
     comment: str = ""
+    transcription: Transcription | None = None  # of the song, for the MIDI files that go with the kit
 
     def __post_init__(self) -> None:
         for field in ("name", "comment"):  # control characters would break XML and line-based formats
@@ -69,6 +83,18 @@ class DrumKit:
     @property
     def sounds(self) -> tuple[Sound, ...]:
         return tuple(sound for pad in self.pads for sound in pad.sounds)
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """The notes of all pads that have sounds: first each pad's own, then FURTHER_NOTES."""
+        pads = [pad for pad in self.pads if pad.sounds]
+        own = [Key(note=pad.note, title=pad.title, pad=pad) for pad in pads]
+        further = [
+            Key(note=note, title=f"{pad.title} ({kind})", pad=pad)
+            for pad in pads
+            for note, kind in FURTHER_NOTES.get(pad.drum, {}).items()
+        ]
+        return (*own, *further)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,13 @@ import secrets
 import shutil
 import unicodedata
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dose.errors import DoseError
 from dose.files import printable
+from dose.kits.groove import BAR, QUANTISED
+from dose.transcription import midi
 
 STAGING_PREFIX = ".dose-kit-"  # of the folder in which a kit is written before it is moved into place
 _SOUND = re.compile(r"(kick|snare|hihat)(_\d\d_\d\.\d\d)?\.wav")
@@ -27,6 +29,8 @@ _SIGNATURES = {
     ".adg": b'Creator="DOSE"',
     ".sf2": b"ISFT\x06\0\0\0DOSE\0",
     ".xpm": b"<?xml version='1.0' encoding='UTF-8'?>\n<MPCVObject>\n  <Version>\n    <File_Version>2.1<",
+    ".mid": midi.SIGNATURE.encode(),
+    ".h2song": b"<author>DOSE</author>",
 }
 
 
@@ -65,7 +69,7 @@ def scan(folder: Path) -> FolderContents:
         kit=(*sounds, *instruments, *staging),
         others=tuple(others),
         sources=frozenset(sources),
-        names=frozenset(path.stem for path in instruments),
+        names=_names(instruments),
     )
 
 
@@ -163,6 +167,17 @@ def _source(head: bytes) -> str | None:
     # CodingHistory is the text after the fixed fields, up to the end of the chunk: "T=<source>\r\n".
     history = head[622 : 20 + int.from_bytes(head[16:20], "little")]
     return history.decode("utf-8", "replace").removeprefix("T=").rstrip("\r\n")
+
+
+def _names(instruments: Sequence[Path]) -> frozenset[str]:
+    """The kits that `instruments` are named after."""
+    stems = {path.stem for path in instruments}
+    names = set[str]()
+    for path in instruments:
+        # A kit may itself be called "x-bar": what follows the name is cut off only beside "x.mid".
+        shorter = [path.stem.removesuffix(suffix) for suffix in (QUANTISED, BAR) if path.suffix == ".mid"]
+        names.add(next((s for s in shorter if s != path.stem and s in stems), path.stem))
+    return frozenset(names)
 
 
 def _is_instrument(suffix: str, head: bytes) -> bool:

@@ -20,14 +20,14 @@ def program(kit: DrumKit) -> bytes:
     _texts(drum_program, ProgramName=kit.name, Volume="1.000000", Mute="False", Pan="0.500000")
     _texts(drum_program, Pitch="0.000000", TuneCoarse="0", TuneFine="0", Mono="False")
     _texts(drum_program, Program_Polyphony="16")
-    pads = [pad for pad in kit.pads if pad.sounds]
+    keys = kit.keys
     instruments = ElementTree.SubElement(drum_program, "Instruments")
     # All 128 instruments must be there; unused pads have no layers.
     for number in range(PADS):
-        _instrument(instruments, number, pads[number] if number < len(pads) else None, kit)
+        _instrument(instruments, number, keys[number].pad if number < len(keys) else None, kit)
     note_map = ElementTree.SubElement(drum_program, "PadNoteMap")
     group_map = ElementTree.SubElement(drum_program, "PadGroupMap")
-    for number, note in enumerate(pad_notes([pad.note for pad in pads]), 1):
+    for number, note in enumerate(pad_notes([key.note for key in keys]), 1):
         _texts(ElementTree.SubElement(note_map, "PadNote", number=str(number)), Note=str(note))
         _texts(ElementTree.SubElement(group_map, "PadGroup", number=str(number)), Group="0")
     ElementTree.indent(root)

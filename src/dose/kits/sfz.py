@@ -9,11 +9,9 @@ def text(kit: DrumKit, samples: str = "") -> str:
     lines += ["<control>", f"default_path={samples}"] if samples else []
     # one_shot plays to the end of the sample, and pitch_keytrack=0 keeps its pitch.
     lines += ["<global>", "loop_mode=one_shot", "ampeg_release=0.05", "pitch_keytrack=0"]
-    for pad in kit.pads:
-        pad_layers = layers(pad, kit.layering)
-        if not pad_layers:
-            continue
-        lines += ["", f"<group> // {pad.title}", f"key={pad.note}"]
+    for key in kit.keys:
+        pad_layers = layers(key.pad, kit.layering)
+        lines += ["", f"<group> // {key.title}", f"key={key.note}"]
         # Round robin: the group counts notes, each region plays at its position in the sequence.
         lines += [f"seq_length={pad_layers[0].seq_length}"] if pad_layers[0].seq_length > 1 else []
         lines += [_region(layer) for layer in pad_layers]

@@ -30,6 +30,7 @@ RELEASE_TIMECENTS = 3986
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Zone:
     note: int  # MIDI
+    drum: int  # the note of its drum: the same for all notes of the hi-hat
     low: int  # velocity, 1..127
     high: int  # inclusive
     sample: int  # index in the sample headers
@@ -40,11 +41,15 @@ def soundfont(kit: DrumKit) -> bytes:
     zones: list[_Zone] = []
     names: list[str] = []
     samples: list[np.ndarray] = []
-    for pad in kit.pads:
-        for layer in layers(pad, "velocity"):
-            zones.append(_Zone(note=pad.note, low=layer.low, high=layer.high, sample=len(names)))
-            names.append(layer.sound.name)
-            samples.append(_pcm(layer.sound.audio))
+    for sound in kit.sounds:
+        names.append(sound.name)
+        samples.append(_pcm(sound.audio))
+    for key in kit.keys:
+        for layer in layers(key.pad, "velocity"):
+            sample = names.index(layer.sound.name)
+            zones.append(
+                _Zone(note=key.note, drum=key.pad.note, low=layer.low, high=layer.high, sample=sample)
+            )
     info = list_chunk(
         "INFO",
         chunk("ifil", struct.pack("<HH", 2, 1)),
@@ -99,8 +104,8 @@ def _zone_generators(zone: _Zone) -> list[bytes]:
         struct.pack("<Hh", RELEASE, RELEASE_TIMECENTS),
         # No pitch tracking: every zone is a single key.
         struct.pack("<HH", SCALE_TUNING, 0),
-        # One class per drum: a new hit cuts the one before.
-        struct.pack("<HH", EXCLUSIVE_CLASS, zone.note),
+        # One class per drum: a new hit cuts the one before, a closed hi-hat also an open one.
+        struct.pack("<HH", EXCLUSIVE_CLASS, zone.drum),
         struct.pack("<HH", SAMPLE_MODE, 0),  # no loop
         struct.pack("<HH", ROOT_KEY, zone.note),
         struct.pack("<HH", SAMPLE, zone.sample),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dose.errors import DoseError
-from dose.kits import ableton, decentsampler, hydrogen, mpc, sfz, soundfont
+from dose.kits import ableton, decentsampler, groove, hydrogen, mpc, sfz, soundfont
 from dose.kits.drumkit import DrumKit, safe_name
 from dose.kits.folder import put
 
@@ -28,8 +28,11 @@ def parse_formats(text: str) -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in wanted or "all" in wanted)
 
 
-def contents(kit: DrumKit, formats: Sequence[str]) -> dict[str, bytes]:
-    """File name -> bytes of the kit in all `formats`, to be put into one folder or archive."""
+def contents(kit: DrumKit, formats: Sequence[str], *, midi: bool = False) -> dict[str, bytes]:
+    """File name -> bytes of the kit in all `formats`, to be put into one folder or archive.
+
+    Kits for samplers have the groove beside them (`dose.kits.groove`), those of WAVs alone only with `midi`.
+    """
     name = safe_name(kit.name)
     files: dict[str, bytes] = {f"{sound.name}.wav": sound.wav for sound in kit.sounds}
     for format in formats:
@@ -46,6 +49,8 @@ def contents(kit: DrumKit, formats: Sequence[str]) -> dict[str, bytes]:
             files[name + suffix] = soundfont.soundfont(kit)
         elif format == "mpc":
             files[name + suffix] = mpc.program(kit)
+    if midi or set(formats) - {"wav"}:
+        files |= groove.contents(kit, formats)
     return files
 
 
@@ -77,9 +82,10 @@ def write(
     formats: Sequence[str] = ("wav",),
     *,
     inputs: Iterable[Path] = (),
+    midi: bool = False,
 ) -> list[Path]:
-    """Writes the WAVs and one file per further format into `folder`, replacing a kit that is there.
+    """Writes the files of `contents` into `folder`, replacing a kit that is there.
 
     Raises Occupied, as `dose.kits.folder.put` does, where that would overwrite other files or `inputs`.
     """
-    return put(folder, contents(kit, formats), inputs)
+    return put(folder, contents(kit, formats, midi=midi), inputs)

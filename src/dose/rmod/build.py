@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dose.sources.library import SampleLibrary
 
 # Fields of RmodConfig that change no item's bytes.
-HARMLESS = ("workers", "shard", "pitch_cache_mb", "train", "val", "test")
+HARMLESS = ("workers", "shard", "pitch_cache_mb", "train", "val", "test", "realistic")
 # Modules whose code decides an item's bytes. paper_ranges is not among them: its values are in the config.
 MAKERS = (
     "rng", "columns", "mix_spec", "patterns", "parameters", "draw", "draw_chain", "pitch", "mixer", "render",

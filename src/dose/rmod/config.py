@@ -19,6 +19,7 @@ from dose.rmod.ranges import (
     check_probability,
     check_range,
 )
+from dose.rmod.realistic.config import RealisticConfig
 from dose.rmod.rng import HITS
 
 TRACKS = DRUMS + INSTRUMENTS
@@ -154,6 +155,7 @@ class RmodConfig:
     tracks: dict[str, TrackRange] = dataclasses.field(
         default_factory=lambda: dict(paper.TRACKS), metadata=optional()
     )
+    realistic: RealisticConfig = dataclasses.field(default_factory=RealisticConfig, metadata=optional())
     reverb: ReverbRange = dataclasses.field(default=paper.REVERB, metadata=optional())
     delay: DelayRange = dataclasses.field(default=paper.DELAY, metadata=optional())
 

@@ -21,11 +21,13 @@ from dose.tokens import band_energies, shards
 from dose.tokens.codebooks import codebook_vectors
 from dose.tokens.prompt import PromptConfig, prompts_of_all
 from dose.tokens.shards import OLD_PROMPT_KINDS, PromptKind
-from dose.transcription import detector
+from dose.transcription import network
+from dose.transcription.network import TranscriptionNetwork
+from dose.transcription.transcribe import activations
 
 SPLITS = ("train", "val")
 # Keys of the rmod section that set how many items are made and how, but not how an item sounds.
-AMOUNTS = ("train", "val", "test", "groove", "shard", "workers", "pitch_cache_mb")
+AMOUNTS = ("train", "val", "test", "groove", "shard", "workers", "pitch_cache_mb", "realistic")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,7 @@ class EncodeJob:
     rmod: RmodConfig
     library: Path
     codec: Path
+    transcription: Path
     folder: Path
     split: str
     number: int
@@ -74,7 +77,9 @@ class EncodeJob:
     key: str  # hash of everything that the shard is made from
 
 
-def build(config: TokensConfig, rmod: RmodConfig, library: Path, codec: Path, out: Path) -> None:
+def build(
+    config: TokensConfig, rmod: RmodConfig, library: Path, codec: Path, transcription: Path, out: Path
+) -> None:
     """Writes out/train and out/val. Complete shards of an earlier run with the same key are reused.
 
     Raises ConfigError where more items are asked for than the rmod section makes.
@@ -91,7 +96,7 @@ def build(config: TokensConfig, rmod: RmodConfig, library: Path, codec: Path, ou
             "data": data_id,
             "tokens": _content_settings(config),
             "split": split,
-            "detector": files.sha256(detector.WEIGHTS),
+            "transcription": files.sha256(transcription / network.WEIGHTS),
         }
         jobs = [
             EncodeJob(
@@ -99,6 +104,7 @@ def build(config: TokensConfig, rmod: RmodConfig, library: Path, codec: Path, ou
                 rmod=rmod,
                 library=library,
                 codec=codec,
+                transcription=transcription,
                 folder=out / split,
                 split=split,
                 number=number,
@@ -136,20 +142,26 @@ def make_shard(job: EncodeJob) -> dict[str, object]:
     done = shards.finished_shard(job.folder, job.number, job.key, job.stop - job.start)
     if done is not None:
         return done
-    codec, library = _codec(job.codec), _library(job.library)
+    codec, library, net = _codec(job.codec), _library(job.library), _network(job.transcription)
     arrays_of_items: dict[str, list[np.ndarray]] = {}
     # Items are rendered on the fly; only their tokens are kept.
     items = stream(job.rmod, library, job.split, job.start, job.stop)
     for index, item in enumerate(items, start=job.start):
         mono = audio.downmix(item.mix)
-        for name, codes in item_codes(codec, mono, item.shots, job.config, _jitter(job, index)).items():
+        made = item_codes(codec, net, mono, item.shots, job.config, _jitter(job, index))
+        for name, codes in made.items():
             arrays_of_items.setdefault(name, []).append(codes)
     arrays = {name: np.stack(codes) for name, codes in arrays_of_items.items()}
     return shards.write_shard(job.folder, job.number, arrays, job.key)
 
 
 def item_codes(
-    codec: Codec, mono: np.ndarray, shots: dict[str, np.ndarray], config: TokensConfig, jitter: np.ndarray
+    codec: Codec,
+    net: TranscriptionNetwork,
+    mono: np.ndarray,
+    shots: dict[str, np.ndarray],
+    config: TokensConfig,
+    jitter: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """All arrays of one item: codes [K, L] of each one-shot, and the prompts of `config.prompts`.
 
@@ -158,7 +170,8 @@ def item_codes(
     length = round(config.shot_seconds * audio.RATE)
     # One batch of one-shots, [drums, samples].
     targets = np.stack([audio.fit_length(shots[drum], length) for drum in DRUMS])
-    prompts = prompts_of_all(codec, mono, DRUMS, config.prompt, config.prompts, jitter)
+    found = activations(mono, net)
+    prompts = prompts_of_all(codec, mono, DRUMS, config.prompt, config.prompts, jitter, found)
     with torch.inference_mode():
         codes = codec.encode(torch.from_numpy(targets)[:, None]).cpu().numpy()
         out = {drum: codes[i] for i, drum in enumerate(DRUMS)}
@@ -192,6 +205,11 @@ def _library(folder: Path) -> SampleLibrary:
 @functools.lru_cache(maxsize=2)
 def _codec(folder: Path) -> Codec:
     return load_codec(folder)
+
+
+@functools.lru_cache(maxsize=2)
+def _network(folder: Path) -> TranscriptionNetwork:
+    return network.load(folder)
 
 
 def _remove_others(folder: Path, keep: set[str]) -> None:

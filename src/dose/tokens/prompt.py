@@ -20,7 +20,8 @@ from dose.config import was
 from dose.drums import MIX_SECONDS
 from dose.tokens import band_energies
 from dose.tokens.shards import OLD_PROMPT_KINDS, PromptKind
-from dose.transcription.detector import Onset, find_onsets, onset_likelihoods
+from dose.transcription.onsets import Onset, find_onsets
+from dose.transcription.transcribe import Activations
 
 MIX = int(MIX_SECONDS * RATE)  # samples
 SEGMENT_PEAK = 0.9  # of full scale: the peak to which each segment is scaled before it is encoded
@@ -50,18 +51,17 @@ class PromptConfig:
 
 
 def prompt_codes(
-    codec: Codec, mix: np.ndarray, drum: str, config: PromptConfig, likelihoods: np.ndarray | None = None
+    codec: Codec, mix: np.ndarray, drum: str, config: PromptConfig, found: Activations
 ) -> np.ndarray:
-    """The prompt of a mix [N] (mono, 44.1 kHz, at most 4 s) for one drum.
+    """The prompt of a mix [N] (mono, 44.1 kHz, at most 4 s) with its activations, for one drum.
 
-    Gives codes int64 [K, P], or band energies int64 [FEATURES, P] for the kind "band_energies". `likelihoods`
-    are the mix's `onset_likelihoods`, for callers that have them.
+    Gives codes int64 [K, P], or band energies int64 [FEATURES, P] for the kind "band_energies".
     """
     if config.kind == "mix":
         codes: np.ndarray = _encode(codec, audio.fit_length(mix, MIX)[None])[0]
         return codes
     # Onsets come best first, so the first segments are the most reliable ones.
-    onsets = find_onsets(mix, drum, config.hits, likelihoods)
+    onsets = find_onsets(found, drum, config.hits)
     if config.kind == "band_energies":
         return _band_energies(mix, onsets, config, np.zeros(config.hits, np.int64))
     return join(_encode(codec, cut_segments(mix, [onset.start for onset in onsets], config)))
@@ -74,13 +74,13 @@ def prompts_of_all(
     config: PromptConfig,
     kinds: Sequence[PromptKind],
     jitter: np.ndarray,
+    found: Activations,
 ) -> dict[PromptKind, dict[str, np.ndarray]]:
-    """The "hits" and "band_energies" prompts of several drums, from one pass of the detector and the codec.
+    """The "hits" and "band_energies" prompts of several drums, from one pass of the codec.
 
-    `jitter` [drums, hits] is added to the onsets, in samples.
+    `jitter` [drums, hits] is added to the onsets, in samples; `found` are the mix's activations.
     """
-    likelihoods = onset_likelihoods(mix)
-    onsets = {drum: find_onsets(mix, drum, config.hits, likelihoods) for drum in drums}
+    onsets = {drum: find_onsets(found, drum, config.hits) for drum in drums}
     jitter_of = dict(zip(drums, jitter, strict=True))
     out: dict[PromptKind, dict[str, np.ndarray]] = {}
     if "hits" in kinds:

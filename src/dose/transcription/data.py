@@ -16,6 +16,7 @@ import torch
 from dose import audio, files
 from dose.audio import RATE
 from dose.cluster import map_shards
+from dose.rmod import build
 from dose.rmod.config import RmodConfig
 from dose.rmod.draw import draw as draw_paper
 from dose.rmod.realistic.config import RealisticConfig
@@ -56,6 +57,19 @@ class MixSource:
     rmod: RmodConfig
     realistic: RealisticConfig
     paper_share: float
+
+
+def data_key(source: MixSource, library: "SampleLibrary") -> str:
+    """16 hex digits that change whenever a shard may: with settings, library or the code that makes mixes."""
+    realistic = Path(draw.__code__.co_filename).parent
+    makers = [*sorted(realistic.glob("*.py")), Path(__file__), Path(__file__).with_name("front_end.py")]
+    return files.hash_json(
+        {
+            "paper": build.data_id(source.rmod, library),
+            "source": dataclasses.asdict(source),
+            "code": [files.sha256(path) for path in makers],
+        }
+    )
 
 
 def mixes(

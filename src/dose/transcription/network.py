@@ -15,11 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dose import files
+from dose.config import parse
 from dose.errors import IntegrityError
 from dose.transcription.front_end import BANDS
 from dose.transcription.hits import HIT_CLASSES
 
 FORMAT = 1  # of the stored network
+WEIGHTS, CARD = "network.safetensors", "network.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,8 @@ class TranscriptionNetwork(nn.Module):
         )
         self.out = nn.Linear(2 * config.hidden + config.features, 2 * len(HIT_CLASSES))
         # Per class: logit = scale * (raw + shift), fitted after training so that .5 is the right threshold.
+        self.scale: Tensor
+        self.shift: Tensor
         self.register_buffer("scale", torch.ones(len(HIT_CLASSES)))
         self.register_buffer("shift", torch.zeros(len(HIT_CLASSES)))
 
@@ -71,25 +75,27 @@ class TranscriptionNetwork(nn.Module):
         return self.scale[:, None] * (onsets + self.shift[:, None]), velocities
 
 
+BUNDLED = Path(__file__).parent / "bundled"  # the network that ships with the package
+
+
 def save(net: TranscriptionNetwork, folder: Path, card: dict[str, Any]) -> None:
     """Writes network.safetensors (half precision) and network.json with the sizes and `card`."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {n: t.half().contiguous() if t.is_floating_point() else t for n, t in net.state_dict().items()}
-    with files.atomic(folder / "network.safetensors") as beside:
+    with files.atomic(folder / WEIGHTS) as beside:
         safetensors.torch.save_file(tensors, beside)
     facts = {"format": FORMAT, "classes": HIT_CLASSES, "sizes": dataclasses.asdict(net.config), **card}
-    files.write_json(folder / "network.json", facts)
+    files.write_json(folder / CARD, facts)
 
 
 def load(folder: Path) -> TranscriptionNetwork:
     """Opens a stored network for inference. Raises IntegrityError when it is none of this version."""
     try:
-        facts = files.read_json(folder / "network.json")
+        facts = files.read_json(folder / CARD)
         if facts["format"] != FORMAT or tuple(facts["classes"]) != HIT_CLASSES:
             raise KeyError("format")
-        sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["sizes"].items()}
-        net = TranscriptionNetwork(NetworkConfig(**sizes))
-        stored = safetensors.torch.load_file(folder / "network.safetensors")
+        net = TranscriptionNetwork(parse(NetworkConfig, facts["sizes"], str(folder), announce=False))
+        stored = safetensors.torch.load_file(folder / WEIGHTS)
         net.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in stored.items()})
     except (KeyError, TypeError, RuntimeError, OSError, safetensors.SafetensorError) as e:
         raise IntegrityError(f"{folder} holds no transcription network of this version.") from e

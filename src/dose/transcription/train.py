@@ -106,7 +106,8 @@ def loss(net: TranscriptionNetwork, x: Tensor, onsets: Tensor, velocities: Tenso
     entropy = (F.binary_cross_entropy_with_logits(logits.float(), onsets, reduction="none") * weights).mean()
     near = velocities > 0
     squared = (estimated.float().sigmoid() - velocities).square()[near]
-    return ONSET_WEIGHT * entropy + VELOCITY_WEIGHT * squared.sum() / near.sum().clamp_min(1)
+    total: Tensor = ONSET_WEIGHT * entropy + VELOCITY_WEIGHT * squared.sum() / near.sum().clamp_min(1)
+    return total
 
 
 def train(
@@ -129,12 +130,13 @@ def train(
         optimiser, config.lr, total_steps=config.steps, pct_start=WARMUP
     )
     batches = Batches(shard, config)
-    step = _restore(state, net, average, optimiser, schedule)
-    autocast = _number_format(net, batches)
+    step, number_format = _restore(state, net, average, optimiser, schedule)
+    # A run keeps the number format that it began with, on whatever machine it goes on.
+    number_format = number_format or _number_format(net, batches).format
     total, counted = 0.0, 0
     while step < config.steps:
         net.train()
-        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        with torch.autocast("cpu", torch.bfloat16, enabled=number_format == "bf16"):
             value = loss(net, *batches(step))
         optimiser.zero_grad()
         value.backward()
@@ -145,26 +147,29 @@ def train(
         _average(average, net, min(config.ema, step / (step + 10)))
         total, counted = total + float(value.detach()), counted + 1
         if step % config.evaluate_every == 0 or step == config.steps:
-            _save(state, step, net, average, optimiser)
+            _save(state, step, number_format, net, average, optimiser)
             report(step, total / counted, average.eval())
             total, counted = 0.0, 0
     return average.eval()
 
 
-def _number_format(net: TranscriptionNetwork, batches: Batches) -> bool:
-    """Whether a step is faster in bf16 here."""
-    import time
+def _number_format(net: TranscriptionNetwork, batches: Batches) -> compute.Choice:
+    """fp32 or bf16, by measuring a step on one excerpt."""
+    probe, data = copy.deepcopy(net).train(), [part[:1] for part in batches(0)]
+    flop = 3 * 2 * 4.5e8  # of the convolutions, counted for the default sizes; 3: forward, and backward twice
 
-    seconds = {}
-    probe = copy.deepcopy(net).train()
-    data = batches(0)
-    for enabled in (False, True):
-        for _ in range(2):  # the first one warms up
-            started = time.perf_counter()
-            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+    def prepare(number_format: compute.Format) -> compute.Work:
+        def step() -> None:
+            with torch.autocast("cpu", torch.bfloat16, enabled=number_format == "bf16"):
                 loss(probe, *data).backward()
-            seconds[enabled] = time.perf_counter() - started
-    return seconds[True] * compute.PAYS < seconds[False]
+
+        return step
+
+    candidates: dict[compute.Format, compute.Prepare] = {
+        "fp32": lambda: prepare("fp32"),
+        "bf16": lambda: prepare("bf16"),
+    }
+    return compute.choose("auto", torch.device("cpu"), "transcription training", candidates, flop=flop)
 
 
 def _average(average: TranscriptionNetwork, net: TranscriptionNetwork, decay: float) -> None:
@@ -179,6 +184,7 @@ def _average(average: TranscriptionNetwork, net: TranscriptionNetwork, decay: fl
 def _save(
     state: Path,
     step: int,
+    number_format: str,
     net: TranscriptionNetwork,
     average: TranscriptionNetwork,
     optimiser: torch.optim.Optimizer,
@@ -192,7 +198,7 @@ def _save(
         safetensors.torch.save_file(
             {n: t.contiguous() for n, t in tensors.items()}, beside / "state.safetensors"
         )
-        files.write_json(beside / "state.json", {"step": step})
+        files.write_json(beside / "state.json", {"step": step, "format": number_format})
 
 
 def _restore(
@@ -201,11 +207,12 @@ def _restore(
     average: TranscriptionNetwork,
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
-) -> int:
-    """The number of steps done, 0 without a state."""
+) -> tuple[int, str]:
+    """The number of steps done and the run's number format; 0 and "" without a state."""
     if not (state / "state.json").is_file():
-        return 0
-    step = int(files.read_json(state / "state.json")["step"])
+        return 0, ""
+    facts = files.read_json(state / "state.json")
+    step = int(facts["step"])
     tensors = safetensors.torch.load_file(state / "state.safetensors")
     for prefix, module in (("net.", net), ("average.", average)):
         module.load_state_dict(
@@ -221,4 +228,4 @@ def _restore(
         schedule.step()
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": stored, "param_groups": groups})
-    return step
+    return step, str(facts["format"])

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,7 +17,6 @@ from dose.transcription.network import TranscriptionNetwork
 from dose.transcription.rhythm import find_rhythm
 from dose.transcription.windows import Window, cut
 
-BUNDLED = Path(__file__).parent / "bundled"  # the network that ships with the package
 SILENCE = 1e-4  # peak, -80 dBFS: less holds no hits
 SAME_HIT = 0.025  # seconds: hits of a class this close, on either side of a seam of windows, are one
 
@@ -34,14 +32,14 @@ class Activations:
 @functools.cache
 def bundled_network() -> TranscriptionNetwork:
     """The network that ships with the package."""
-    return network.load(BUNDLED)
+    return network.load(network.BUNDLED)
 
 
-def activations(mono: np.ndarray, net: TranscriptionNetwork | None = None) -> Activations:
+def activations(mono: np.ndarray, net: TranscriptionNetwork) -> Activations:
     """Onset probabilities and velocities of a mix [N], mono, 44.1 kHz; T = N // HOP + 1. Silence has none."""
     sound = torch.from_numpy(np.ascontiguousarray(mono, dtype=np.float32))[None]
     with torch.inference_mode():
-        logits, velocities = (net or bundled_network())(log_band_energies(sound))
+        logits, velocities = net(log_band_energies(sound))
         onsets = logits[0].sigmoid().numpy()
         if audio.peak(mono) <= SILENCE:
             onsets = np.zeros_like(onsets)
@@ -72,5 +70,5 @@ def transcribe(mono: np.ndarray, net: TranscriptionNetwork | None = None) -> Tra
     """All hits of a recording [N], mono, 44.1 kHz, and its rhythm."""
     hits: list[Hit] = []
     for window in cut([mono[None]]):
-        hits += window_hits(activations(audio.downmix(window.audio), net), window)
+        hits += window_hits(activations(audio.downmix(window.audio), net or bundled_network()), window)
     return join(hits, len(mono) / RATE)

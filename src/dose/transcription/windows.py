@@ -22,8 +22,8 @@ class Window:
     audio: np.ndarray  # float32 [1 or 2, WINDOW]
     start: int  # samples into the recording
     length: int  # samples of the recording; the rest, if any, repeats or pads it
-    # The part whose hits are this window's: windows overlap, and every moment belongs to the window in which it
-    # lies farther from the edges.
+    # The part whose hits are this window's: windows overlap, and every moment belongs to the window in which
+    # it lies farther from the edges.
     first: int  # samples into the window
     last: int  # samples into the window, not included
 

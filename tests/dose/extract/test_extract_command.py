@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import miditoolkit
 import numpy as np
 import pytest
 import soundfile
@@ -17,6 +18,7 @@ from extract_beat import RATE, drum_loop
 from dose import audio, cli
 from dose.extract import confidence
 from dose.extract.extractor import Extractor
+from dose.transcription.hits import Hit, Rhythm, Transcription
 
 LOOP = drum_loop(4.0)
 
@@ -276,3 +278,64 @@ def test_renamed_facts_are_in_the_json_under_both_names(run, mix):
     assert candidate["match"] == candidate["conditioning_fit"]
     assert candidate["agreement"] == candidate["self_consistency"]
     assert candidate["borrowed"] == candidate["source_energy_ratio"]
+
+
+@pytest.fixture
+def transcribed(monkeypatch):
+    """Every extraction gives a kit with this transcription: two bars at 120 beats per minute, ten hits."""
+    hits = [Hit(seconds=i / 2, drum="kick", velocity=100, probability=0.9) for i in range(8)]
+    hits += [Hit(seconds=i + 0.5, drum="open_hihat", velocity=70, probability=0.8) for i in range(2)]
+    rhythm = Rhythm(
+        tempo=120.0,
+        beats=tuple(i / 2 for i in range(8)),
+        beats_per_bar=4,
+        first_downbeat=0,
+        swing=0.0,
+        swing_subdivision=4,
+    )
+    made = Transcription(hits=tuple(sorted(hits, key=lambda h: h.seconds)), seconds=4.0, rhythm=rhythm)
+    extract = Extractor.extract_file
+
+    def extract_file(self, *arguments, **options):
+        return dataclasses.replace(extract(self, *arguments, **options), transcription=made)
+
+    monkeypatch.setattr(Extractor, "extract_file", extract_file)
+    return made
+
+
+def test_midi_beside_the_wavs_on_demand(run, mix, transcribed):
+    assert run(str(mix), "--out", "kit", "--keep-undetected")[0] == 0
+    assert _names(Path("kit")) == ["hihat.wav", "kick.wav", "snare.wav"]
+    code, out, _ = run(str(mix), "--out", "kit", "--keep-undetected", "--midi", "--drums", "kick")
+    assert code == 0
+    assert _names(Path("kit")) == ["kick.wav", "my_song-quantised.mid", "my_song.mid"]
+    assert out.endswith("; 120.0 BPM, 4/4, 10 hits\n")
+    played = miditoolkit.MidiFile("kit/my_song.mid").instruments[0].notes
+    assert [(n.start, n.pitch) for n in played if n.pitch == 46] == [(480, 46), (1440, 46)]
+    assert len(played) == 10
+
+
+def test_kits_for_samplers_have_midi(run, mix, transcribed):
+    code, out, _ = run(str(mix), "--out", "kit", "--keep-undetected", "--kit", "sf2,ableton", "--json")
+    assert code == 0
+    (told,) = json.loads(out)["mixes"]
+    midi = {"my_song.mid", "my_song-quantised.mid", "my_song-bar.mid"}
+    assert midi < set(_names(Path("kit"))) == {Path(p).name for p in told["files"]}
+    groove = told["groove"]
+    assert (groove["tempo"], groove["beats_per_bar"], len(groove["hits"])) == (120, 4, 10)
+    assert groove["pattern"]["velocities"]["kick"][::4] == [100] * 4
+
+
+def test_the_summary_without_a_tempo(run, mix, transcribed, monkeypatch):
+    free = dataclasses.replace(transcribed, hits=transcribed.hits[:1], rhythm=None)
+    extract = Extractor.extract_file
+    monkeypatch.setattr(
+        Extractor,
+        "extract_file",
+        lambda self, *a, **o: dataclasses.replace(extract(self, *a, **o), transcription=free),
+    )
+    code, out, _ = run(str(mix), "--out", "kit", "--keep-undetected", "--midi")
+    assert code == 0
+    assert out.endswith("; no tempo, 1 hit\n")
+    assert "my_song.mid" in _names(Path("kit"))
+    assert "my_song-quantised.mid" not in _names(Path("kit"))

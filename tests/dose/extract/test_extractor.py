@@ -178,3 +178,5 @@ def test_facts_are_json(extractor, loop):
     facts = json.loads(json.dumps(kit.facts()))
     assert facts["drums"]["kick"]["candidates"][0]["seed"] == kit.hits["kick"][0].seed
     assert facts == kit.facts()  # nothing that JSON would change, such as a tuple or a key that is no text
+    # Fields that were there before the groove keep their places.
+    assert list(facts) == ["version", "data_id", "seconds", "seed", "drums", "groove"]

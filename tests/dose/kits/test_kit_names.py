@@ -40,7 +40,7 @@ def _parsed(name: str, body: bytes) -> None:
             ElementTree.fromstring(tar.extractfile(xml).read())
     elif name.endswith(".sfz"):
         regions = [line for line in body.decode().splitlines() if line.startswith("<region>")]
-        assert len(regions) == 3
+        assert len(regions) == 5
     elif name.endswith((".sf2", ".wav")):
         assert struct.unpack("<I", body[4:8])[0] == len(body) - 8
 

@@ -131,15 +131,17 @@ def test_sfz_names_files_that_are_there(kit, tmp_path, layering):
     text = (tmp_path / "My_kit.sfz").read_text()
     regions = [line for line in text.splitlines() if line.startswith("<region>")]
     opcodes = [dict(word.split("=") for word in line.split()[1:]) for line in regions]
-    assert len(opcodes) == 5
+    assert len(opcodes) == 7  # the hi-hat on three notes
     assert all((tmp_path / o["sample"]).is_file() for o in opcodes)
     if layering == "round-robin":
-        assert [o.get("seq_position") for o in opcodes] == ["1", "2", "3", None, None]
+        assert [o.get("seq_position") for o in opcodes] == ["1", "2", "3", *[None] * 4]
         assert text.count("seq_length=3") == 1
     else:
         assert "seq_" not in text
         assert [(int(o["lovel"]), int(o["hivel"])) for o in opcodes[:3]] == [(1, 42), (43, 85), (86, 127)]
-    assert [f"key={NOTES[d]}" in text for d in NOTES] == [True] * 3
+    assert [line for line in text.splitlines() if line.startswith("key=")] == [
+        f"key={note}" for note in (*NOTES.values(), 44, 46)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,7 @@ def test_sfz_names_files_that_are_there(kit, tmp_path, layering):
     [
         ("velocity", [(36, 20), (36, 64), (36, 120)], ["kick_01", "kick_02", "kick_03"]),
         ("round-robin", [(36, 100)] * 4, ["kick_01", "kick_02", "kick_03", "kick_01"]),
-        ("round-robin", [(38, 90), (42, 90)], ["snare", "hihat"]),
+        ("round-robin", [(38, 90), (42, 90), (44, 90), (46, 90)], ["snare", "hihat", "hihat", "hihat"]),
     ],
 )
 def test_sfizz_plays_the_right_sound(kit, tmp_path, layering, notes, expected):
@@ -170,7 +172,7 @@ def test_hydrogen_archive_is_whole(kit, layering):
     ns = {"h": "http://www.hydrogen-music.org/drumkit"}
     files = [e.text for e in root.iterfind(".//h:layer/h:filename", ns)]
     assert {f"My_kit/{name}" for name in files} <= set(names)
-    assert [e.text for e in root.iterfind(".//h:midiOutNote", ns)] == ["36", "38", "42"]
+    assert [e.text for e in root.iterfind(".//h:midiOutNote", ns)] == ["36", "38", "42", "44", "46"]
     chosen = root.find(".//h:sampleSelectionAlgo", ns).text
     assert chosen == ("ROUND_ROBIN" if layering == "round-robin" else "VELOCITY")
 
@@ -192,7 +194,7 @@ def test_decentsampler_preset(kit, tmp_path):
     root = ElementTree.parse(tmp_path / "My_kit.dspreset").getroot()
     assert root.tag == "DecentSampler"
     samples = list(root.iterfind("./groups/group/sample"))
-    assert [s.get("rootNote") for s in samples] == ["36", "36", "36", "38", "42"]
+    assert [s.get("rootNote") for s in samples] == ["36", "36", "36", "38", "42", "44", "46"]
     assert all(s.get("loNote") == s.get("hiNote") == s.get("rootNote") for s in samples)
     assert all((tmp_path / s.get("path")).is_file() for s in samples)
     kick = root.find("./groups/group")
@@ -205,7 +207,7 @@ def test_ableton_rack(kit, tmp_path):
     root = ElementTree.fromstring(gzip.decompress((tmp_path / "My_kit.adg").read_bytes()))
     branches = list(root.iterfind("./GroupDevicePreset/BranchPresets/DrumBranchPreset"))
     notes = [128 - int(b.find("./ZoneSettings/ReceivingNote").get("Value")) for b in branches]
-    assert notes == [36, 48, 60, 38, 42]
+    assert notes == [36, 48, 60, 38, 42, 44, 46]
     for branch in branches:
         file = branch.find(".//MultiSamplePart/SampleRef/FileRef")
         path = tmp_path / file.find("RelativePath").get("Value")
@@ -221,11 +223,11 @@ def test_mpc_program(kit, tmp_path):
     instruments = list(program.iterfind("./Instruments/Instrument"))
     assert [i.get("number") for i in instruments] == [str(n) for n in range(1, 129)]
     names = [[e.text for e in i.iterfind("./Layers/Layer/SampleName")] for i in instruments]
-    assert names[:3] == [["kick_01", "kick_02", "kick_03"], ["snare"], ["hihat"]]
-    assert not any(names[3:])
+    assert names[:5] == [["kick_01", "kick_02", "kick_03"], ["snare"], ["hihat"], ["hihat"], ["hihat"]]
+    assert not any(names[5:])
     assert all((tmp_path / f"{name}.wav").is_file() for pad in names for name in pad)
     notes = [int(e.text) for e in program.iterfind("./PadNoteMap/PadNote/Note")]
-    assert notes[:3] == [36, 38, 42]
+    assert notes[:5] == [36, 38, 42, 44, 46]
     assert sorted(notes) == list(range(128))
 
 
@@ -273,9 +275,26 @@ def test_soundfont_tables_agree_with_each_other(kit):
         assert not pool[end : end + 46].any()
 
 
+def test_a_closed_hihat_cuts_an_open_one_in_the_soundfont(kit):
+    """All notes of a drum share one exclusive class, and no two drums do."""
+    body = soundfont.soundfont(kit)
+    at = body.index(b"igen")
+    (size,) = struct.unpack_from("<I", body, at + 4)
+    generators = [struct.unpack_from("<HH", body, at + 8 + i) for i in range(0, size, 4)]
+    keys = [amount & 0xFF for number, amount in generators if number == soundfont.KEY_RANGE]
+    classes = [amount for number, amount in generators if number == soundfont.EXCLUSIVE_CLASS]
+    assert list(zip(keys, classes, strict=True)) == [
+        *[(36, 36)] * 3,
+        *((38, 38), (42, 42), (44, 42), (46, 42)),
+    ]
+
+
 @pytest.mark.parametrize(
     ("note", "velocity", "expected"),
-    [(36, 20, "kick_01"), (36, 64, "kick_02"), (36, 120, "kick_03"), (38, 100, "snare"), (42, 100, "hihat")],
+    [
+        *((36, 20, "kick_01"), (36, 64, "kick_02"), (36, 120, "kick_03")),
+        *((38, 100, "snare"), (42, 100, "hihat"), (44, 100, "hihat"), (46, 100, "hihat")),
+    ],
 )
 def test_soundfont_plays_the_right_sound(kit, note, velocity, expected):
     tinysoundfont = pytest.importorskip("tinysoundfont")

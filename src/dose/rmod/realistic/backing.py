@@ -257,4 +257,5 @@ def _table(waveform: Waveform, partials: int) -> np.ndarray:
         if waveform in ("square", "triangle") and k % 2 == 0:
             continue
         out += np.sin(k * x) / (k * k if waveform == "triangle" else k)
-    return (out / np.abs(out).max()).astype(np.float32)
+    table: np.ndarray = (out / np.abs(out).max()).astype(np.float32)
+    return table

@@ -21,6 +21,10 @@ PERCUSSION = (
 FILL, CRASH, PERCUSSIVE = 0.12, 0.15, 0.35
 TOM_BARS = ("x--x--x-o--x--x-", "x-----x-x-----x-", "xoxoxoxoxoxoxoxo", "----x-----x-x---")
 TOM_GROOVE = 0.08  # probability that toms play a bar of TOM_BARS throughout
+OPENED, WASHY = (
+    0.3,
+    0.06,
+)  # probabilities of open strokes here and there, and of hats that are open throughout
 EMPTY_TRACK = 0.05  # probability that kick, snare or hats do not play in a groove at all
 
 
@@ -101,6 +105,7 @@ class _Rows:
     snare: str
     hats: str
     hats_track: str  # "closed_hihat" or "cymbal"
+    opened: tuple[int, ...]  # sixteenths at which the hats' stroke is open, beside those that the row says
     clap: str  # "none", "doubles" or "replaces" the snare
     percussion: str | None
     toms: str | None
@@ -113,11 +118,18 @@ def _rows(rng: np.random.Generator, s: Style) -> _Rows:
 
     percussion = pick(PERCUSSION)[: 4 * s.beats_per_bar] if rng.random() < PERCUSSIVE else None
     toms = pick(TOM_BARS)[: 4 * s.beats_per_bar] if rng.random() < TOM_GROOVE else None
+    # Open strokes on one or two off-beats, or throughout.
+    opened: tuple[int, ...] = ()
+    if rng.random() < OPENED:
+        opened = tuple(int(i) for i in rng.choice([2, 6, 10, 14, 15], int(rng.integers(1, 3)), replace=False))
+    elif rng.random() < WASHY:
+        opened = tuple(range(16))
     clap = "none" if rng.random() >= s.clap else pick(("doubles", "replaces"))
     return _Rows(
         kick=pick(s.kicks),
         snare=pick(s.snares),
         hats=pick(s.hats),
+        opened=opened,
         hats_track="cymbal" if rng.random() < s.ride else "closed_hihat",
         clap=clap,
         percussion=percussion,
@@ -159,7 +171,7 @@ def _bar(rng: np.random.Generator, s: Style, rows: _Rows) -> list[tuple[str, flo
             ramp = np.linspace(rng.uniform(0.4, 0.9), rng.uniform(0.5, 0.95), count)
             out += [("closed_hihat", i + 4 * k / count, float(v)) for k, v in enumerate(ramp)]
         elif i >= rolled and (mark := rows.hats[i]) != "-" and (mark == "X" or rng.random() < rows.density):
-            opened = mark == "O" and rows.hats_track == "closed_hihat"
+            opened = (mark == "O" or i in rows.opened) and rows.hats_track == "closed_hihat"
             out.append(("open_hihat" if opened else rows.hats_track, i, MARKS[mark]))
         # 4. Toms and percussion.
         if rows.toms and i < fill and (mark := rows.toms[i]) != "-":

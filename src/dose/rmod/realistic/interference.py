@@ -6,7 +6,7 @@ import numpy as np
 
 from dose.audio import RATE
 
-KINDS = ("tone", "sweep", "white", "pink", "offset", "applause", "syllables", "silence")
+KINDS = ("tone", "sweep", "white", "pink", "offset", "applause", "syllables")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,18 +37,18 @@ def render_interference(spec: Interference, samples: int) -> np.ndarray:
         sound = np.full(samples, 0.5) + 1e-4 * rng.standard_normal(samples)
     elif spec.kind == "applause":
         sound = _applause(rng, samples)
-    elif spec.kind == "syllables":
-        sound = _syllables(rng, samples)
     else:
-        sound = 1e-5 * rng.standard_normal(samples)
-    return sound.astype(np.float32)
+        sound = _syllables(rng, samples)
+    rendered: np.ndarray = sound.astype(np.float32)
+    return rendered
 
 
 def _coloured(rng: np.random.Generator, samples: int, exponent: float) -> np.ndarray:
     """Noise whose magnitude falls as frequency ** exponent."""
     hz = np.maximum(np.fft.rfftfreq(samples, 1 / RATE), 20)
     out: np.ndarray = np.fft.irfft(np.fft.rfft(rng.standard_normal(samples)) * hz**exponent, samples)
-    return out / np.abs(out).max()
+    scaled: np.ndarray = out / np.abs(out).max()
+    return scaled
 
 
 def _applause(rng: np.random.Generator, samples: int) -> np.ndarray:

@@ -201,4 +201,5 @@ def _with_sub(sound: np.ndarray, kit: KitSpec) -> np.ndarray:
     fade = np.minimum(1, n / 200)  # 4.5 ms
     out = 0.8 * (sine * fade).astype(np.float32)
     out[: min(len(sound), len(out))] += sound[: len(out)]
-    return out / np.float32(max(np.abs(out).max(), 1e-9))
+    scaled: np.ndarray = out / np.float32(max(np.abs(out).max(), 1e-9))
+    return scaled

@@ -132,12 +132,12 @@ def render(spec: RealisticSpec, library: "SampleLibrary", *, drums_only: bool = 
     tracks: dict[str, np.ndarray] = {}
     if spec.kit is not None and spec.groove is not None:
         tracks = render_tracks(spec.kit, spec.groove, library, samples)
-    drums = (
-        np.sum(list(tracks.values()), axis=0, dtype=np.float32) if tracks else np.zeros(samples, np.float32)
-    )
+    drums = np.zeros(samples, np.float32)
+    for track in tracks.values():
+        drums += track
     if tracks and spec.master.room is not None:
-        drums = _with_room(drums, spec.master)
-    mix = drums
+        drums = _with_room(drums, spec.master.room, spec.master.room_level)
+    mix: np.ndarray = drums
     if spec.backing is not None and not drums_only:
         backing = render_backing(spec.backing, library, samples)
         mix = drums + backing * _gain(drums, backing, spec.master.drums_db)
@@ -157,12 +157,10 @@ def _gain(drums: np.ndarray, backing: np.ndarray, drums_db: float) -> np.float32
     return np.float32(own / max(other, 1e-6) * 10 ** (-drums_db / 20)) if own > 1e-6 else np.float32(1)
 
 
-def _with_room(drums: np.ndarray, master: MasterSpec) -> np.ndarray:
+def _with_room(drums: np.ndarray, size: float, level: float) -> np.ndarray:
     import pedalboard
 
-    reverb = pedalboard.Reverb(
-        room_size=master.room, damping=0.4, wet_level=master.room_level, dry_level=1.0, width=0.0
-    )
+    reverb = pedalboard.Reverb(room_size=size, damping=0.4, wet_level=level, dry_level=1.0, width=0.0)
     out: np.ndarray = reverb(drums[None], RATE)[0]
     return out
 
@@ -178,13 +176,12 @@ def _master(mix: np.ndarray, spec: RealisticSpec) -> np.ndarray:
     gain = 10 ** (np.interp(np.log2(hz), np.log2(EQ_HZ), master.eq_db) / 20)
     if master.lowpass_hz is not None:
         gain /= np.sqrt(1 + (hz / master.lowpass_hz) ** 16)
-    mix = np.fft.irfft(np.fft.rfft(mix, size) * gain, size)[: len(mix)].astype(np.float32)
-    mix = mix / np.float32(max(np.abs(mix).max(), 1e-6))
+    equalised = np.fft.irfft(np.fft.rfft(mix, size) * gain, size)[: len(mix)]
+    mix = (equalised / max(np.abs(equalised).max(), 1e-6)).astype(np.float32)
     # 2. Dynamics.
     if master.compressor_db is not None:
-        mix = pedalboard.Compressor(threshold_db=master.compressor_db, ratio=master.ratio, attack_ms=5)(
-            mix[None], RATE
-        )[0]
+        compressor = pedalboard.Compressor(master.compressor_db, master.ratio, attack_ms=5)
+        mix = compressor(mix[None], RATE)[0]
     if master.noise_db is not None:
         rng = np.random.Generator(np.random.Philox(key=[spec.index, KEY]))
         level = float(np.sqrt(np.mean(mix**2))) * 10 ** (master.noise_db / 20)

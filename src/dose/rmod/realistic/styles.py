@@ -18,7 +18,7 @@ class Style:
     swing: tuple[float, float] = (0.0, 0.0)  # as Rhythm.swing
     swing_subdivision: int = 4
     beats_per_bar: int = 4
-    clap: float = 0.1  # probability that claps double or replace the snare
+    clap: float = 0.25  # probability that claps double or replace the snare
     ghosts: float = 0.0  # probability of a ghost note on a free sixteenth beside the snare
     rolls: float = 0.05  # probability per beat that hats are rolled in 32nds or triplets
     ride: float = 0.1  # probability that a ride or crash cymbal plays the hats' row
@@ -43,7 +43,7 @@ STYLES = {
         ghosts=0.08,
         ride=0.25,
         electronic=0.1,
-        clap=0.05,
+        clap=0.17,
     ),
     "punk": Style(
         tempo=(150, 200),
@@ -52,7 +52,7 @@ STYLES = {
         hats=("X-x-X-x-X-x-X-x-", "X---X---X---X---"),
         ride=0.3,
         electronic=0.1,
-        clap=0.0,
+        clap=0.05,
     ),
     "ballad": Style(
         tempo=(60, 84),
@@ -61,14 +61,14 @@ STYLES = {
         hats=("X-x-X-x-X-x-X-x-", "X-o-x-o-X-o-x-o-", "xoxoxoxoxoxoxoxo"),
         ride=0.2,
         electronic=0.3,
-        clap=0.1,
+        clap=0.24,
     ),
     "pop": Style(
         tempo=(92, 132),
         kicks=("X-----x-X-------", "X---X---X---X---", "X--x--x-X-------"),
         snares=("----X-------X---",),
         hats=("X-x-X-x-X-x-X-x-", "--x---x---x---x-", "xoxoxoxoxoxoxoxo"),
-        clap=0.4,
+        clap=0.66,
         electronic=0.6,
     ),
     "house": Style(
@@ -76,7 +76,7 @@ STYLES = {
         kicks=("X---X---X---X---",),
         snares=("----X-------X---", "----------------"),
         hats=("--O---O---O---O-", "--O---O---O---Ox", "xxOxxxOxxxOxxxOx", "--x---x---x---x-"),
-        clap=0.7,
+        clap=0.8,
         electronic=0.9,
     ),
     "techno": Style(
@@ -84,7 +84,7 @@ STYLES = {
         kicks=("X---X---X---X---", "X---X---X---X-x-"),
         snares=("----------------", "----x-------x---"),
         hats=("--O---O---O---O-", "xxxxxxxxxxxxxxxx", "--x---x---x---x-"),
-        clap=0.5,
+        clap=0.8,
         electronic=1.0,
     ),
     "disco": Style(
@@ -92,7 +92,7 @@ STYLES = {
         kicks=("X---X---X---X---",),
         snares=("----X-------X---",),
         hats=("x-O-x-O-x-O-x-O-", "xoOoxoOoxoOoxoOo"),
-        clap=0.3,
+        clap=0.52,
         ghosts=0.05,
         electronic=0.3,
     ),
@@ -102,7 +102,7 @@ STYLES = {
         snares=("----X-------X---",),
         hats=("X-x-X-x-X-x-X-x-", "x-xox-x-x-xox-xo", "x-x-x-x-x-x-x-O-"),
         swing=(0.0, 0.33),
-        clap=0.3,
+        clap=0.52,
         ghosts=0.1,
         electronic=0.4,
         long_kick=0.2,
@@ -112,7 +112,7 @@ STYLES = {
         kicks=("X-----x-----x---", "X------x--X-----", "X--x--x-----x---", "X---------x-----"),
         snares=("--------X-------",),
         hats=("X-x-X-x-X-x-X-x-", "xxxxxxxxxxxxxxxx", "x--x--x-x--x--x-"),
-        clap=0.5,
+        clap=0.8,
         rolls=0.3,
         ride=0.0,
         electronic=1.0,
@@ -126,7 +126,7 @@ STYLES = {
         ghosts=0.12,
         ride=0.2,
         electronic=0.6,
-        clap=0.05,
+        clap=0.17,
     ),
     "breakbeat": Style(
         tempo=(95, 140),
@@ -136,7 +136,7 @@ STYLES = {
         swing=(0.0, 0.2),
         ghosts=0.15,
         electronic=0.1,
-        clap=0.0,
+        clap=0.05,
     ),
     "funk": Style(
         tempo=(88, 120),
@@ -146,7 +146,7 @@ STYLES = {
         swing=(0.0, 0.2),
         ghosts=0.2,
         electronic=0.05,
-        clap=0.05,
+        clap=0.17,
     ),
     "reggae": Style(
         tempo=(66, 92),
@@ -155,14 +155,14 @@ STYLES = {
         hats=("X-xoX-xoX-xoX-xo", "--X---X---X---X-"),
         swing=(0.1, 0.33),
         electronic=0.2,
-        clap=0.05,
+        clap=0.17,
     ),
     "reggaeton": Style(
         tempo=(86, 104),
         kicks=("X---X---X---X---",),
         snares=("---x--x----x--x-",),
         hats=("x-x-x-x-x-x-x-x-", "--x---x---x---x-"),
-        clap=0.3,
+        clap=0.52,
         electronic=0.9,
         long_kick=0.1,
     ),
@@ -175,7 +175,7 @@ STYLES = {
         rolls=0.1,
         electronic=0.7,
         long_kick=0.4,
-        clap=0.3,
+        clap=0.52,
     ),
     "shuffle": Style(
         tempo=(80, 140),
@@ -187,7 +187,7 @@ STYLES = {
         ghosts=0.03,
         ride=0.35,
         electronic=0.1,
-        clap=0.05,
+        clap=0.17,
     ),
     "jazz": Style(
         tempo=(100, 200),
@@ -199,7 +199,7 @@ STYLES = {
         ghosts=0.08,
         ride=0.9,
         electronic=0.0,
-        clap=0.0,
+        clap=0.05,
     ),
     "waltz": Style(
         tempo=(80, 180),
@@ -209,7 +209,7 @@ STYLES = {
         hats=("X-x-X-x-X-x-", "X---x---x---"),
         ride=0.2,
         electronic=0.2,
-        clap=0.05,
+        clap=0.17,
     ),
     "metal": Style(
         tempo=(100, 190),
@@ -218,6 +218,6 @@ STYLES = {
         hats=("X---X---X---X---", "X-x-X-x-X-x-X-x-"),
         ride=0.5,
         electronic=0.2,
-        clap=0.0,
+        clap=0.05,
     ),
 }

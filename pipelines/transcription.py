@@ -1,0 +1,117 @@
+"""Stage transcription: the network that hears the drums' hits, as data/transcription.
+
+The shipped network, or one trained here on both distributions of RMOD's train split.
+`python -m pipelines.transcription --ship` trains one and puts it into the package as the shipped network.
+"""
+
+import argparse
+import dataclasses
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from dose import config, files
+from dose.rmod import RmodConfig
+from dose.sources.library import SampleLibrary
+from dose.tracking.lineage import hardware, lineage_tags
+from dose.tracking.store import Tracker, now_ms
+from dose.transcription import network
+from dose.transcription.calibrate import calibrate, scores
+from dose.transcription.config import TranscriptionConfig
+from dose.transcription.data import MixSource, data_key, read_shards, write_shards
+from dose.transcription.network import TranscriptionNetwork
+from dose.transcription.train import train
+from pipelines.stage import run_stage
+
+SOURCES = Path("data/sources")
+OUT, STATE = Path("data/transcription"), Path("data/.transcription")
+
+
+def build(section: TranscriptionConfig, rmod: RmodConfig, library: SampleLibrary, out: Path) -> None:
+    """Trains a network into the folder `out`; what an interrupted training has done is used."""
+    settings, started = section.train, time.monotonic()
+    source = MixSource(rmod=rmod, realistic=rmod.realistic, paper_share=settings.paper_share)
+    # State of other params, data or code is of no use.
+    key = files.hash_json({"train": dataclasses.asdict(settings), "data": data_key(source, library)})
+    state = STATE / key
+    for other in STATE.iterdir() if STATE.is_dir() else ():
+        if other != state:
+            shutil.rmtree(other)
+    # 1. Mixes of train and val, in shards.
+    shards = {
+        split: write_shards(source, library, split, count, state / "mixes", workers=settings.workers)
+        for split, count in (("train", settings.mixes), ("val", settings.val))
+    }
+    val = read_shards(shards["val"])
+    # 2. Training, logged as it goes.
+    log = Log(section, library, key) if section.log else None
+    history: list[dict[str, Any]] = []
+    with tqdm(total=settings.steps, desc="transcription: steps", unit="step", mininterval=2) as bar:
+
+        def report(step: int, loss: float, net: TranscriptionNetwork) -> None:
+            bar.update(step - bar.n)
+            history.append({"step": step, "train/loss": loss, **scores(net, val)})
+            if log is not None:
+                log.metrics(history[-1])
+
+        net = train(read_shards(shards["train"]), settings, state / "state", report)
+    # 3. One threshold for all classes.
+    calibrate(net, val)
+    card = {
+        "mixes": settings.mixes,
+        "steps": settings.steps,
+        "library": library.id,
+        "licences": sorted({c.licence for c in library.clips if c.split == "train"}),
+        "val": scores(net, val),
+        "seconds": round(time.monotonic() - started),  # less where a training was resumed
+        "hardware": hardware(),
+    }
+    network.save(net, out, card)
+    if log is not None:
+        log.end(out)
+
+
+class Log:
+    """One MLflow run of a training; a resumed training goes on with it."""
+
+    def __init__(self, section: TranscriptionConfig, library: SampleLibrary, key: str) -> None:
+        self.tracker = Tracker("dose-transcription")
+        self.tracker.ensure_store()
+        self.run = self.tracker.open_run(f"transcription-{key}", f"transcription {key[:8]}")
+        self.tracker.set_tags(self.run, lineage_tags() | {"library": library.id, "hardware": hardware()})
+        self.tracker.log_params(self.run, dataclasses.asdict(section.train))
+
+    def metrics(self, values: dict[str, Any]) -> None:
+        step = int(values["step"])
+        numbers = {name: float(v) for name, v in values.items() if name != "step"}
+        self.tracker.log_metrics(self.run, [(step, now_ms(), numbers)])
+
+    def end(self, folder: Path) -> None:
+        self.tracker.log_artifacts(self.run, str(folder), "network")
+        self.tracker.end_run(self.run, "FINISHED")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipelines.transcription", description=__doc__)
+    parser.add_argument("--ship", action="store_true", help="train, and replace the package's own network")
+    ship = parser.parse_args().ship
+    section = config.load("transcription", TranscriptionConfig)
+    # Whole or not at all, so that later stages never read half a network.
+    with files.atomic(OUT) as folder:
+        if section.source == "bundled" and not ship:
+            shutil.copytree(network.BUNDLED, folder)
+        else:
+            build(section, config.load("rmod", RmodConfig), SampleLibrary.load(SOURCES), folder)
+        files.write_manifest(folder)
+    if ship:
+        for name in (network.WEIGHTS, network.CARD):
+            shutil.copyfile(OUT / name, network.BUNDLED / name)
+    shutil.rmtree(STATE, ignore_errors=True)  # needed only to resume
+    print(f"transcription: {section.source} network in {OUT}")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,85 @@
+"""The hits of a drum that condition a model: few, certain, and as free of other sounds as there are.
+
+Training and extraction call the same function, so that a model is trained on the choices that it meets later.
+"""
+
+import dataclasses
+
+from dose.audio import RATE
+from dose.drums import DRUMS
+from dose.transcription.decode import THRESHOLD, peaks, vertex
+from dose.transcription.front_end import FRAME_RATE, HOP
+from dose.transcription.hits import CLASSES_OF, HIT_CLASSES
+from dose.transcription.transcribe import Activations
+
+# Seconds around a hit in which other drums disturb it, and after it in which its own next hit cuts it short:
+# by hand.
+DISTURBED = (-0.03, 0.10)
+REPEATED = (0.06, 0.35)
+MIN_DISTANCE = 0.06  # seconds between two hits of one drum that are both given back
+# How much a certain hit of another class takes off the rank of a drum's hit; by hand, after which bands they
+# share: a hi-hat hides little of a kick.
+DISTURBS = {
+    "kick": {"snare": 0.5, "clap": 0.3, "tom": 0.5, "closed_hihat": 0.1, "open_hihat": 0.2, "cymbal": 0.3},
+    "snare": {"kick": 0.5, "clap": 0.6, "tom": 0.5, "closed_hihat": 0.2, "open_hihat": 0.3, "cymbal": 0.4},
+    "hihat": {"kick": 0.4, "snare": 0.6, "clap": 0.6, "tom": 0.4, "cymbal": 0.7},
+}
+OTHER_HAT = 0.6  # the same for a closed hi-hat among open ones, and the other way round
+REPEAT_WEIGHT, VELOCITY_WEIGHT = 0.2, 0.2  # of the own next hit, and of how hard the hit is; by hand
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Onset:
+    """One chosen hit of one drum."""
+
+    start: int  # sample in the mix
+    likelihood: float  # 0..1: its probability
+    rank: float  # the probability, less what disturbs it; onsets are chosen in this order
+
+
+def find_onsets(found: Activations, drum: str, count: int) -> list[Onset]:
+    """The `count` best onsets of `drum` in a mix with these activations, best first, if there are so many.
+
+    Without any hit that is more probable than not, the best guesses. Raises ValueError for an unknown drum.
+    """
+    if drum not in DRUMS:
+        raise ValueError(f"{drum!r} is not one of {', '.join(DRUMS)}")
+    cls = _variant(found, drum)
+    row = found.onsets[HIT_CLASSES.index(cls)]
+    frames = peaks(row, THRESHOLD) or peaks(row, 1e-3)
+    ranked = [_onset(found, drum, cls, frame) for frame in frames]
+    ranked.sort(key=lambda onset: (-onset.rank, onset.start))
+    # Non-maximum suppression in time: best first, nothing within MIN_DISTANCE of one that was chosen.
+    chosen: list[Onset] = []
+    for onset in ranked:
+        if len(chosen) == count:
+            break
+        if all(abs(onset.start - other.start) >= MIN_DISTANCE * RATE for other in chosen):
+            chosen.append(onset)
+    return chosen
+
+
+def _variant(found: Activations, drum: str) -> str:
+    """The class of the drum that is hit most: closed or open hi-hat, since one sound is wanted of them."""
+
+    def amount(cls: str) -> tuple[float, float]:
+        row = found.onsets[HIT_CLASSES.index(cls)]
+        return float(sum(row[p] for p in peaks(row, THRESHOLD))), float(row.max(initial=0))
+
+    return max(CLASSES_OF[drum], key=amount)
+
+
+def _onset(found: Activations, drum: str, cls: str, frame: int) -> Onset:
+    own = found.onsets[HIT_CLASSES.index(cls)]
+    disturbs = DISTURBS[drum] | {other: OTHER_HAT for other in CLASSES_OF[drum] if other != cls}
+    low, high = (round(s * FRAME_RATE) for s in DISTURBED)
+    around = found.onsets[:, max(0, frame + low) : frame + high + 1].max(axis=1)  # [classes]
+    disturbed = max(w * float(around[HIT_CLASSES.index(other)]) for other, w in disturbs.items())
+    first, last = (round(s * FRAME_RATE) for s in REPEATED)
+    repeated = REPEAT_WEIGHT * float(own[frame + first : frame + last].max(initial=0))
+    velocity = VELOCITY_WEIGHT * float(found.velocities[HIT_CLASSES.index(cls), frame])
+    return Onset(
+        start=max(round(vertex(own, frame) * HOP), 0),
+        likelihood=float(own[frame]),
+        rank=float(own[frame]) + velocity - disturbed - repeated,
+    )
