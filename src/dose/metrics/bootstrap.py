@@ -50,6 +50,16 @@ def mean_estimate(values: np.ndarray, counts: np.ndarray) -> Estimate | None:
     return _percentile_estimate(float(filled.sum() / valid.sum()), int(valid.sum()), replicates)
 
 
+def ratio_estimate(numerator: np.ndarray, denominator: np.ndarray, counts: np.ndarray) -> Estimate | None:
+    """A ratio of sums over items [n], such as an F-measure of summed counts; None where the whole is 0."""
+    if denominator.sum() == 0:
+        return None
+    whole = counts @ denominator  # [R]
+    replicates = (counts @ numerator)[whole > 0] / whole[whole > 0]
+    value = float(numerator.sum() / denominator.sum())
+    return _percentile_estimate(value, int((denominator > 0).sum()), replicates)
+
+
 def set_estimate(value: float, replicates: np.ndarray, n: int, *, floor: float | None = None) -> Estimate:
     """A figure of a whole set of n items with its centred interval, which always contains the value.
 

@@ -65,6 +65,14 @@ class VocoderFrames:
 
 
 @dataclasses.dataclass(frozen=True)
+class Speech:
+    """Words as eSpeak speaks them."""
+
+    rate: int  # Hz
+    sounds: list[np.ndarray]  # [N] each, -1..1, one per word
+
+
+@dataclasses.dataclass(frozen=True)
 class Spoken:
     """One singer's SYLLABLES, in their order."""
 
@@ -119,10 +127,20 @@ def _edges(length: int) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def _spoken(singer: str) -> Spoken:
-    """All SYLLABLES by one singer, spoken in a fresh process, so that they are the same each time."""
+    """All SYLLABLES by one singer, analysed."""
+    speech = speak(singer, SYLLABLES)
+    return Spoken(speech.rate, [_analyse(sound, speech.rate) for sound in speech.sounds])
+
+
+@lru_cache(maxsize=16)
+def speak(singer: str, words: tuple[str, ...]) -> Speech:
+    """`words` by one of eSpeak's voices, in a fresh process, so that they are the same each time.
+
+    Raises MissingInputError where eSpeak NG is not installed or cannot speak.
+    """
     _needed("espeakng_loader")
     run = subprocess.run(
-        [sys.executable, "-m", "dose.sources.synth.speaker", singer, *SYLLABLES],
+        [sys.executable, "-m", "dose.sources.synth.speaker", singer, *words],
         capture_output=True,
         check=False,
     )
@@ -133,12 +151,12 @@ def _spoken(singer: str) -> Spoken:
         )
     # The speaker's output format: the rate, then count and samples per word.
     rate, at = int(np.frombuffer(run.stdout, "<i4", 1)[0]), 4
-    syllables = []
+    sounds = []
     while at < len(run.stdout):
         count = int(np.frombuffer(run.stdout, "<i4", 1, at)[0])
-        syllables.append(_analyse(np.frombuffer(run.stdout, "<i2", count, at + 4) / 32768, rate))
+        sounds.append(np.frombuffer(run.stdout, "<i2", count, at + 4) / 32768)
         at += 4 + 2 * count
-    return Spoken(rate, syllables)
+    return Speech(rate, sounds)
 
 
 def _analyse(sound: np.ndarray, rate: int) -> VocoderFrames:
