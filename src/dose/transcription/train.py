@@ -123,7 +123,7 @@ def train(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        net = TranscriptionNetwork(network or NetworkConfig())
+        net = TranscriptionNetwork(network or NetworkConfig()).to(memory_format=torch.channels_last)
     average = copy.deepcopy(net).requires_grad_(False)
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -154,9 +154,10 @@ def train(
 
 
 def _number_format(net: TranscriptionNetwork, batches: Batches) -> compute.Choice:
-    """fp32 or bf16, by measuring a step on one excerpt."""
-    probe, data = copy.deepcopy(net).train(), [part[:1] for part in batches(0)]
-    flop = 3 * 2 * 4.5e8  # of the convolutions, counted for the default sizes; 3: forward, and backward twice
+    """fp32 or bf16, by measuring the first step."""
+    probe, data = copy.deepcopy(net).train(), batches(0)
+    # Multiplications of the convolutions for the default sizes; 3: forward, and backward twice.
+    flop = 3 * 2 * len(data[0]) * 4.6e8
 
     def prepare(number_format: compute.Format) -> compute.Work:
         def step() -> None:
