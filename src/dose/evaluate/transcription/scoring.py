@@ -177,7 +177,7 @@ def summarise_drum_free(sounds: Sequence[DrumFreeScores], seed: int = 0) -> Scor
 
 
 def summarise_single_drums(sounds: Sequence[SingleDrumScores], seed: int = 0) -> Scores:
-    """Per drum: shares of sounds named right, and of those in which any, and each, other class is reported."""
+    """Per drum: share of sounds named right; of those in which any other class, and each, is reported."""
     groups = {"all": list(sounds)}
     for sound in sounds:
         groups.setdefault(sound.drum, []).append(sound)
