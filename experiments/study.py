@@ -41,6 +41,7 @@ from dose.tracking import Tracker, lineage_tags
 from dose.train.config import FitConfig
 from dose.train.data import FitData, Pairs, open_data
 from dose.train.trainer import fit
+from dose.transcription import network
 from experiments import report
 from experiments.report import BASE, METHODS, METRICS
 from pipelines.scale import overlay
@@ -48,6 +49,7 @@ from pipelines.stage import run_stage
 
 STUDIES = Path(__file__).parent
 OUT, SOURCES, CODEC = Path("data/study"), Path("data/sources"), Path("data/codec")
+TRANSCRIPTION = Path("data/transcription")
 TOKENS, RMOD = Path("data/tokens"), Path("data/rmod")
 LOSSES = (
     "val/loss",
@@ -125,7 +127,7 @@ def run_study(name: str, study: Study, drums: tuple[str, ...], wanted: list[str]
 
 def _mixes(drum: str, count: int) -> list[Mix]:
     """The first val mixes, from which the val tokens were made."""
-    out = []
+    out, net = [], network.load(TRANSCRIPTION)
     for item in rmod_items(RMOD, "val", count):
         scanned = segments.scan([np.atleast_2d(item.read_mix())], (drum,), net).segments[drum]
         out.append(Mix(segments=scanned, reference=item.read_reference(drum)))

@@ -17,7 +17,6 @@ from dose.errors import DoseError
 COMMANDS = (
     "sources",
     "rmod",
-    "tokens",
     "model",
     "sweep",
     "evaluate",
