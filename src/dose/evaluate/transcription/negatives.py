@@ -31,7 +31,7 @@ LEVELS_DB = (-26.0, -1.0)  # peak
 SPEAKERS = ("f1", "f2", "f3", "m1", "m2", "m3", "Annie", "Alex")  # eSpeak NG's voices
 WORDS = (
     "yesterday", "people", "table", "together", "kitchen", "paper", "ticket", "because", "seventeen",
-    "chocolate", "question", "department", "perhaps", "basket", "thank", "picture", "october", "capital",
+    "chocolate", "question", "department", "perhaps", "basket", "thank", "captain", "october", "capital",
 )  # fmt: skip
 PAUSES = (0.02, 0.3)  # seconds between words
 

@@ -190,7 +190,7 @@ def summarise_single_drums(sounds: Sequence[SingleDrumScores], seed: int = 0) ->
             "others": np.array([float(bool(s.others)) for s in group]),
         }
         for cls in HIT_CLASSES:
-            values[f"said_{cls}"] = np.array([float(cls in s.others) for s in group])
+            values[f"reported_{cls}"] = np.array([float(cls in s.others) for s in group])
         estimates = {metric: mean_estimate(value, weights) for metric, value in values.items()}
         scores[name] = {metric: e for metric, e in estimates.items() if e is not None}
     return scores
