@@ -157,11 +157,9 @@ def _brown(rng: np.random.Generator) -> np.ndarray:
 
 
 MAKERS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
-    **{
-        kind: _interference(kind)
-        for kind in ("tone", "sweep", "white", "pink", "applause", "offset", "silence")
-    },
+    **{kind: _interference(kind) for kind in ("tone", "sweep", "white", "pink", "applause", "offset")},
     "brown": _brown,
+    "silence": lambda rng: 1e-5 * rng.standard_normal(SAMPLES),  # -100 dBFS: the noise of a quiet recording
 }
 
 
