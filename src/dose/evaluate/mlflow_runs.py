@@ -61,7 +61,7 @@ def log_transcription(
 ) -> list[str]:
     """Logs a run for each system of transcription.json (`document`), with the folder `out`; returns the ids.
 
-    Metrics are <data set>/<class>/<metric>, with _low and _high. The same settings find their run again.
+    Metrics are <data set>/<class>/<metric>, with _low and _high. The same figures find their run again.
     Raises DoseError when the store cannot be reached.
     """
     tracker = Tracker(EXPERIMENT, uri, root)
@@ -81,7 +81,8 @@ def log_transcription(
                     values.setdefault(system, {}).update(row)
     runs = []
     for system, metrics in values.items():
-        key = files.hash_json([system, settings])
+        # Another network under the same name has other figures, and so a run of its own.
+        key = files.hash_json([system, settings, metrics])
         run = tracker.open_run(f"transcription/{key}", f"transcription {system}")
         tags = {"dose.kind": "transcription evaluation", "dose.system_name": system}
         tracker.set_tags(run, {**lineage_tags(root), **tags})
