@@ -15,7 +15,7 @@ from dose import files
 from dose.rmod.realistic.grooves import draw_groove
 from dose.rmod.realistic.styles import STYLES
 from dose.transcription.hits import HIT_CLASSES, Hit, Rhythm
-from dose.transcription.metre import LIMIT, WEIGHTS, Candidate, candidates, scorer
+from dose.transcription.rhythm.metre import LIMIT, WEIGHTS, Candidate, candidates, scorer
 
 MISSED, FALSE, JITTER = 0.05, 0.05, 0.005  # shares of the hits, and seconds
 TRAIN_SEEDS, TEST_SEEDS = 0, 100_000  # first seed of either; a seed is drawn once per style

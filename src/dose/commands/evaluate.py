@@ -1,4 +1,4 @@
-"""`dose evaluate`: scores models, or the one-shots of any system, outside of the pipeline."""
+"""`dose evaluate`: scores one-shots of any system, or transcriptions, outside of the pipeline."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,19 @@ EXAMPLE = """examples:
   dose evaluate --bundle data/package/bundle --data rmod --n 100
   dose evaluate --external my-system/out --name "My system" --data rmod,groove
   dose evaluate --out scores --baselines          # the default bundle beside Reconstruction and separation
+  dose evaluate --transcription                   # hits instead of one-shots: F-measure, velocity, tempo
+  dose evaluate --transcription --data realistic,drum_free --n 300
 
 an external folder holds <index>/<drum>.wav (drum: kick, snare, hihat; index: that of the mix, <index>/mix.wav
 in the archives data/rmod/audio/test/*.zip and likewise in test_drums and test_groove); with more than one
 data set, one such folder per data set inside it: rmod/, rmod_drums/, groove/. See docs/benchmark.md.
+
+with --transcription, --data may name
+  rmod, rmod_drums  RMOD's written test items: kick, snare and hi-hat
+  realistic         grooves of 19 styles on kits of the test split, with all classes, velocities and tempo
+  groove            the Groove MIDI Dataset's recordings if rmod.groove.folder has them, else the stand-in
+  drum_free         200 sounds or more in which every reported hit is false: loops, speech, tones, noise
+  single_drum       kick, snare and hi-hat alone, which must be named right
 """
 
 
@@ -27,7 +36,8 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = subparsers.add_parser(
         "evaluate",
         help="score a bundle, or one-shots that another system made",
-        description="Scores one-shots against the test sets; prints a summary, writes tables and a page.",
+        description="Scores one-shots against the test sets; prints a summary, writes tables and a page. "
+        "With --transcription scores detected hits instead.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -43,7 +53,12 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("--name", action="append", default=[], help="system name of each external folder")
     parser.add_argument(
-        "--data", default="rmod", help="data sets, comma-separated (rmod, rmod_drums, groove)"
+        "--data", help="data sets, comma-separated (rmod, rmod_drums, groove; default rmod); see below"
+    )
+    parser.add_argument(
+        "--transcription",
+        action="store_true",
+        help="score transcription systems: hits, velocities, tempo, false drums (default: all its data sets)",
     )
     parser.add_argument("--n", type=int, default=100, help="items per data set, at most (default 100)")
     parser.add_argument(
@@ -69,20 +84,31 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--weights", default="weights", metavar="DIR", help="VGGish, CLAP and EnCodec, if any"
     )
     parser.add_argument(
-        "--out", default="data/scores", metavar="DIR", help="where to write (default data/scores)"
+        "--out",
+        metavar="DIR",
+        help="where to write (default data/scores; data/transcription_scores with --transcription)",
+    )
+    parser.add_argument("--params", default="params.yaml", help="with --transcription: rmod.groove.folder")
+    parser.add_argument(
+        "--mlflow", action="store_true", help="with --transcription: also log a run per system to MLflow"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap resamples")
-    parser.add_argument("--json", action="store_true", help="print metrics.json instead of the table")
+    parser.add_argument("--json", action="store_true", help="print the JSON instead of the table")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
     from typing import get_args
 
+    if args.transcription:
+        from dose.commands import _evaluate_transcription
+
+        _evaluate_transcription.run(args)
+        return
     from dose.evaluate import pipeline
     from dose.evaluate.config import Dataset, EvaluateConfig
 
-    names = [name.strip() for name in args.data.split(",") if name.strip()]
+    names = [name.strip() for name in ("rmod" if args.data is None else args.data).split(",") if name.strip()]
     _check(args, names, get_args(Dataset))
     config = EvaluateConfig(
         items=args.n,
@@ -92,7 +118,7 @@ def run(args: argparse.Namespace) -> None:
         samples=args.samples,
         recordings=False,
     )
-    out, cache = Path(args.out), Path("data/cache/evaluate")
+    out, cache = Path(args.out or "data/scores"), Path("data/cache/evaluate")
     datasets = pipeline.load_datasets(config, Path(args.rmod))
     codec, systems = _systems(args)
     with pipeline.show_progress() as progress:

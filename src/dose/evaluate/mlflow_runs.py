@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 from dose import files
 from dose.config import with_old_names
@@ -45,6 +46,49 @@ def log_runs(
         tracker.log_metrics(run, [(0, int(time.time() * 1000), values)])
         for name in ARTIFACTS:
             tracker.log_artifacts(run, out / name)
+        tracker.end_run(run, "FINISHED")
+        runs.append(run)
+    return runs
+
+
+def log_transcription(
+    document: dict[str, Any],
+    out: Path,
+    settings: dict[str, Any],
+    *,
+    root: Path | str = ".",
+    uri: str | None = None,
+) -> list[str]:
+    """Logs a run for each system of transcription.json (`document`), with the folder `out`; returns the ids.
+
+    Metrics are <data set>/<class>/<metric>, with _low and _high. The same figures find their run again.
+    Raises DoseError when the store cannot be reached.
+    """
+    tracker = Tracker(EXPERIMENT, uri, root)
+    tracker.ensure_store()
+    values: dict[str, dict[str, float]] = {}
+    for dataset, about in document["data_sets"].items():
+        for system, groups in about["systems"].items():
+            for group, figures in groups.items():
+                for metric, figure in figures.items():
+                    # MLflow allows no plus sign in a metric's name.
+                    name = f"{dataset}/{group.replace('+', '-')}/{metric}"
+                    row = {
+                        name: figure["value"],
+                        f"{name}_low": figure["low"],
+                        f"{name}_high": figure["high"],
+                    }
+                    values.setdefault(system, {}).update(row)
+    runs = []
+    for system, metrics in values.items():
+        # Another network under the same name has other figures, and so a run of its own.
+        key = files.hash_json([system, settings, metrics])
+        run = tracker.open_run(f"transcription/{key}", f"transcription {system}")
+        tags = {"dose.kind": "transcription evaluation", "dose.system_name": system}
+        tracker.set_tags(run, {**lineage_tags(root), **tags})
+        tracker.log_params(run, settings)
+        tracker.log_metrics(run, [(0, int(time.time() * 1000), metrics)])
+        tracker.log_artifacts(run, out)
         tracker.end_run(run, "FINISHED")
         runs.append(run)
     return runs

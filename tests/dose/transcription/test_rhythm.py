@@ -7,9 +7,9 @@ import pytest
 
 from dose.rmod.realistic.styles import STYLES
 from dose.transcription.hits import Hit, Rhythm
-from dose.transcription.pulse import STEADY, envelope, position_in, times_of, track
 from dose.transcription.rhythm import find_rhythm
-from dose.transcription.swing import find_swing
+from dose.transcription.rhythm.pulse import STEADY, envelope, position_in, times_of, track
+from dose.transcription.rhythm.swing import find_swing
 from experiments.metre import example, grade
 
 # A bar as sixteenths: what producers call these tempi by.

@@ -57,7 +57,7 @@ class AnnotatedMix:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A test set; `mixes` are drawn and read one by one."""
+    """A test set; `mixes` gives them one by one, as often as it is called."""
 
     name: str
     title: str
@@ -92,14 +92,13 @@ def written(root: Path, dataset: str, count: int) -> Dataset:
 def realistic(library: "SampleLibrary", count: int, split: str = "test") -> Dataset:
     """Grooves on kits of a split. Items are a pure function of the library and their number."""
     from dose.rmod.realistic.config import RealisticConfig
-    from dose.rmod.realistic.mix import draw, render
+    from dose.rmod.realistic.mix import stream
 
     # Mixes without drums and with one drum have a test of their own.
     config = RealisticConfig(seconds=REALISTIC_SECONDS, drum_free=0.0, single_drum=0.0)
 
     def mixes() -> Iterator[AnnotatedMix]:
-        for index in range(count):
-            mix = render(draw(config, library, split, index), library)
+        for index, mix in enumerate(stream(config, library, split, 0, count)):
             yield AnnotatedMix(
                 name=f"{index:06d}",
                 read=lambda sound=mix.audio: sound,  # type: ignore[misc]

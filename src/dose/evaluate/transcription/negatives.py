@@ -31,7 +31,7 @@ LEVELS_DB = (-26.0, -1.0)  # peak
 SPEAKERS = ("f1", "f2", "f3", "m1", "m2", "m3", "Annie", "Alex")  # eSpeak NG's voices
 WORDS = (
     "yesterday", "people", "table", "together", "kitchen", "paper", "ticket", "because", "seventeen",
-    "chocolate", "question", "department", "perhaps", "basket", "thank", "picture", "october", "capital",
+    "chocolate", "question", "department", "perhaps", "basket", "thank", "captain", "october", "capital",
 )  # fmt: skip
 PAUSES = (0.02, 0.3)  # seconds between words
 
@@ -157,11 +157,9 @@ def _brown(rng: np.random.Generator) -> np.ndarray:
 
 
 MAKERS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
-    **{
-        kind: _interference(kind)
-        for kind in ("tone", "sweep", "white", "pink", "applause", "offset", "silence")
-    },
+    **{kind: _interference(kind) for kind in ("tone", "sweep", "white", "pink", "applause", "offset")},
     "brown": _brown,
+    "silence": lambda rng: 1e-5 * rng.standard_normal(SAMPLES),  # -100 dBFS: the noise of a quiet recording
 }
 
 

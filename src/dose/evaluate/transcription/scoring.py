@@ -177,7 +177,7 @@ def summarise_drum_free(sounds: Sequence[DrumFreeScores], seed: int = 0) -> Scor
 
 
 def summarise_single_drums(sounds: Sequence[SingleDrumScores], seed: int = 0) -> Scores:
-    """Per drum: shares of sounds named right, and of those in which any, and each, other class is reported."""
+    """Per drum: share of sounds named right; of those in which any other class, and each, is reported."""
     groups = {"all": list(sounds)}
     for sound in sounds:
         groups.setdefault(sound.drum, []).append(sound)
@@ -190,7 +190,7 @@ def summarise_single_drums(sounds: Sequence[SingleDrumScores], seed: int = 0) ->
             "others": np.array([float(bool(s.others)) for s in group]),
         }
         for cls in HIT_CLASSES:
-            values[f"said_{cls}"] = np.array([float(cls in s.others) for s in group])
+            values[f"reported_{cls}"] = np.array([float(cls in s.others) for s in group])
         estimates = {metric: mean_estimate(value, weights) for metric, value in values.items()}
         scores[name] = {metric: e for metric, e in estimates.items() if e is not None}
     return scores

@@ -2,9 +2,11 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
+from dose import audio
 from dose.audio import RATE
 from dose.drums import DRUMS
 from dose.errors import MissingInputError
@@ -18,6 +20,7 @@ THRESHOLD = 0.5  # of the onset detector's likelihood
 # The baseline's bands in Hz, and the shares of the energy at an onset from which they count as hit; by hand.
 BANDS = {"kick": (20, 120), "snare": (150, 3000), "hihat": (6000, 16000)}
 SHARES = {"kick": 0.3, "snare": 0.35, "hihat": 0.12}
+SILENCE = 1e-4  # peak, -80 dBFS
 ONSET_HOP = 256  # samples: 5.8 ms
 ENERGY_SAMPLES = 2048  # after the onset, 46 ms: two periods of the lowest kick
 
@@ -31,15 +34,23 @@ class TranscriptionSystem:
     transcribe: Callable[[np.ndarray], Transcription]  # of float32 [N], mono, 44.1 kHz
 
 
-def network() -> TranscriptionSystem:
-    """The project's network. Raises MissingInputError where the package has no weights of it."""
-    # Imported here: it needs torch, which the other systems may do without.
-    from dose.transcription import transcribe
+def network(folder: Path | None = None) -> TranscriptionSystem:
+    """The project's network: the one in `folder`, or that of the package.
 
-    if not transcribe.BUNDLED.is_dir():
-        raise MissingInputError(f"no weights: {transcribe.BUNDLED} is missing; train a network first.")
+    Raises MissingInputError where there is none, IntegrityError for one of another version.
+    """
+    # Imported here: it needs torch, which the other systems may do without.
+    from dose.transcription.network import BUNDLED, load
+    from dose.transcription.transcribe import transcribe
+
+    found = folder or BUNDLED
+    if not found.is_dir():
+        raise MissingInputError(f"no weights: {found} is missing; run `dvc repro transcription`.")
+    net = load(found)
     return TranscriptionSystem(
-        name="DOSE transcription", classes=(*HIT_CLASSES, "hihat"), transcribe=transcribe.transcribe
+        name="DOSE transcription",
+        classes=(*HIT_CLASSES, "hihat"),
+        transcribe=lambda mono: transcribe(mono, net),
     )
 
 
@@ -75,6 +86,8 @@ def bands() -> TranscriptionSystem:
 def _by_bands(mono: np.ndarray) -> Transcription:
     import librosa
 
+    if audio.peak(mono) <= SILENCE:
+        return _transcription([], mono)  # librosa scales the envelope, so that silence has onsets, too
     onsets = librosa.onset.onset_detect(y=mono, sr=RATE, hop_length=ONSET_HOP, units="samples")
     hz = np.fft.rfftfreq(ENERGY_SAMPLES, 1 / RATE)
     window = np.hanning(ENERGY_SAMPLES)

@@ -4,6 +4,7 @@ Item `index` of a split is a pure function of (seed, split, index) and the sampl
 """
 
 import dataclasses
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -149,6 +150,14 @@ def render(spec: RealisticSpec, library: "SampleLibrary", *, drums_only: bool = 
         else {}
     )
     return RealisticMix(audio=_master(mix, spec), hits=hits, groove=spec.groove)
+
+
+def stream(
+    config: RealisticConfig, library: "SampleLibrary", split: str, start: int, stop: int
+) -> Iterator[RealisticMix]:
+    """Mixes start..stop of a split, rendered in order."""
+    for index in range(start, stop):
+        yield render(draw(config, library, split, index), library)
 
 
 def _gain(drums: np.ndarray, backing: np.ndarray, drums_db: float) -> np.float32:

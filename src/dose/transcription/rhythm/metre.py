@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from dose.transcription.hits import Hit
-from dose.transcription.pulse import (
+from dose.transcription.rhythm.pulse import (
     FASTEST,
     FLEXIBLE,
     SLOWEST,

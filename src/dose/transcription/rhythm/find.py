@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from dose.transcription.hits import Hit, Rhythm
-from dose.transcription.metre import best_candidate
-from dose.transcription.pulse import loudness, onto_hits, position_in
-from dose.transcription.swing import find_swing
+from dose.transcription.rhythm.metre import best_candidate
+from dose.transcription.rhythm.pulse import loudness, onto_hits, position_in
+from dose.transcription.rhythm.swing import find_swing
 
 MIN_HITS = 4  # fewer hits than beats of one bar define no rhythm
 MIN_SPAN = 0.9  # seconds between first and last hit: three beats at 200 BPM
