@@ -81,6 +81,13 @@ class TranscriptionNetwork(nn.Module):
 BUNDLED = Path(__file__).parent / "bundled"  # the network that ships with the package
 
 
+def to_channels_last(net: TranscriptionNetwork) -> None:
+    """Puts the convolutions' weights into the memory order of the activations, in place."""
+    for convolution in net.convolutions:
+        for p in convolution.parameters():
+            p.data = p.data.contiguous(memory_format=torch.channels_last)
+
+
 def save(net: TranscriptionNetwork, folder: Path, card: dict[str, Any]) -> None:
     """Writes network.safetensors (half precision) and network.json with the sizes and `card`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,4 +109,5 @@ def load(folder: Path) -> TranscriptionNetwork:
         net.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in stored.items()})
     except (KeyError, TypeError, RuntimeError, OSError, safetensors.SafetensorError) as e:
         raise IntegrityError(f"{folder} holds no transcription network of this version.") from e
-    return net.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    to_channels_last(net)
+    return net.eval().requires_grad_(False)

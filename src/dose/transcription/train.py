@@ -19,7 +19,7 @@ from dose.transcription.config import TrainConfig
 from dose.transcription.data import Shard
 from dose.transcription.front_end import BANDS, FRAME_RATE
 from dose.transcription.hits import HIT_CLASSES
-from dose.transcription.network import NetworkConfig, TranscriptionNetwork
+from dose.transcription.network import NetworkConfig, TranscriptionNetwork, to_channels_last
 
 CROP = 400  # frames: 4 s of a mix per excerpt
 # Frames: standard deviation of the bell around a true onset. Narrower ones left open hi-hats and cymbals,
@@ -123,7 +123,8 @@ def train(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        net = TranscriptionNetwork(network or NetworkConfig()).to(memory_format=torch.channels_last)
+        net = TranscriptionNetwork(network or NetworkConfig())
+    to_channels_last(net)
     average = copy.deepcopy(net).requires_grad_(False)
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
