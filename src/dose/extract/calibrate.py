@@ -1,7 +1,6 @@
 """Fits a bundle's confidence on held-out mixes and measures how well it is calibrated."""
 
-import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,8 @@ from dose.extract.calibration_data import (
     Example,
     Table,
     candidate_tables,
+    joined,
+    presence_tables,
     rmod_examples,
     segment_tables,
 )
@@ -36,16 +37,18 @@ def calibrate(
     examples: Sequence[Example],
     *,
     drums: Sequence[str] = DRUMS,
-    detection_examples: Iterable[Example] = (),
+    presence: Mapping[str, Table] | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
     """Fits both regressions of each drum: what bundle.json holds under `calibration`.
 
-    `detection_examples` are further mixes for the detection regression alone. `report` holds calibration
+    `presence` are further rows for the detection regression alone. `report` holds calibration
     errors and reliability curves of both probabilities, cross-validated over mixes: no row is predicted by a
     regression that was fitted to its mix.
     """
-    of_segments = segment_tables(extractor, itertools.chain(examples, detection_examples), drums)
+    of_segments = segment_tables(extractor, examples, drums)
+    for drum, table in (presence or {}).items():
+        of_segments[drum] = joined(of_segments[drum], table)
     of_candidates = candidate_tables(extractor, examples, drums, progress)
     return {
         drum: {
@@ -92,13 +95,16 @@ def calibrate_bundle(
     start: int = 0,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Bundle:
-    """Calibrates a bundle in place on `mixes` of RMOD's val split; its weights stay."""
+    """Calibrates a bundle in place on `mixes` of RMOD's val split; its weights stay.
+
+    Detection is fitted to DETECTION_FACTOR times as many mixes of the realistic distribution, too.
+    """
     extractor = Extractor.load(folder)
     examples = list(rmod_examples(config, library, mixes, start))
-    further = rmod_examples(config, library, (DETECTION_FACTOR - 1) * mixes, start + mixes)
-    calibration = calibrate(
-        extractor, examples, drums=extractor.drums, detection_examples=further, progress=progress
+    presence = presence_tables(
+        extractor, config.realistic, library, extractor.drums, DETECTION_FACTOR * mixes, start + mixes
     )
+    calibration = calibrate(extractor, examples, drums=extractor.drums, presence=presence, progress=progress)
     return recalibrate(folder, calibration)
 
 

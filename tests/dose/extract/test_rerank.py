@@ -18,8 +18,9 @@ from dose.extract.rerank import (
     similarity,
     spectral_flux,
 )
-from dose.extract.segments import SEGMENT, Segment
+from dose.extract.segments import Segment
 from dose.tokens import band_energies
+from dose.transcription.windows import WINDOW as SEGMENT
 
 TIME = np.arange(RATE) / RATE
 SNARE = (np.random.default_rng(1).normal(size=RATE) * np.exp(-18 * TIME)).astype(np.float32)

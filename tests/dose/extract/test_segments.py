@@ -9,17 +9,9 @@ from extract_beat import drum_loop
 
 from dose.drums import DRUMS
 from dose.dsp.mel import BANDS, DRUM_RANGES, FRAME, HOP, band_edges, drum_bands, mel_magnitudes
-from dose.extract.segments import (
-    SEGMENT,
-    SEGMENTS_PER_DRUM,
-    SHORTEST_LOOP,
-    STEP,
-    Segment,
-    _cut,
-    choose,
-    onset_snr,
-    scan,
-)
+from dose.extract.segments import SEGMENTS_PER_DRUM, Segment, choose, onset_snr, scan
+from dose.transcription.transcribe import Activations, bundled_network
+from dose.transcription.windows import SHORTEST_LOOP
 
 RATE = 44100
 
@@ -56,42 +48,15 @@ def test_every_drum_has_mel_bands():
     assert not (drum_bands("kick") & drum_bands("hihat")).any()
 
 
-@pytest.mark.parametrize("total", [3, RATE, SEGMENT, SEGMENT + 1, 3 * SEGMENT + 777])
-@pytest.mark.parametrize("block", [1000, RATE, 10 * SEGMENT])
-def test_segments_cover_the_song_in_any_blocks(total, block):
-    song = np.random.default_rng(0).normal(size=(2, total)).astype(np.float32)
-    cut = list(_cut(song[:, i : i + block] for i in range(0, total, block)))
-    covered = np.zeros(total, bool)
-    for start, segment, length in cut:
-        assert segment.shape == (2, SEGMENT)
-        assert (segment[:, :length] == song[:, start : start + length]).all()
-        if length < SHORTEST_LOOP:
-            assert not segment[:, length:].any()
-        else:  # a loop: its beginning again
-            assert (segment[:, length:][:, :length] == song[:, : SEGMENT - length][:, :length]).all()
-        covered[start : start + length] = True
-    assert covered.all()
-    assert cut[-1][0] + cut[-1][2] == total
-    if total > SEGMENT:
-        assert all(length == SEGMENT for _, _, length in cut)
-        assert all(b[0] - a[0] <= STEP for a, b in itertools.pairwise(cut))
-
-
 def test_an_onset_of_a_repeated_loop_is_timed_within_it():
     loop = drum_loop(1.5)
-    [segment] = scan([loop], ("snare",)).segments["snare"]
+    [segment] = scan([loop], ("snare",), bundled_network()).segments["snare"]
     assert segment.period == loop.shape[1]
-    [padded] = scan([loop[:, : SHORTEST_LOOP - 1]], ("snare",)).segments["snare"]
+    [padded] = scan([loop[:, : SHORTEST_LOOP - 1]], ("snare",), bundled_network()).segments["snare"]
     assert sum(segment.onset_snr) > 2 * sum(padded.onset_snr)
     assert 0 <= segment.time < 1.5
     later = dataclasses.replace(segment, onsets=(segment.period + 4410,))
     assert later.time == pytest.approx(0.1)
-
-
-def test_many_channels_become_one():
-    (_, segment, _), *_ = _cut([np.ones((6, RATE), np.float32)])
-    assert segment.shape == (1, SEGMENT)
-    assert (segment[0, :RATE] == 1).all()
 
 
 def test_chosen_segments_are_spread_over_the_song():
@@ -127,7 +92,7 @@ def test_onset_snr_needs_a_rise_in_the_drums_own_range():
 
 def test_scan_finds_a_beat_where_it_is():
     song = np.concatenate([np.zeros((2, 8 * RATE), np.float32), drum_loop(8.0)], axis=1)
-    scanned = scan([song[:, : 5 * RATE], song[:, 5 * RATE :]], DRUMS)
+    scanned = scan([song[:, : 5 * RATE], song[:, 5 * RATE :]], DRUMS, bundled_network())
     assert scanned.samples == 16 * RATE
     assert scanned.peak == pytest.approx(np.abs(song).max())
     for drum in DRUMS:
@@ -137,9 +102,9 @@ def test_scan_finds_a_beat_where_it_is():
 
 
 def test_memory_of_a_long_song_is_bounded(monkeypatch):
-    monkeypatch.setattr("dose.extract.segments.onset_likelihoods", lambda mono: None)
-    monkeypatch.setattr("dose.extract.segments.find_onsets", lambda mono, drum, count, likelihoods: [])
+    none = Activations(onsets=np.zeros((7, 401)), velocities=np.zeros((7, 401)))
+    monkeypatch.setattr("dose.extract.segments.activations", lambda mono, net: none)
     hour = itertools.repeat(np.full((1, 20 * RATE), 0.1, np.float32), 12)
-    scanned = scan(hour, ("kick",))
+    scanned = scan(hour, ("kick",), bundled_network())
     assert scanned.samples == 240 * RATE
     assert len(scanned.segments["kick"]) < 2 * SEGMENTS_PER_DRUM

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from dose.audio import RATE
-from dose.extract.segments import SEGMENT, Segment
+from dose.extract.segments import Segment
 from dose.extract.source_blend import _level, blend_source, source_segments
 from dose.extract.spectral_match import compressed_band_energies
+from dose.transcription.windows import WINDOW as SEGMENT
 
 DECAY = np.exp(-np.arange(RATE) / (0.06 * RATE))
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from dose import audio, config
-from dose.cli import main as dose
 from dose.codec import bundled_codec
 from dose.drums import DRUMS
 from dose.errors import ConfigError, IntegrityError, MissingInputError
@@ -18,7 +17,8 @@ from dose.tokens import band_energies, shards
 from dose.tokens import encode as stage
 from dose.tokens.prompt import prompt_codes
 from dose.train.data import open_data
-from dose.transcription import detector
+from dose.transcription.network import BUNDLED
+from dose.transcription.transcribe import activations, bundled_network
 from pipelines import tokens as script
 
 SMALL = stage.TokensConfig(
@@ -78,7 +78,7 @@ def first(codec, rmod, tmp_path_factory):
             stage, "stream", lambda c, b, split, start, stop: (item(split, i) for i in range(start, stop))
         )
         patch.setattr(stage.SampleLibrary, "load", lambda folder: types.SimpleNamespace(id="bank"))
-        stage.build(SMALL, rmod, out / "bank", codec, out)
+        stage.build(SMALL, rmod, out / "bank", codec, BUNDLED, out)
     return out
 
 
@@ -88,7 +88,7 @@ def built(first, codec, rmod, tmp_path):
     shutil.copytree(first, out)
 
     def again(**changes) -> None:
-        stage.build(dataclasses.replace(SMALL, **changes), rmod, out / "bank", codec, out)
+        stage.build(dataclasses.replace(SMALL, **changes), rmod, out / "bank", codec, BUNDLED, out)
 
     return out, again
 
@@ -104,11 +104,12 @@ def test_shards_hold_each_items_one_shots_and_the_prompts_of_extraction(built):
     made = item("train", 3)
     shot = torch.from_numpy(audio.fit_length(made.shots["snare"], audio.RATE))[None, None]
     assert np.array_equal(tokens.codes("snare").select(np.array([3]))[0], codec.encode(shot)[0].numpy())
-    prompt = prompt_codes(codec, made.mix.mean(axis=0), "snare", SMALL.prompt)
+    mono = made.mix.mean(axis=0)
+    found = activations(mono, bundled_network())
+    prompt = prompt_codes(codec, mono, "snare", SMALL.prompt, found)
     assert np.array_equal(tokens.codes("prompt_snare").select(np.array([3]))[0], prompt)
-    features = prompt_codes(
-        codec, made.mix.mean(axis=0), "snare", dataclasses.replace(SMALL.prompt, kind="band_energies")
-    )
+    kind = dataclasses.replace(SMALL.prompt, kind="band_energies")
+    features = prompt_codes(codec, mono, "snare", kind, found)
     assert np.array_equal(tokens.codes("band_energies_snare").select(np.array([3]))[0], features)
     picture = band_energies.quantised_spectrograms(shot[0].numpy(), 87)[0]
     assert np.array_equal(tokens.codes("spectrogram_snare").select(np.array([3]))[0], picture)
@@ -164,7 +165,8 @@ def test_training_names_the_tampered_shard_and_refuses_another_codecs_vectors(bu
 
 def test_more_items_than_rmod_has_are_refused(codec, rmod, tmp_path):
     with pytest.raises(ConfigError, match="rmod"):
-        stage.build(dataclasses.replace(SMALL, train=rmod.train + 1), rmod, tmp_path, codec, tmp_path / "t")
+        more = dataclasses.replace(SMALL, train=rmod.train + 1)
+        stage.build(more, rmod, tmp_path, codec, BUNDLED, tmp_path / "t")
 
 
 def test_the_stage_writes_what_params_say(codec, tmp_path, monkeypatch, capsys):
@@ -173,27 +175,7 @@ def test_the_stage_writes_what_params_say(codec, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(script.config, "load", lambda name, cls: loaded[name])
     monkeypatch.chdir(tmp_path)
     shutil.copytree(codec, tmp_path / "data" / "codec")
+    shutil.copytree(BUNDLED, tmp_path / "data" / "transcription")
     script.main()
     assert capsys.readouterr().out.splitlines()[-2:] == ["train: 2 items", "val: 2 items"]
     assert shards.Tokens("data/tokens", "train").codes("mix").shape == (2, 9, 87)
-
-
-def test_the_detector_can_be_trained_from_the_command_line(tmp_path, capsys, rendered):
-    out = tmp_path / "onsets.safetensors"
-    command = ["train-onsets", "--mixes", "16", "--val", "2", "--epochs", "2", "--out", str(out)]
-    assert not dose(command)
-    said = capsys.readouterr().out
-    assert "epoch 2: loss" in said
-    assert "precision of the best 3 per mix: kick" in said
-    assert rendered.count(("train", 15)) == 1
-    assert out.stat().st_size == detector.WEIGHTS.stat().st_size
-
-
-def test_a_count_of_zero_is_refused(tmp_path, capsys):
-    assert dose(["train-onsets", "--mixes", "0", "--out", str(tmp_path / "o")]) == 1
-    assert "at least 1" in capsys.readouterr().err
-
-
-def test_the_former_name_of_train_onsets_still_works(tmp_path, capsys):
-    assert dose(["fit-onsets", "--mixes", "0", "--out", str(tmp_path / "o")]) == 1
-    assert "at least 1" in capsys.readouterr().err
