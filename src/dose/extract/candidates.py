@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dose import audio
-from dose.extract import confidence, rerank
+from dose.extract import confidence, rerank, resynthesis
 from dose.extract.postprocess import SILENT_PEAK
 from dose.extract.segments import Segment
 from dose.extract.source_blend import blend_source, source_segments
@@ -81,7 +81,9 @@ def generate_candidates(
     expectations = models.expected(drum, prompts)
     expected = None if expectations is None else expectations.mean(axis=0)
     scores = rerank.score(list(shots[sounding]), segments, drum, expected)
-    features = confidence.candidate_features(scores, segments)
+    onsets = resynthesis.onset_energies(segments, drum)
+    covered = [resynthesis.explained(shots[i], onsets, drum) for i in sounding]
+    features = confidence.candidate_features(scores, covered, segments)
     # 4. Spectral matching and source blending of the best ones.
     source_energy_ratio = np.zeros(count)
     if expected is not None:

@@ -13,29 +13,20 @@ import numpy as np
 
 from dose.extract.rerank import RerankScores
 from dose.extract.segments import Segment
+from dose.transcription.decode import THRESHOLD
 
 # Features of the drum as a whole, from its segments alone: detection must not depend on what was generated.
-SEGMENT_FEATURES = ("mean_likelihood", "max_likelihood", "onset_snr")
+SEGMENT_FEATURES = ("mean_likelihood", "max_likelihood", "onset_snr", "certain_onsets")
 FEATURES = (
     "conditioning_fit",  # of the candidate
     "self_consistency",  # of the candidate
+    "explained",  # share of the onsets' energy that the candidate covers: see `resynthesis`
     "max_conditioning_fit",  # over all samples of the drum
     "mean_self_consistency",  # over all samples of the drum
     *SEGMENT_FEATURES,
 )
 IS_SEGMENT_FEATURE = np.array([name in SEGMENT_FEATURES for name in FEATURES])
 MAX_DEVIATION = 4.0  # standard deviations: features are clipped there, beyond the data they were fitted to
-
-# FEATURES in bundles of format 1 (old names).
-FORMER_FEATURES = (
-    "match",
-    "agreement",
-    "best_match",
-    "pool_agreement",
-    "likelihood",
-    "strongest",
-    "clarity",  # old name
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,8 +61,10 @@ class Calibration:
         return probability
 
 
-def candidate_features(scores: RerankScores, segments: Sequence[Segment]) -> np.ndarray:
-    """Features of n candidates of one drum, [n, F]."""
+def candidate_features(
+    scores: RerankScores, explained: Sequence[float], segments: Sequence[Segment]
+) -> np.ndarray:
+    """Features of n candidates of one drum, [n, F], with `resynthesis.explained` of each."""
     n = len(scores.conditioning_fit)
     # Shared by all candidates of the drum: pooled scores, then the segments' features.
     pooled = [
@@ -79,7 +72,8 @@ def candidate_features(scores: RerankScores, segments: Sequence[Segment]) -> np.
         float(scores.self_consistency.mean()) if n else 0.0,
     ]
     shared = np.concatenate([pooled, segment_features(segments)[IS_SEGMENT_FEATURE]])
-    return np.column_stack([scores.conditioning_fit, scores.self_consistency, np.tile(shared, (n, 1))])
+    own = [scores.conditioning_fit, scores.self_consistency, np.asarray(explained, float)]
+    return np.column_stack([*own, np.tile(shared, (n, 1))])
 
 
 def segment_features(segments: Sequence[Segment]) -> np.ndarray:
@@ -88,7 +82,9 @@ def segment_features(segments: Sequence[Segment]) -> np.ndarray:
     snrs = [value for segment in segments for value in segment.onset_snr]
     row = np.zeros(len(FEATURES))
     if likelihoods:
-        row[IS_SEGMENT_FEATURE] = [np.mean(likelihoods), np.max(likelihoods), np.mean(snrs)]
+        # The logarithm: one hit more says much where there are few.
+        certain = np.log1p(sum(value >= THRESHOLD for value in likelihoods))
+        row[IS_SEGMENT_FEATURE] = [np.mean(likelihoods), np.max(likelihoods), np.mean(snrs), certain]
     return row
 
 
@@ -133,15 +129,15 @@ def to_json(calibration: Calibration) -> dict[str, Any]:
 def from_json(value: Mapping[str, Any]) -> dict[str, Calibration]:
     """The calibrations in bundle.json, drum by drum; those fitted to other features are left out.
 
-    Names of format 1 (FORMER_FEATURES; `present`, `right` for `detected`, `correct`) are read too.
+    So are all of bundles made before the transcription network, whose likelihoods meant something else.
     """
     return {
         drum: Calibration(
-            detected=_logistic(stored["detected"] if "detected" in stored else stored["present"]),
-            correct=_logistic(stored["correct"] if "correct" in stored else stored["right"]),
+            detected=_logistic(stored["detected"]),
+            correct=_logistic(stored["correct"]),
         )
         for drum, stored in value.items()
-        if tuple(stored.get("features", ())) in (FEATURES, FORMER_FEATURES)
+        if tuple(stored.get("features", ())) == FEATURES
     }
 
 
@@ -159,8 +155,8 @@ def _by_hand(bias: float, **weights: float) -> Logistic:
 # For a bundle that was never calibrated: weights set by hand. The result is a score, not a probability;
 # `dose bundle show` prints "not calibrated".
 UNCALIBRATED = Calibration(
-    detected=_by_hand(-2.0, mean_likelihood=3.0, max_likelihood=3.0, onset_snr=1.0),
-    correct=_by_hand(-4.0, conditioning_fit=5.0, self_consistency=1.0),
+    detected=_by_hand(-7.0, mean_likelihood=3.0, max_likelihood=9.0, onset_snr=1.0),
+    correct=_by_hand(-4.0, conditioning_fit=4.0, self_consistency=1.0, explained=1.0),
 )
 
 

@@ -19,6 +19,7 @@ from dose.extract.candidates import Candidate, SearchConfig, generate_candidates
 from dose.extract.drum_model import SHOT, DrumModel, load_drum_model
 from dose.extract.postprocess import PostprocessConfig, postprocess
 from dose.extract.result import Kit, OneShot
+from dose.extract.resynthesis import resynthesis_scores
 from dose.extract.segments import ScanResult, Segment
 from dose.model.sampling import Sampling
 from dose.transcription import network
@@ -150,6 +151,7 @@ class Extractor:
             for i, drum in enumerate(drums):
                 report(SCAN_SHARE + (1 - SCAN_SHARE) * i / len(drums), drum)
                 hits[drum] = self._one_shots(scanned.segments[drum], drum, candidates, seed)
+            resynthesis = self._resynthesis(hits, scanned)
             report(1.0, "done")
         return Kit(
             hits=hits,
@@ -159,6 +161,7 @@ class Extractor:
             seed=seed,
             features=tuple(map(float, scanned.features)),
             transcription=scanned.transcription,
+            resynthesis=resynthesis,
         )
 
     def extract_batch(
@@ -235,6 +238,15 @@ class Extractor:
 
     def _scan(self, blocks: Iterable[np.ndarray], drums: Sequence[str]) -> ScanResult:
         return segments.scan(blocks, drums, self.transcription)
+
+    def _resynthesis(
+        self, one_shots: dict[str, tuple[OneShot, ...]], scanned: ScanResult
+    ) -> dict[str, float]:
+        """The kit's best detected one-shots against the best segment of each drum."""
+        best = {drum: own[0].audio for drum, own in one_shots.items() if own and own[0].detected}
+        chosen = [segment for drum in best for segment in segments.choose(scanned.segments[drum], 1)]
+        # Drums may share their best segment.
+        return resynthesis_scores(best, list({segment.start: segment for segment in chosen}.values()))
 
     def _one_shots(self, scanned: Sequence[Segment], drum: str, count: int, seed: int) -> tuple[OneShot, ...]:
         """The best `count` candidates of one drum, with their confidence."""

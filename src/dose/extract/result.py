@@ -50,6 +50,8 @@ class Kit:
     seed: int
     features: tuple[float, ...] = ()  # of the source, see dose.extract.drift
     transcription: Transcription | None = None  # of the source's drums; None where none was made
+    # Drum -> share of the source's onset energy that the kit explains: see `extract.resynthesis`.
+    resynthesis: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def best(self, drum: str) -> OneShot | None:
         hits = self.hits.get(drum, ())
@@ -59,6 +61,11 @@ class Kit:
         best = self.best(drum)
         return best is not None and best.detected
 
+    @property
+    def resynthesis_score(self) -> float | None:
+        """The mean over the drums, 0..1; None where nothing could be compared."""
+        return sum(self.resynthesis.values()) / len(self.resynthesis) if self.resynthesis else None
+
     def facts(self) -> dict[str, Any]:
         """Everything but the audio, for JSON; renamed facts also under their former names."""
         return {
@@ -66,11 +73,13 @@ class Kit:
             "data_id": self.data_id,
             "seconds": round(self.seconds, 3),
             "seed": self.seed,
+            "resynthesis_score": None if self.resynthesis_score is None else round(self.resynthesis_score, 3),
             "drums": {
                 drum: with_old_names(
                     {
                         "detected": self.detected(drum),
                         "confidence": round(hits[0].confidence, 3) if hits else 0.0,
+                        "resynthesis_score": round(self.resynthesis.get(drum, 0.0), 3),
                         "candidates": [_one_shot_facts(hit) for hit in hits],
                     },
                     FORMER_NAMES,

@@ -6,6 +6,7 @@ recurrent neural networks" (ISMIR 2017), with velocities as further outputs.
 
 import dataclasses
 import itertools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,17 @@ from dose.errors import IntegrityError
 from dose.transcription.front_end import BANDS
 from dose.transcription.hits import HIT_CLASSES
 
+# Of the bands after each convolution; time stays exact. The first one halves the cost of all that follows.
+POOLING = (2, 3, 1, 2)
 FORMAT = 1  # of the stored network
 WEIGHTS, CARD = "network.safetensors", "network.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """Sizes; the defaults are those of the network that ships (0.24 M parameters)."""
+    """Sizes; the defaults are those of the network that ships (0.27 M parameters)."""
 
-    channels: tuple[int, int, int, int] = (24, 24, 48, 48)
+    channels: tuple[int, int, int, int] = (32, 32, 64, 64)
     features: int = 128  # per frame, between convolutions and recurrent layers
     hidden: int = 64  # of each recurrent layer and direction
     layers: int = 2
@@ -49,7 +52,7 @@ class TranscriptionNetwork(nn.Module):
             nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in itertools.pairwise(sizes)
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(c) for c in config.channels)
-        pooled = BANDS // 9  # two poolings by 3 along frequency
+        pooled = BANDS // math.prod(POOLING)
         self.project = nn.Linear(pooled * config.channels[-1], config.features)
         self.recurrent = nn.GRU(
             config.features, config.hidden, config.layers, batch_first=True, bidirectional=True
@@ -62,11 +65,11 @@ class TranscriptionNetwork(nn.Module):
         self.register_buffer("shift", torch.zeros(len(HIT_CLASSES)))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x = x[:, None]  # [B, 1, BANDS, T]
-        for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+        # [B, 1, BANDS, T], channels last in memory: a third of the time of the usual order on a CPU.
+        x = x[:, None].contiguous(memory_format=torch.channels_last)
+        for convolution, norm, factor in zip(self.convolutions, self.norms, POOLING, strict=True):
             x = F.relu(norm(convolution(x)))
-            if i % 2:  # pooled along frequency only: time stays exact
-                x = F.max_pool2d(x, (3, 1))
+            x = F.max_pool2d(x, (factor, 1)) if factor > 1 else x
         x = x.flatten(1, 2).transpose(1, 2)  # [B, T, channels * bands]
         x = F.relu(self.project(x))
         recurrent, _ = self.recurrent(x)
@@ -76,6 +79,13 @@ class TranscriptionNetwork(nn.Module):
 
 
 BUNDLED = Path(__file__).parent / "bundled"  # the network that ships with the package
+
+
+def to_channels_last(net: TranscriptionNetwork) -> None:
+    """Puts the convolutions' weights into the memory order of the activations, in place."""
+    for convolution in net.convolutions:
+        for p in convolution.parameters():
+            p.data = p.data.contiguous(memory_format=torch.channels_last)
 
 
 def save(net: TranscriptionNetwork, folder: Path, card: dict[str, Any]) -> None:
@@ -99,4 +109,5 @@ def load(folder: Path) -> TranscriptionNetwork:
         net.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in stored.items()})
     except (KeyError, TypeError, RuntimeError, OSError, safetensors.SafetensorError) as e:
         raise IntegrityError(f"{folder} holds no transcription network of this version.") from e
+    to_channels_last(net)
     return net.eval().requires_grad_(False)

@@ -19,7 +19,7 @@ from dose.transcription.config import TrainConfig
 from dose.transcription.data import Shard
 from dose.transcription.front_end import BANDS, FRAME_RATE
 from dose.transcription.hits import HIT_CLASSES
-from dose.transcription.network import NetworkConfig, TranscriptionNetwork
+from dose.transcription.network import NetworkConfig, TranscriptionNetwork, to_channels_last
 
 CROP = 400  # frames: 4 s of a mix per excerpt
 # Frames: standard deviation of the bell around a true onset. Narrower ones left open hi-hats and cymbals,
@@ -124,6 +124,7 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         net = TranscriptionNetwork(network or NetworkConfig())
+    to_channels_last(net)
     average = copy.deepcopy(net).requires_grad_(False)
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -154,9 +155,10 @@ def train(
 
 
 def _number_format(net: TranscriptionNetwork, batches: Batches) -> compute.Choice:
-    """fp32 or bf16, by measuring a step on one excerpt."""
-    probe, data = copy.deepcopy(net).train(), [part[:1] for part in batches(0)]
-    flop = 3 * 2 * 4.5e8  # of the convolutions, counted for the default sizes; 3: forward, and backward twice
+    """fp32 or bf16, by measuring the first step."""
+    probe, data = copy.deepcopy(net).train(), batches(0)
+    # Multiplications of the convolutions for the default sizes; 3: forward, and backward twice.
+    flop = 3 * 2 * len(data[0]) * 4.6e8
 
     def prepare(number_format: compute.Format) -> compute.Work:
         def step() -> None:

@@ -1,0 +1,54 @@
+"""Recordings to hits: windows are joined without seams, whatever their number."""
+
+import numpy as np
+import pytest
+
+from dose.audio import RATE
+from dose.transcription import transcribe
+from dose.transcription.front_end import FRAME_RATE
+from dose.transcription.hits import HIT_CLASSES, Hit
+from dose.transcription.transcribe import Activations, join
+
+
+@pytest.fixture
+def clicks(monkeypatch):
+    """Instead of the network: every sample of value 1 is a kick, of value .5 a snare; edges are no hits."""
+
+    def activations(mono, net):
+        onsets = np.zeros((len(HIT_CLASSES), len(mono) // 441 + 1))
+        grid = np.arange(onsets.shape[1])
+        for row, value in ((0, 1.0), (1, 0.5)):
+            for sample in np.flatnonzero(mono == value):
+                bell = np.exp(-0.5 * (grid - sample / RATE * FRAME_RATE) ** 2)
+                onsets[row] = np.maximum(onsets[row], bell)
+        return Activations(onsets=onsets, velocities=np.full_like(onsets, 0.5))
+
+    monkeypatch.setattr(transcribe, "activations", activations)
+    monkeypatch.setattr(transcribe, "bundled_network", lambda: None)
+
+
+@pytest.mark.parametrize("seconds", [0.7, 3.0, 4.0, 4.5, 6.0, 13.3])
+def test_every_hit_is_found_once_wherever_windows_meet(clicks, seconds):
+    rng = np.random.default_rng(int(seconds * 10))
+    mono = np.zeros(int(seconds * RATE), np.float32)
+    times = np.sort(rng.choice(np.arange(0.0, seconds - 0.05, 0.125), min(30, int(seconds * 8) - 1), False))
+    mono[(times * RATE).astype(int)] = np.where(rng.random(len(times)) < 0.5, 1.0, 0.5)
+    found = transcribe.transcribe(mono)
+    assert [h.seconds for h in found.hits] == pytest.approx(times, abs=1e-3)
+    assert [h.drum for h in found.hits] == ["kick" if mono[int(t * RATE)] == 1 else "snare" for t in times]
+    assert found.seconds == pytest.approx(seconds, abs=1e-4)
+
+
+def test_one_hit_on_a_seam_is_one():
+    hits = [Hit(seconds=s, drum="kick", velocity=90, probability=0.9) for s in (3.0, 3.004, 3.2)]
+    hits += [Hit(seconds=3.001, drum="snare", velocity=90, probability=0.9)]
+    assert [(h.seconds, h.drum) for h in join(hits, 10.0).hits] == [
+        (3.0, "kick"),
+        (3.001, "snare"),
+        (3.2, "kick"),
+    ]
+
+
+def test_silence_and_a_few_samples_have_no_hits(clicks):
+    assert transcribe.transcribe(np.zeros(RATE, np.float32)).hits == ()
+    assert transcribe.transcribe(np.zeros(3, np.float32)).rhythm is None
