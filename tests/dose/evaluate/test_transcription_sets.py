@@ -16,6 +16,9 @@ from dose.errors import MissingInputError
 from dose.evaluate.transcription import datasets, negatives, systems
 from dose.metrics.transcription import count
 from dose.sources.library import SampleLibrary
+from dose.transcription import network
+from dose.transcription.hits import HIT_CLASSES
+from dose.transcription.network import TranscriptionNetwork
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +172,16 @@ def test_hits_of_a_drum_are_those_of_its_classes():
 def test_the_network_says_what_is_missing(tmp_path):
     with pytest.raises(MissingInputError, match="dvc repro transcription"):
         systems.network(tmp_path / "nothing")
+
+
+def test_a_stored_network_is_a_system_that_tells_all_classes_apart(tmp_path):
+    """Untrained: what it reports is arbitrary, but it can be run and scored."""
+    network.save(TranscriptionNetwork(network.NetworkConfig()), tmp_path, {})
+    system = systems.network(tmp_path)
+    assert set(system.classes) == {*HIT_CLASSES, "hihat"}
+    found = system.transcribe(drum_mix(0)[0].mean(axis=0))
+    assert found.seconds == 4.0
+    assert {hit.drum for hit in found.hits} <= set(HIT_CLASSES)
 
 
 def test_json_of_sets_is_serialisable(library):

@@ -38,7 +38,7 @@ def find_rhythm(hits: Sequence[Hit], seconds: float) -> Rhythm | None:
     swing = find_swing(position, loudness(hits), tempo)
     return Rhythm(
         tempo=tempo,
-        beats=tuple(np.maximum(beats, 0).tolist()),
+        beats=tuple(np.clip(beats, 0, seconds).tolist()),
         beats_per_bar=found.beats_per_bar,
         first_downbeat=found.first_downbeat,
         swing=swing.amount,
