@@ -161,6 +161,18 @@ def test_the_systems_without_the_network_find_plain_drums(system):
     assert len(system.transcribe(np.zeros(RATE, np.float32)).hits) == 0 or "detector" in system.name
 
 
+def test_the_onset_detectors_hits_are_its_peaks_from_the_threshold_on(monkeypatch):
+    likelihoods = np.full((len(DRUMS), 400), 0.01, np.float32)
+    likelihoods[0, 100], likelihoods[1, 200], likelihoods[2, 300] = 0.49, 0.51, 0.9
+    monkeypatch.setattr("dose.transcription.detector.onset_likelihoods", lambda _: likelihoods)
+    found = systems.onset_detector().transcribe(np.zeros(RATE, np.float32))
+    assert [hit.drum for hit in found.hits] == ["snare", "closed_hihat"]
+    assert [hit.seconds for hit in found.hits] == pytest.approx(
+        [200 * 256 / RATE, 300 * 256 / RATE], abs=0.003
+    )
+    assert [hit.probability for hit in found.hits] == pytest.approx([0.51, 0.9])
+
+
 def test_hits_of_a_drum_are_those_of_its_classes():
     found = systems.bands().transcribe(drum_mix(0)[0].mean(axis=0))
     hats, _ = systems.onsets_of(found, "hihat")
