@@ -80,7 +80,11 @@ def test_velocities_are_scaled_by_one_factor_per_recording():
 
 
 def test_ghost_notes_are_of_the_snare_only():
-    annotated = mix(snare=reference((1.0, 30), (2.0, 40), (3.0, 100)), kick=reference((1.5, 20)))
+    annotated = mix(
+        snare=reference((1.0, 30), (2.0, 40), (3.0, 100)),
+        kick=reference((1.5, 20)),
+        closed_hihat=reference((1.0, 20), (1.5, 20), (2.0, 20)),
+    )
     scores = score_mix(annotated, found(("snare", 1.0, 30), ("snare", 3.0, 90)), DETAILED)
     assert scores.ghosts == Counts(matched=1, missed=1)
 

@@ -16,6 +16,9 @@ from dose.errors import MissingInputError
 from dose.evaluate.transcription import datasets, negatives, systems
 from dose.metrics.transcription import count
 from dose.sources.library import SampleLibrary
+from dose.transcription import network
+from dose.transcription.hits import HIT_CLASSES
+from dose.transcription.network import TranscriptionNetwork
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +161,18 @@ def test_the_systems_without_the_network_find_plain_drums(system):
     assert len(system.transcribe(np.zeros(RATE, np.float32)).hits) == 0 or "detector" in system.name
 
 
+def test_the_onset_detectors_hits_are_its_peaks_from_the_threshold_on(monkeypatch):
+    likelihoods = np.full((len(DRUMS), 400), 0.01, np.float32)
+    likelihoods[0, 100], likelihoods[1, 200], likelihoods[2, 300] = 0.49, 0.51, 0.9
+    monkeypatch.setattr("dose.transcription.detector.onset_likelihoods", lambda _: likelihoods)
+    found = systems.onset_detector().transcribe(np.zeros(RATE, np.float32))
+    assert [hit.drum for hit in found.hits] == ["snare", "closed_hihat"]
+    assert [hit.seconds for hit in found.hits] == pytest.approx(
+        [200 * 256 / RATE, 300 * 256 / RATE], abs=0.003
+    )
+    assert [hit.probability for hit in found.hits] == pytest.approx([0.51, 0.9])
+
+
 def test_hits_of_a_drum_are_those_of_its_classes():
     found = systems.bands().transcribe(drum_mix(0)[0].mean(axis=0))
     hats, _ = systems.onsets_of(found, "hihat")
@@ -169,6 +184,16 @@ def test_hits_of_a_drum_are_those_of_its_classes():
 def test_the_network_says_what_is_missing(tmp_path):
     with pytest.raises(MissingInputError, match="dvc repro transcription"):
         systems.network(tmp_path / "nothing")
+
+
+def test_a_stored_network_is_a_system_that_tells_all_classes_apart(tmp_path):
+    """Untrained: what it reports is arbitrary, but it can be run and scored."""
+    network.save(TranscriptionNetwork(network.NetworkConfig()), tmp_path, {})
+    system = systems.network(tmp_path)
+    assert set(system.classes) == {*HIT_CLASSES, "hihat"}
+    found = system.transcribe(drum_mix(0)[0].mean(axis=0))
+    assert found.seconds == 4.0
+    assert {hit.drum for hit in found.hits} <= set(HIT_CLASSES)
 
 
 def test_json_of_sets_is_serialisable(library):

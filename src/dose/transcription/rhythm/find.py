@@ -10,7 +10,7 @@ import numpy as np
 
 from dose.transcription.hits import Hit, Rhythm
 from dose.transcription.rhythm.metre import best_candidate
-from dose.transcription.rhythm.pulse import loudness, onto_hits, position_in
+from dose.transcription.rhythm.pulse import loudness, position_in
 from dose.transcription.rhythm.swing import find_swing
 
 MIN_HITS = 4  # fewer hits than beats of one bar define no rhythm
@@ -30,15 +30,12 @@ def find_rhythm(hits: Sequence[Hit], seconds: float) -> Rhythm | None:
     found = best_candidate(hits, seconds)
     if found is None:
         return None
-    # The pulse may have been faster than the beat, with swung off-beats that pulled it late: once more, with
-    # the hits on the beat only.
-    beats = onto_hits(found.beats, hits)
-    tempo = 60 / float(np.median(np.diff(beats)))
-    position = position_in(beats, np.array([hit.seconds for hit in hits]))
-    swing = find_swing(position, loudness(hits), tempo)
+    # Beats clipped to the recording's ends would spoil the median of a short one: the candidate's own tempo.
+    position = position_in(found.beats, np.array([hit.seconds for hit in hits]))
+    swing = find_swing(position, loudness(hits), found.tempo)
     return Rhythm(
-        tempo=tempo,
-        beats=tuple(np.maximum(beats, 0).tolist()),
+        tempo=found.tempo,
+        beats=tuple(np.clip(found.beats, 0, seconds).tolist()),
         beats_per_bar=found.beats_per_bar,
         first_downbeat=found.first_downbeat,
         swing=swing.amount,
