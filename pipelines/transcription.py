@@ -1,4 +1,4 @@
-"""Stage transcription: the network that hears the drums' hits, as data/transcription.
+"""Stage transcription: the network that detects drum hits, as data/transcription.
 
 The shipped network, or one trained here on both distributions of RMOD's train split.
 `python -m pipelines.transcription --ship` trains one and puts it into the package as the shipped network.

@@ -19,6 +19,7 @@ MAY_RERUN = {
     "sources": {"sources"},
     "rmod": {"cluster", "rmod", "sources"},
     "codec": {"cluster", "codec", "compute", "rmod", "sources", "tracking"},
+    "transcription": {"cluster", "compute", "dsp", "rmod", "sources", "tracking", "transcription"},
     "tokens": {"cluster", "codec", "compute", "dsp", "rmod", "sources", "tokens", "transcription"},
     "sweep": {
         "bundle", "cluster", "codec", "compute", "dsp", "metrics", "model", "sweep", "tokens", "tracking",
@@ -33,7 +34,7 @@ MAY_RERUN = {
         "sweep", "tokens", "tracking", "train", "transcription", "dsp",
     },
 }  # fmt: skip
-TRAINING = ("sources", "rmod", "codec", "tokens", "sweep")
+TRAINING = ("sources", "rmod", "codec", "transcription", "tokens", "sweep")
 NOT_TRAINED_ON = [
     "src/dose/extract/extractor.py",
     "src/dose/evaluate/page/listening.py",

@@ -144,13 +144,12 @@ def presence_tables(
     split: str = "val",
 ) -> dict[str, Table]:
     """The segments' features of `count` realistic mixes; their rows are numbered from `first_mix` on."""
-    from dose.rmod.realistic.mix import draw, render
+    from dose.rmod.realistic.mix import stream
 
     # More mixes that lack drums than music has: false drums are what this is fitted against.
     config = dataclasses.replace(config, drum_free=DRUM_FREE, single_drum=SINGLE_DRUM)
     gathered = {drum: _Rows() for drum in drums}
-    for index in range(count):
-        mix = render(draw(config, library, split, index), library)
+    for index, mix in enumerate(stream(config, library, split, 0, count)):
         features = extractor.segment_features(mix.audio[None], drums)
         for drum in drums:
             hit = any(mix.hits.get(cls) for cls in CLASSES_OF[drum])

@@ -14,7 +14,7 @@ class TrainConfig:
     val: int  # of its val split, for the calibration and the logged scores
     paper_share: float  # of the mixes that come from the paper's distribution
     steps: int
-    batch: int  # excerpts of 4 s
+    batch: int  # crops of 4 s
     lr: float
     ema: float  # decay of the averaged weights
     evaluate_every: int  # steps; also between saved states

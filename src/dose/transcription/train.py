@@ -21,7 +21,7 @@ from dose.transcription.front_end import BANDS, FRAME_RATE
 from dose.transcription.hits import HIT_CLASSES
 from dose.transcription.network import NetworkConfig, TranscriptionNetwork, to_channels_last
 
-CROP = 400  # frames: 4 s of a mix per excerpt
+CROP = 400  # frames: 4 s of a mix per crop
 # Frames: standard deviation of the bell around a true onset. Narrower ones left open hi-hats and cymbals,
 # whose attacks are soft, below .5 (trial on real kits).
 TARGET_WIDTH = 1.0
@@ -35,7 +35,7 @@ WARMUP = 0.1  # share of the steps over which the learning rate rises
 
 
 class Batches:
-    """Excerpts of the shards with targets, by step."""
+    """Crops of the shards with targets, by step."""
 
     def __init__(self, shard: Shard, config: TrainConfig) -> None:
         self.shard, self.config = shard, config
@@ -51,7 +51,7 @@ class Batches:
         epoch, place = divmod(step, per_epoch)
         shuffled = np.random.default_rng([config.seed, 1, epoch]).permutation(count)
         chosen = shuffled[place * config.batch : (place + 1) * config.batch]
-        # 2. An excerpt of each, with its own equaliser.
+        # 2. A crop of each, with its own gain curve.
         rng = np.random.default_rng([config.seed, 2, step])
         x = np.empty((len(chosen), BANDS, CROP), np.float32)
         onsets = np.zeros((len(chosen), len(HIT_CLASSES), CROP), np.float32)

@@ -23,7 +23,7 @@ SAME_HIT = 0.025  # seconds: hits of a class this close, on either side of a sea
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Activations:
-    """What the network says of a piece of audio, frame by frame (`front_end.FRAME_RATE`)."""
+    """The network's output for a piece of audio, frame by frame (`front_end.FRAME_RATE`)."""
 
     onsets: np.ndarray  # [classes, T]: probability of an onset, 0..1
     velocities: np.ndarray  # [classes, T]: of a hit, if there is one, 0..1

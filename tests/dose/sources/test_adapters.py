@@ -55,6 +55,7 @@ def test_hydrogen_kits_are_read_by_their_xml(tmp_path, namespace):
         "b1.wav": ("kick", ""),
         "b2.wav": ("kick", ""),
         "s.wav": ("snare", ""),
+        "x.wav": ("percussion", ""),
         "h1.wav": ("hihat", "closed"),
         "h2.wav": ("hihat", "half-open"),
         "h3.wav": ("hihat", "pedal"),
@@ -92,14 +93,14 @@ def test_a_broken_kit_is_named(tmp_path):
         ("c3 - bass drum 1", ("kick", "")),
         ("Snare Rimshot", ("snare", "")),
         ("Snare Roll", None),
-        ("Stick", None),
-        ("Hand Clap", None),
+        ("Stick", ("percussion", "")),
+        ("Hand Clap", ("clap", "")),
         ("f#3 - hi-hat closed", ("hihat", "closed")),
         ("VariBreaks Hat 1 Op", ("hihat", "open")),
         ("VariBreaks Hat 2 Cl", ("hihat", "closed")),
         ("Side OHH", ("hihat", "open")),
-        ("Tom Low", None),
-        ("Crash Jazz", None),
+        ("Tom Low", ("tom", "")),
+        ("Crash Jazz", ("cymbal", "crash")),
     ],
 )
 def test_instrument_names_that_kits_really_use(name, label):
@@ -290,11 +291,13 @@ def test_lmms_samples_and_presets_get_their_classes(tmp_path):
     }
     assert found == {
         "drums/kick01": ("kick", "", "lmms-timgm"),
+        "drums/snare_rim01": ("percussion", "", "lmms-timgm"),
         "drums/hihat_opened01": ("hihat", "open", "lmms-timgm"),
         "bassloops/tb303_01": ("bass", "", "lmms-loops"),
         "drumsynth/tr909/Hat-o": ("hihat", "open", "drumsynth/tr909"),
         "drumsynth/tr909/Hat-c2": ("hihat", "closed", "drumsynth/tr909"),
         "drumsynth/linn/linn_snr": ("snare", "", "drumsynth/linn"),
+        "drumsynth/misc/rimshot_1": ("percussion", "", "drumsynth/misc"),
         "drumsynth/misc/airbrush_bd": ("kick", "", "drumsynth/misc"),
     }
 

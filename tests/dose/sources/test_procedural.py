@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dose.sources.cleaning import clean
-from dose.sources.synth import procedural
+from dose.sources.synth import parts
 from dose.sources.synth.parts import draw
 from dose.sources.synth.procedural import source_items, synthesise, variant_of
 
@@ -27,13 +27,13 @@ def test_draws_have_the_quantiles_of_the_table():
 def test_counts_variants_and_groups():
     made = list(source_items(0, {"train": 10, "val": 5, "test": 5}))
     assert collections.Counter((t.cls, t.split) for t in made)["kick", "train"] == 10
-    assert len(made) == 60
+    assert len(made) == 140
     assert {(t.split, t.group) for t in made} == {(s, f"procedural-{s}") for s in ("train", "val", "test")}
     assert [variant_of("hihat", i) for i in range(10)].count("open") == 4
     assert variant_of("kick", 3) == ""
 
 
-@pytest.mark.parametrize("drum", ["kick", "snare", "hihat"])
+@pytest.mark.parametrize("drum", ["kick", "snare", "hihat", "clap", "tom", "cymbal", "percussion"])
 def test_drums_sound_like_their_class(drum):
     """Kicks are low, hats are high, snares between; all decay and can be cleaned."""
     centroids = []
@@ -43,7 +43,9 @@ def test_drums_sound_like_their_class(drum):
         centroids.append((np.fft.rfftfreq(len(sound), 1 / 44100) * power).sum() / power.sum())
         quarter = len(sound) // 4
         assert (sound[:quarter] ** 2).sum() > (sound[-quarter:] ** 2).sum()
-    low, high = {"kick": (20, 800), "snare": (150, 6000), "hihat": (3000, 16000)}[drum]
+    low, high = {"kick": (20, 800), "snare": (150, 6000), "hihat": (3000, 16000),
+                 "clap": (800, 6000), "tom": (50, 1200), "cymbal": (2500, 14000),
+                 "percussion": (200, 14000)}[drum]  # fmt: skip
     assert low < np.median(centroids) < high
 
 
@@ -61,4 +63,4 @@ def test_open_hats_ring_longer_than_closed_ones():
 def test_many_clips_are_all_different():
     seen = {synthesise(0, "kick", "train", i).tobytes() for i in range(40)}
     assert len(seen) == 40
-    assert procedural.SAMPLES >= 44100
+    assert parts.SAMPLES >= 44100

@@ -64,4 +64,4 @@ def test_every_class_and_split_has_a_rule():
     assert set(splits.GROUPS.values()) == set(SPLITS)
     assert set(splits.SHARES) == set(SPLITS)
     assert sum(splits.SHARES.values()) == pytest.approx(1)
-    assert len(CLASSES) == 7
+    assert len(CLASSES) == 11

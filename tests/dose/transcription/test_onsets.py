@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_decode import bells
+from test_hits import bells
 
 from dose.audio import RATE
 from dose.drums import DRUMS

@@ -146,7 +146,7 @@ def _bar(rng: np.random.Generator, s: Style, rows: _Rows) -> list[tuple[str, flo
     if rng.random() < CRASH:
         out.append(("cymbal", 0.0, float(rng.uniform(0.8, 1.0))))
     for i in range(steps):
-        # 1. Kick, with a variation now and then.
+        # 1. Kick, with an extra or a missing hit now and then.
         if (mark := rows.kick[i]) != "-" and rng.random() > 0.04:
             out.append(("kick", i, MARKS[mark]))
         elif i % 2 == 0 and rng.random() < 0.02:

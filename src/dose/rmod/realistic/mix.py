@@ -185,8 +185,8 @@ def _master(mix: np.ndarray, spec: RealisticSpec) -> np.ndarray:
     gain = 10 ** (np.interp(np.log2(hz), np.log2(EQ_HZ), master.eq_db) / 20)
     if master.lowpass_hz is not None:
         gain /= np.sqrt(1 + (hz / master.lowpass_hz) ** 16)
-    equalised = np.fft.irfft(np.fft.rfft(mix, size) * gain, size)[: len(mix)]
-    mix = (equalised / max(np.abs(equalised).max(), 1e-6)).astype(np.float32)
+    filtered = np.fft.irfft(np.fft.rfft(mix, size) * gain, size)[: len(mix)]
+    mix = (filtered / max(np.abs(filtered).max(), 1e-6)).astype(np.float32)
     # 2. Dynamics.
     if master.compressor_db is not None:
         compressor = pedalboard.Compressor(master.compressor_db, master.ratio, attack_ms=5)
