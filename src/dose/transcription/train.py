@@ -226,8 +226,8 @@ def _restore(
         if name.startswith("optimiser."):
             _, i, key = name.split(".")
             stored.setdefault(int(i), {})[key] = tensor
-    # The schedule first: it writes learning rate and momentum of its step into the optimiser. torch warns that
-    # the optimiser has taken no step; it has, before the interruption.
+    # The schedule first: it writes learning rate and momentum of its step into the optimiser. torch warns
+    # that the optimiser has taken no step; it has, before the interruption.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         for _ in range(step):
