@@ -56,7 +56,7 @@ test-slow: install ## the tests marked slow
 	python -m pytest -m slow
 
 test-web: install ## the page in headless Chromium; writes the screenshots in docs/images
-	DOSE_SCREENSHOTS=1 python -m pytest tests/serving/test_page.py -m slow
+	DOSE_SCREENSHOTS=1 python -m pytest tests/serving/test_page.py tests/serving/test_page_groove.py -m slow
 
 test-load: install ## 200 requests from 16 clients, 1,000 for memory, against a real server
 	DOSE_LOAD=200 DOSE_GROWTH=1000 python -m pytest tests/serving/test_load.py -m slow -s

@@ -59,6 +59,9 @@ export async function follow(id, onProgress, signal) {
   }
 }
 
+// The song's hits as a MIDI file; `timing` is played or quantised.
+export const midi = async (id, timing) => (await call(`jobs/${id}/midi?timing=${timing}`)).blob();
+
 // One candidate as a WAV file.
 export async function hit(id, drum, rank, query) {
   return (await call(`jobs/${id}/hits/${drum}/${rank}?${query}`)).blob();

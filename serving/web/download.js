@@ -1,5 +1,7 @@
 // Downloads: the options that the service renders a kit with, and saving what it returns.
 
+import * as api from "./api.js";
+
 export const FORMAT_NAMES = { wav: "WAV files", sfz: "SFZ", hydrogen: "Hydrogen", decentsampler: "DecentSampler", ableton: "Ableton Drum Rack", sf2: "SoundFont 2", mpc: "MPC program" };
 
 // Tail, level and chosen candidate of each pad, as options of the API.
@@ -10,12 +12,12 @@ export const padOptions = (pads) => ({
 });
 
 // Options of a whole kit. Undetected drums are left out, unless there are no others.
-export function kitOptions(pads, { format, bits, chosenOnly, fileName }) {
+export function kitOptions(pads, { format, bits, chosenOnly, name }) {
   const withHits = pads.filter((p) => p.hits.length);
   const detected = withHits.filter((p) => p.detected);
   const { tail, peak, pick } = padOptions(detected.length ? detected : withHits);
   const options = { format, tail, peak, undetected: detected.length ? "drop" : "keep", bits };
-  if (fileName) options.name = fileName.replace(/\.[^.]*$/, "").slice(0, 200); // the API's longest name
+  if (name) options.name = name.slice(0, 200); // the API's longest name
   if (chosenOnly) options.pick = pick;
   return options;
 }
@@ -26,4 +28,31 @@ export function saveFile(blob, name) {
   link.click();
   link.remove();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // some browsers read the URL after the click
+}
+
+// Saving a hit, the kit or the song's hits; `current` is the job and the file of the page.
+export function downloads({ current, pads, fail, announce }) {
+  const $ = (id) => document.getElementById(id);
+  const attempt = (task) => task().catch((error) => fail(error, () => attempt(task)));
+  const stem = () => current.file?.name.replace(/\.[^.]*$/, "");
+  return {
+    // The service renders the hit, so that the file is the same as in a kit.
+    hit: (pad) => attempt(async () => {
+      const { tail, peak } = padOptions([pad]);
+      const query = new URLSearchParams({ tail, peak, bits: $("bits").value });
+      saveFile(await api.hit(current.job, pad.drum, pad.chosen + 1, query), `${pad.drum}.wav`);
+    }),
+    kit: () => attempt(async () => {
+      const format = $("format").value;
+      const chosenOnly = $("which").value === "chosen";
+      const options = kitOptions(Object.values(pads), { format, bits: $("bits").value, chosenOnly, name: stem() });
+      saveFile(await api.download(current.job, options), format === "wav" ? "kit.zip" : `kit-${format}.zip`);
+      announce("The kit is downloading.");
+    }),
+    midi: (timing) => attempt(async () => {
+      const name = stem() ?? "groove";
+      saveFile(await api.midi(current.job, timing), timing === "played" ? `${name}.mid` : `${name}-${timing}.mid`);
+      announce("The MIDI file is downloading.");
+    }),
+  };
 }

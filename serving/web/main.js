@@ -1,15 +1,18 @@
 // The page: one song, one job at a time, and the kit that it produced.
 
 import * as api from "./api.js";
-import { FORMAT_NAMES, kitOptions, padOptions, saveFile } from "./download.js";
+import { downloads } from "./download.js";
+import { HitLanes } from "./lanes.js";
 import { DRUMS, Pad } from "./pads.js";
-import { Sequencer } from "./sequencer.js";
-import { audioContext, tempoOf } from "./sound.js";
+import { showState } from "./service.js";
+import { audioContext } from "./sound.js";
+import { StepsPanel } from "./steps.js";
 import { Wave } from "./wave.js";
 
 const $ = (id) => document.getElementById(id);
 const STAGES = { queued: "Waiting in the queue", waiting: "Starting", listen: "Detecting the drums", kick: "Generating the kick", snare: "Generating the snare", hihat: "Generating the hi-hat", done: "Done" };
-const current = { job: null, file: null, rerolls: 0, jobsOfSong: new Set() }; // jobsOfSong: the jobs on the song whose waveform is shown
+// jobsOfSong: the jobs on the song whose waveform is shown.
+const current = { job: null, file: null, rerolls: 0, jobsOfSong: new Set(), groove: null };
 let wave;
 
 const show = (id, on = true) => { $(id).hidden = !on; };
@@ -26,10 +29,12 @@ function fail(error, retry, title) {
   show("work", false);
 }
 
-const pads = Object.fromEntries(Object.keys(DRUMS).map((drum) => [drum, new Pad(drum, { reroll, save: saveHit, chosen: mark })]));
+const pads = Object.fromEntries(Object.keys(DRUMS).map((drum) => [drum, new Pad(drum, { reroll, save: (pad) => save.hit(pad), chosen: mark })]));
 $("pads").append(...Object.values(pads).map((pad) => pad.card));
 $("touch-pads").append(...Object.values(pads).map((pad) => pad.touchPad));
-const sequencer = new Sequencer($("grid"), pads);
+const save = downloads({ current, pads, fail, announce });
+const steps = new StepsPanel(pads, { started: () => wave?.pause(), firstHit: () => pads.kick.hits[pads.kick.chosen]?.time ?? 0 });
+const lanes = new HitLanes($("lanes"), $("lanes-legend"));
 
 function progress(job) {
   const percent = Math.round(100 * job.progress);
@@ -46,7 +51,7 @@ async function open(file) {
   current.rerolls = 0;
   show("error", false);
   for (const id of ["kit", "steps", "export", "song", "again", "undo", "touch-pads"]) show(id, false);
-  sequencer.stop();
+  forgetGroove();
   $("work-title").textContent = `Working on ${file.name}`;
   progress({ progress: 0, stage: "queued", state: "queued", position: 0 });
   show("work");
@@ -71,8 +76,7 @@ async function showSong(file) {
   wave ??= new Wave($("wave"), $("clock"), $("play"));
   try {
     await wave.load(file);
-    $("tempo").value = tempoOf(wave.buffer);
-    sequencer.bpm = Number($("tempo").value);
+    steps.showSong(file);
     mark();
   } catch {
     announce("This browser cannot show the waveform of this format; the extraction goes on.");
@@ -119,6 +123,10 @@ async function showKit(id, only) {
   for (const [drum, hits] of Object.entries(kit.drums)) {
     if (!only || only === drum) await pads[drum].show(hits);
   }
+  current.groove = kit.groove;
+  steps.showGroove(kit.groove);
+  show("midi-played", kit.groove?.hits.length > 0);
+  show("midi-quantised", Boolean(kit.groove?.pattern));
   for (const part of ["kit", "steps", "export", "again", "touch-pads"]) show(part);
   show("undo", current.rerolls > 0);
   mark();
@@ -128,6 +136,7 @@ function mark() {
   const times = (pad) => (!pad.detected ? [] : [...new Set(pad.hits.map((h) => h.time))].sort((a, b) => a - b));
   const hits = Object.fromEntries(Object.entries(pads).map(([drum, pad]) => [drum, times(pad)]));
   if (wave?.buffer) wave.mark(hits);
+  lanes.show(current.groove, wave?.buffer?.duration);
   $("legend").replaceChildren(...Object.entries(hits).filter(([, times]) => times.length).map(([drum, times]) => {
     const item = document.createElement("li");
     item.style.setProperty("--drum", DRUMS[drum].colour);
@@ -169,63 +178,33 @@ async function tryExample() {
   }
 }
 
-// The service renders the hit, so that the file is the same as in a kit.
-async function saveHit(pad) {
-  try {
-    const { tail, peak } = padOptions([pad]);
-    const query = new URLSearchParams({ tail, peak, bits: $("bits").value });
-    saveFile(await api.hit(current.job, pad.drum, pad.chosen + 1, query), `${pad.drum}.wav`);
-  } catch (error) {
-    fail(error, () => saveHit(pad));
-  }
-}
-
-async function saveKit() {
-  const format = $("format").value;
-  const chosenOnly = $("which").value === "chosen";
-  try {
-    const options = kitOptions(Object.values(pads), { format, bits: $("bits").value, chosenOnly, fileName: current.file?.name });
-    saveFile(await api.download(current.job, options), format === "wav" ? "kit.zip" : `kit-${format}.zip`);
-    announce("The kit is downloading.");
-  } catch (error) {
-    fail(error, saveKit);
-  }
+function forgetGroove() {
+  current.groove = null;
+  steps.forget();
+  lanes.show(null);
 }
 
 function restart() {
   current.job = current.file = null;
   history.pushState(null, "", location.pathname);
-  sequencer.stop();
+  forgetGroove();
   wave?.pause();
-  $("seq-play").textContent = "Start";
   for (const id of ["kit", "steps", "export", "song", "work", "error", "touch-pads"]) show(id, false);
   show("drop");
   $("file").value = "";
   $("file").focus();
 }
 
-function toggleSequencer() {
-  if (sequencer.playing) sequencer.stop();
-  else {
-    wave?.pause();
-    const first = pads.kick.hits[pads.kick.chosen]?.time ?? 0;
-    const buffer = $("with-song").checked ? wave?.buffer : null;
-    sequencer.original = buffer ? { buffer, offset: first, level: Number($("song-level").value) } : null;
-    sequencer.start();
-  }
-  $("seq-play").textContent = sequencer.playing ? "Stop" : "Start";
-  $("seq-play").setAttribute("aria-pressed", String(sequencer.playing));
-}
-
 function keys(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  if (event.target.matches("input:not([type=range]):not([type=checkbox]), select, textarea")) return;
+  if (event.target.matches("input:not([type=range], [type=checkbox], [type=radio]), select, textarea")) return;
   if (event.key === " " && event.target === document.body && !$("song").hidden) {
     event.preventDefault();
     $("play").click();
   }
   const pad = Object.values(pads).find((p) => DRUMS[p.drum].key === event.key.toLowerCase());
   if (pad && !$("kit").hidden) pad.play();
+  if (event.key.toLowerCase() === "b" && !$("steps").hidden) steps.toggleOriginal();
 }
 
 $("file").addEventListener("change", (e) => { if (e.target.files[0]) open(e.target.files[0]); });
@@ -244,31 +223,10 @@ window.addEventListener("popstate", () => {
   if (id && id !== current.job) reopen(id);
   else if (!id && current.job) restart();
 });
-$("seq-play").addEventListener("click", toggleSequencer);
-$("seq-clear").addEventListener("click", () => sequencer.clear());
-$("tempo").addEventListener("change", (e) => { sequencer.bpm = Math.min(240, Math.max(40, Number(e.target.value) || 120)); });
-$("song-level").addEventListener("input", (e) => { if (sequencer.playback) sequencer.playback.gain.value = Number(e.target.value); });
-$("download").addEventListener("click", saveKit);
+$("download").addEventListener("click", save.kit);
+for (const timing of ["played", "quantised"]) $(`midi-${timing}`).addEventListener("click", () => save.midi(timing));
 $("key").addEventListener("change", (e) => { api.setKey(e.target.value); show("error", false); });
 document.addEventListener("pointerdown", () => audioContext(), { once: true });
-
-async function showState() {
-  try {
-    const state = await api.state();
-    $("service").textContent = state.ready ? "Ready" : state.problem;
-    $("version").textContent = state.ready ? ` · models ${state.version}` : "";
-    $("keep").textContent = state.keep_hours === 1 ? "after an hour" : `after ${state.keep_hours} hours`;
-    $("service").classList.toggle("good", state.ready);
-    $("limits").textContent = `up to ${Math.round(state.song_seconds / 60)} minutes and ${state.upload_mb} MB`;
-    $("format").replaceChildren(...state.formats.map((f) => new Option(FORMAT_NAMES[f] || f, f)));
-    for (const option of $("candidates").options) option.disabled = Number(option.value) > state.max_candidates;
-    show("key-field", state.key_needed);
-    if (!state.ready) setTimeout(showState, 1000);
-  } catch (error) {
-    $("service").textContent = error.message;
-    setTimeout(showState, 3000);
-  }
-}
 
 showState();
 const opened = jobInAddress();

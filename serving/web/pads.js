@@ -103,10 +103,11 @@ export class Pad {
     this.on.chosen(this);
   }
 
-  play(when = 0) {
+  // At once, or at `when` on the audio clock; `how` may have a velocity and a destination.
+  play(when = 0, how = {}) {
     const hit = this.hits[this.chosen];
     if (!hit) return;
-    const start = playHit(hit.buffer, { tail: this.tail, level: this.level, when });
+    const start = playHit(hit.buffer, { tail: this.tail, level: this.level, when, ...how });
     if (when === 0) this.flash();
     document.body.dataset.played = `${this.drum}@${start.toFixed(3)}`;
   }

@@ -16,12 +16,14 @@ export async function decodeHit(base64) {
 // An OfflineAudioContext decodes before the user's first gesture, when an AudioContext may not run yet.
 export const decode = (buffer) => new OfflineAudioContext(2, 1, 44100).decodeAudioData(buffer);
 
-// Plays `buffer` at `when`, cut to `tail` seconds with the fade that the download has, at `level` dBFS peak.
-export function playHit(buffer, { tail = Infinity, level = -1, when = 0 } = {}) {
+// Plays `buffer` at `when`, cut to `tail` seconds with the fade that the download has, at `level` dBFS peak for
+// the highest velocity, 127.
+export function playHit(buffer, { tail = Infinity, level = -1, when = 0, velocity = 127, destination } = {}) {
   const audio = audioContext();
   const source = new AudioBufferSourceNode(audio, { buffer });
-  // The service normalises hits to -1 dBFS, so that is the level at a gain of 1.
-  const gain = new GainNode(audio, { gain: 10 ** ((level + 1) / 20) });
+  // The service normalises hits to -1 dBFS, so that is the level at a gain of 1. Velocity is squared, as in
+  // General MIDI (level 2) and by default in SFZ: half of it is 12 dB less.
+  const gain = new GainNode(audio, { gain: 10 ** ((level + 1) / 20) * (velocity / 127) ** 2 });
   const start = Math.max(when, audio.currentTime);
   if (tail < buffer.duration) {
     const curve = Float32Array.from({ length: 32 }, (_, i) => gain.gain.value * (0.5 + 0.5 * Math.cos((Math.PI * i) / 31)));
@@ -30,18 +32,37 @@ export function playHit(buffer, { tail = Infinity, level = -1, when = 0 } = {}) 
   } else {
     source.start(start);
   }
-  source.connect(gain).connect(audio.destination);
+  source.connect(gain).connect(destination ?? audio.destination);
   return start;
 }
 
-// Plays the original from `offset` seconds on; returns a function that stops it, and its gain.
-export function playOriginal(buffer, offset, level, when) {
+// `seconds` of a buffer from the moment `start` on; silence where that lies outside it.
+export function cut(buffer, start, seconds) {
+  const { sampleRate, numberOfChannels } = buffer;
+  const part = new AudioBuffer({ sampleRate, numberOfChannels, length: Math.max(1, Math.round(seconds * sampleRate)) });
+  const first = Math.round(start * sampleRate);
+  for (let channel = 0; channel < numberOfChannels; channel++) {
+    const samples = buffer.getChannelData(channel).subarray(Math.max(0, first), Math.max(0, first + part.length));
+    part.copyToChannel(samples, channel, Math.max(0, -first));
+  }
+  return part;
+}
+
+const FADE = 0.004; // seconds, at the end of the original's bar
+
+// Plays `length` seconds of the original at `when`, from `offset` on; returns its source.
+export function playOriginal(buffer, { offset, length, when, destination }) {
   const audio = audioContext();
   const source = new AudioBufferSourceNode(audio, { buffer });
-  const gain = new GainNode(audio, { gain: level });
-  source.connect(gain).connect(audio.destination);
+  const gain = new GainNode(audio);
+  source.connect(gain).connect(destination);
   source.start(when, offset);
-  return { stop: () => source.stop(), gain: gain.gain };
+  if (Number.isFinite(length)) {
+    gain.gain.setValueAtTime(1, when + length - FADE);
+    gain.gain.linearRampToValueAtTime(0, when + length);
+    source.stop(when + length);
+  }
+  return source;
 }
 
 // Tempo in beats per minute, 70 to 175: autocorrelation of the onset strength of the first minute.

@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 
+import browsing
 import numpy as np
 import pytest
 import uvicorn
@@ -44,11 +45,15 @@ def served(tmp_path, monkeypatch) -> Served:
 
 @pytest.fixture
 def on_a_port(served):
-    """The application on a real port, in a thread of this process: `on_a_port(extractor) -> url`."""
+    """The application on a real port, in a thread of this process: `on_a_port(extractor) -> url`.
+
+    `routes` are served beside its own.
+    """
     with contextlib.ExitStack() as stack:
 
-        def start(extractor=None, **changes) -> str:
+        def start(extractor=None, routes=(), **changes) -> str:
             app = served(extractor, **changes).app
+            app.router.routes[:0] = routes
             port = free_port()
             server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None))
             thread = threading.Thread(target=server.run)
@@ -67,3 +72,16 @@ def loop() -> bytes:
     """One second of stereo noise as WAV."""
     noise = np.random.default_rng(0).normal(0, 0.1, (2, audio.RATE))
     return audio.wav_bytes(noise.astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium; without one the test is skipped."""
+    if browsing.CHROMIUM is None:
+        pytest.skip("there is no Chromium here; install the package `chromium`")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=browsing.CHROMIUM, args=browsing.FLAGS)
+        yield chromium
+        chromium.close()

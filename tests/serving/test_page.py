@@ -3,35 +3,22 @@
 import io
 import os
 import re
-import shutil
-import time
 import zipfile
 from pathlib import Path
 
+import browsing
 import httpx
 import numpy as np
 import pytest
 import tiny_bundle
-from server import ROOT, Server
+from browsing import screenshot, until
+from server import Server
 from song import song
 
 from dose import audio
 from dose.errors import MissingInputError
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--autoplay-policy=no-user-gesture-required",
-    "--use-fake-device-for-media-stream",
-]
-IMAGES = ROOT / "docs" / "images"
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +41,6 @@ def server(models, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here; install the package `chromium`")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
 def files(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("songs")
     audio.write(folder / "midnight drive.wav", song(12))
@@ -79,25 +54,8 @@ def files(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture
 def page(browser, server):
-    """A fresh page; any request to another host and any script error fails the test."""
-    context = browser.new_context(viewport={"width": 1180, "height": 900}, accept_downloads=True)
-    page = context.new_page()
-    page.set_default_timeout(90_000)
-    unexpected: list[str] = []
-    page.on("request", lambda r: r.url.startswith((server.url, "blob:", "data:")) or unexpected.append(r.url))
-    page.on("pageerror", lambda e: unexpected.append(str(e)))
-    page.goto(server.url)
-    yield page
-    context.close()
-    assert unexpected == []
-
-
-def until(page, expression: str, seconds: float = 90) -> None:
-    """Waits until a JavaScript expression holds (Playwright's own way needs `eval`; the page forbids it)."""
-    deadline = time.monotonic() + seconds
-    while not page.evaluate(expression):
-        assert time.monotonic() < deadline, expression
-        time.sleep(0.05)
+    with browsing.watched(browser, server.url) as page:
+        yield page
 
 
 CHIP_TITLES = "[...document.querySelectorAll('.card[data-drum=%s] .chip')].map(c => c.title).join()"
@@ -112,13 +70,6 @@ def extract(page, path: Path, candidates: str = "2") -> None:
     page.select_option("#candidates", candidates)
     page.set_input_files("#file", path)
     page.wait_for_selector("#kit:not([hidden])")
-
-
-def screenshot(page, name: str) -> None:
-    """Screenshots go into the docs when DOSE_SCREENSHOTS is set, as `make test-web` does."""
-    if os.environ.get("DOSE_SCREENSHOTS"):
-        IMAGES.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=IMAGES / f"{name}.png", full_page=True)
 
 
 def test_weight_and_interactive_time(page, server):

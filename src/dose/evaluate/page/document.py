@@ -47,6 +47,13 @@ class Document:
             f'{waveform_svg(mono)}<img alt="spectrogram" src="{spectrogram_png(mono)}"></button>'
         )
 
+    def drawing(self, name: str, fact: str, svg: str) -> str:
+        """A card without a sound; `svg` may be empty."""
+        return (
+            f'<div class="card"><span class="name">{html.escape(name)}</span>'
+            f'<span class="fact">{html.escape(fact)}</span>{svg}</div>'
+        )
+
     def missing(self, name: str, reason: str) -> str:
         return (
             f'<button class="card" disabled><span class="name">{html.escape(name)}</span>'

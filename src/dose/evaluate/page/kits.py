@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dose import audio, files
+from dose.evaluate.page import groove
 from dose.evaluate.page.document import Document
 from dose.extract.result import Kit
 from dose.metrics.one_shots import prepare
@@ -29,6 +30,9 @@ class KitPage:
         """Adds the kit of the audio file `path`; `notes` are further remarks by drum."""
         recording = audio.read(path, mono=False, max_seconds=RECORDING_SECONDS)
         cards = [self._page.card("recording", recording, mix=True)]
+        if kit.transcription is not None:
+            svg = groove.drawing(kit.transcription)
+            cards.append(self._page.drawing("groove", groove.facts(kit.transcription), svg))
         for drum in kit.hits:
             best = kit.best(drum)
             if best is None:
