@@ -1,4 +1,4 @@
-"""Rendering of a kit for a response: a ZIP, JSON with the sounds in base64, or one WAV."""
+"""Rendering of a kit for a response: a ZIP, JSON with the sounds in base64, one WAV, or a MIDI file."""
 
 import base64
 import dataclasses
@@ -17,6 +17,9 @@ from dose.kits import build
 from dose.kits.drumkit import DrumKit, Sound
 from dose.kits.riff import Bits
 from dose.kits.write import contents, left_out
+from dose.transcription import midi
+from dose.transcription.pattern import groove_facts, typical_bar
+from serving.groove_schemas import GrooveResponse, MidiParams
 from serving.limits import APIError
 from serving.schemas import KitResponse, OneShotResponse, RenderParams, parse_per_drum
 
@@ -70,7 +73,15 @@ def render_kit(kit: Kit, hits: Hits, params: RenderParams) -> DrumKit:
     # Query parameters are strings, so the options' literals are too.
     bits = cast(Bits, int(params.bits))
     name = params.name or content_name(hits)
-    return build.build(name, rendered, origin, rate=params.rate, bits=bits, layering=params.layers)
+    return build.build(
+        name,
+        rendered,
+        origin,
+        rate=params.rate,
+        bits=bits,
+        layering=params.layers,
+        transcription=kit.transcription,
+    )
 
 
 def content_name(hits: Hits) -> str:
@@ -101,10 +112,10 @@ class ZippedKit:
 
 
 def render_zip(kit: Kit, hits: Hits, params: RenderParams) -> ZippedKit:
-    """The kit as a ZIP; the same kit gives the same bytes."""
+    """The kit as a ZIP, with its MIDI files in every format; the same kit gives the same bytes."""
     drum_kit, buffer = render_kit(kit, hits, params), io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        for name, body in contents(drum_kit, params.formats).items():
+        for name, body in contents(drum_kit, params.formats, midi=True).items():
             # A ZipInfo without a date is of 1980; `writestr(name)` would store the current time.
             archive.writestr(zipfile.ZipInfo(name), body, zipfile.ZIP_DEFLATED, compresslevel=1)
     return ZippedKit(body=buffer.getvalue(), left_out=left_out(drum_kit, params.formats))
@@ -117,7 +128,33 @@ def render_json(kit: Kit, hits: Hits, params: RenderParams) -> KitResponse:
         for pad in render_kit(kit, hits, params).pads:
             for hit, sound in zip(hits[pad.drum], pad.sounds, strict=True):
                 drums[pad.drum].append(_one_shot_response(hit, sound, params.rate))
-    return KitResponse(version=kit.version, seconds=round(kit.seconds, 3), rate=params.rate, drums=drums)
+    facts = groove_facts(kit.transcription)
+    return KitResponse(
+        version=kit.version,
+        seconds=round(kit.seconds, 3),
+        rate=params.rate,
+        drums=drums,
+        groove=None if facts is None else GrooveResponse(**facts),
+    )
+
+
+def render_midi(kit: Kit, params: MidiParams) -> tuple[str, bytes]:
+    """File name and bytes of the groove as MIDI; the hits of all drums are in it.
+
+    Raises APIError: 404 for a kit without hits, 400 for a timing that needs a rhythm where there is none.
+    """
+    transcription = kit.transcription
+    if transcription is None:
+        raise APIError(404, "The kit has no transcription of its song; send the song again to get one.")
+    if not transcription.hits:
+        raise APIError(404, "No drum hits were found in the song; send one with drums in it.")
+    if params.timing == "played":
+        return "groove.mid", midi.played(transcription)
+    pattern = typical_bar(transcription)
+    if pattern is None:
+        raise APIError(400, "The song has no steady beat to quantise to; timing=played has its hits.")
+    body = midi.quantised(transcription) if params.timing == "quantised" else midi.bar(pattern)
+    return f"groove-{params.timing}.mid", body
 
 
 def _one_shot_response(hit: OneShot, sound: Sound, rate: int) -> OneShotResponse:

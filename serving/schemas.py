@@ -1,4 +1,4 @@
-"""Pydantic models of all requests and responses; OpenAPI is generated from them.
+"""Pydantic models of requests and responses; OpenAPI is generated from them and from `groove_schemas`.
 
 Option names that were renamed are accepted under their old name for one release (`validation_alias`), and
 response fields that were renamed are sent under both names; OpenAPI marks the old ones as deprecated.
@@ -14,6 +14,7 @@ from dose import audio
 from dose.drums import DRUMS
 from dose.extract.postprocess import PostprocessConfig
 from dose.kits.write import FORMATS, parse_formats
+from serving.groove_schemas import GrooveResponse
 
 
 # Requests. `extra="forbid"` makes an unknown option an error instead of a silent default.
@@ -183,6 +184,7 @@ class KitResponse(pydantic.BaseModel):
     seconds: float = Field(description="Length of the upload.")
     rate: int = Field(description="Samples per second of every hit.")
     drums: dict[str, list[OneShotResponse]]
+    groove: GrooveResponse | None = Field(description="Null for kits that were stored without one.")
 
 
 class JobResponse(pydantic.BaseModel):

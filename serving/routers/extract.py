@@ -69,6 +69,7 @@ def kit_response(request: Request, kit: Kit, params: RenderParams, pick: str = "
         return JSONResponse(rendering.render_json(kit, hits, params).model_dump())
     formats = "" if params.formats == ("wav",) else "-" + "-".join(f for f in params.formats if f != "wav")
     zipped = rendering.render_zip(kit, hits, params)
+    rhythm = kit.transcription.rhythm if kit.transcription else None
     undetected = ", ".join(drum for drum in kit.hits if not kit.detected(drum))
     return Response(
         zipped.body,
@@ -81,6 +82,7 @@ def kit_response(request: Request, kit: Kit, params: RenderParams, pick: str = "
             ),
             "X-Dose-Undetected": undetected,
             "X-Dose-Absent": undetected,  # deprecated name
+            **({"X-Dose-Tempo": f"{rhythm.tempo:.2f}"} if rhythm else {}),
             **({"X-Dose-Left-Out": " ".join(zipped.left_out)} if zipped.left_out else {}),
         },
     )

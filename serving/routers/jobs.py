@@ -14,6 +14,7 @@ from dose import audio
 from serving import rendering
 from serving.byte_ranges import range_response
 from serving.decoding import UPLOAD_NAME
+from serving.groove_schemas import MidiParams
 from serving.jobs import kit_store
 from serving.jobs.store import Job
 from serving.limits import APIError
@@ -113,6 +114,20 @@ async def get_hit(request: Request, id: str, drum: str, rank: int) -> Response:
         name, body = rendering.render_wav(kit, drum, rank, params)
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return range_response(request, body, "audio/wav", headers)
+
+    return await anyio.to_thread.run_sync(respond)
+
+
+async def get_midi(request: Request, id: str) -> Response:
+    """The groove of the song as a MIDI file: all drum hits, as they were played or quantised."""
+    state = request_state(request)
+    job = _find_done(state, id)
+    params = parse_params(MidiParams, request.query_params)
+
+    def respond() -> Response:
+        name, body = rendering.render_midi(kit_store.load(state.store.path(job.id) / "kit"), params)
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(body, media_type="audio/midi", headers=headers)
 
     return await anyio.to_thread.run_sync(respond)
 

@@ -23,6 +23,8 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     (tmp_path / "data" / "codec").mkdir(parents=True)
     files.write_json(tmp_path / "data" / "codec" / "codec.json", {"id": "codec-1"})
+    (tmp_path / "data" / "transcription").mkdir()
+    (tmp_path / "data" / "transcription" / "network.safetensors").write_text("network")
     for drum in ("kick", "snare", "hihat"):
         sweep = tmp_path / "data" / "sweep" / drum
         (sweep / "best").mkdir(parents=True)

@@ -16,6 +16,7 @@ from dose.rmod import RmodConfig
 from dose.sources.config import SourcesConfig
 from dose.sweep import SweepConfig
 from dose.tokens.encode import TokensConfig
+from dose.transcription.config import TranscriptionConfig
 from pipelines import scale
 from pipelines.package import PackageConfig
 from serving.settings import ServingConfig
@@ -25,6 +26,7 @@ SECTIONS: dict[str, Any] = {
     "sources": SourcesConfig,
     "rmod": RmodConfig,
     "codec": CodecConfig,
+    "transcription": TranscriptionConfig,
     "tokens": TokensConfig,
     "sweep": SweepConfig,
     "evaluate": EvaluateConfig,
@@ -62,7 +64,7 @@ CHANGED = {"sources": {"archives": "data/archives"}}  # values, not names, that 
 
 
 @pytest.mark.parametrize("name", sorted(SCALES))
-@pytest.mark.parametrize("section", sorted(SECTIONS))
+@pytest.mark.parametrize("section", sorted(set(SECTIONS) - {"transcription"}))  # new since version 1
 def test_a_file_of_version_1_parses_into_todays_values(section, name):
     changes = {} if name == "laptop" else yaml.safe_load((V1 / "scales" / f"{name}.yaml").read_text())
     old = scale.overlay(yaml.safe_load((V1 / "params.yaml").read_text()), changes)[section]

@@ -1,12 +1,17 @@
 """Shared by the service's tests: the application on a stand-in extractor, and sounds to send."""
 
+import contextlib
 import dataclasses
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import uvicorn
 import yaml
 from fake_extractor import SETTINGS, FakeExtractor
+from server import free_port
 from starlette.testclient import TestClient
 
 from dose import audio
@@ -35,6 +40,26 @@ class Served:
 def served(tmp_path, monkeypatch) -> Served:
     monkeypatch.delenv("DOSE_API_KEY", raising=False)
     return Served(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def on_a_port(served):
+    """The application on a real port, in a thread of this process: `on_a_port(extractor) -> url`."""
+    with contextlib.ExitStack() as stack:
+
+        def start(extractor=None, **changes) -> str:
+            app = served(extractor, **changes).app
+            port = free_port()
+            server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None))
+            thread = threading.Thread(target=server.run)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(setattr, server, "should_exit", True)
+            while not server.started:
+                time.sleep(0.01)
+            return f"http://127.0.0.1:{port}"
+
+        yield start
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import numpy as np
 
 from dose.drums import DRUMS
 from dose.extract.result import Kit, OneShot
+from dose.transcription.hits import Transcription
 from serving.inference import DONE, SCAN
 
 SETTINGS = {
@@ -41,10 +42,20 @@ class FakeBundle:
 
 
 class FakeExtractor:
-    """Every hit is a decaying sine; its pitch depends on drum, rank and seed."""
+    """Every hit is a decaying sine; its pitch depends on drum, rank and seed.
 
-    def __init__(self, seconds: float = 0.0, version: str = "fake-1") -> None:
+    `transcription` is what it says of every song; `sounds` has other sounds, drum -> float32 [44100].
+    """
+
+    def __init__(
+        self,
+        seconds: float = 0.0,
+        version: str = "fake-1",
+        transcription: Transcription | None = None,
+        sounds: dict[str, np.ndarray] | None = None,
+    ) -> None:
         self.seconds, self.bundle = seconds, FakeBundle(version)
+        self.transcription, self.sounds = transcription, sounds or {}
 
     def sample(self, drum, prompts, sampling):
         raise AssertionError("the stand-in has no model")
@@ -59,7 +70,9 @@ class FakeExtractor:
         if progress:
             progress(1.0, DONE)
         hits = {
-            drum: tuple(_hit(drum, 100 + 200 * i, rank, seed) for rank in range(candidates))
+            drum: tuple(
+                _hit(drum, 100 + 200 * i, rank, seed, self.sounds.get(drum)) for rank in range(candidates)
+            )
             for i, drum in enumerate(drums)
         }
         return Kit(
@@ -69,12 +82,14 @@ class FakeExtractor:
             data_id="fake",
             seed=seed,
             features=(0.5,) * 32,
+            transcription=self.transcription,
         )
 
 
-def _hit(drum: str, pitch: float, rank: int, seed: int) -> OneShot:
+def _hit(drum: str, pitch: float, rank: int, seed: int, sound: np.ndarray | None) -> OneShot:
     t = np.arange(44100) / 44100
-    wave = 0.5 * np.sin(2 * np.pi * (pitch + 10 * rank + seed % 7) * t) * np.exp(-8 * t)
+    sine = 0.5 * np.sin(2 * np.pi * (pitch + 10 * rank + seed % 7) * t) * np.exp(-8 * t)
+    wave = sine if sound is None else sound
     return OneShot(
         drum=drum,
         audio=wave.astype(np.float32),

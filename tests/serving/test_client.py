@@ -2,13 +2,9 @@
 
 import contextlib
 import io
-import threading
-import time
 
 import pytest
-import uvicorn
 from fake_extractor import FakeExtractor
-from server import free_port
 
 from dose import audio
 from dose.client import Client, ServiceError
@@ -16,21 +12,13 @@ from dose.errors import AudioError, DoseError
 
 
 @pytest.fixture
-def connect(served):
+def connect(on_a_port):
     """A client of the application, which runs on a real port in a thread of this process."""
     with contextlib.ExitStack() as stack:
 
         def make(extractor=None, key=None, patience=20.0, **changes) -> Client:
-            app = served(extractor, **changes).app
-            port = free_port()
-            server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None))
-            thread = threading.Thread(target=server.run)
-            thread.start()
-            stack.callback(thread.join)
-            stack.callback(setattr, server, "should_exit", True)
-            while not server.started:
-                time.sleep(0.01)
-            return stack.enter_context(Client(f"http://127.0.0.1:{port}", key=key, patience=patience))
+            url = on_a_port(extractor, **changes)
+            return stack.enter_context(Client(url, key=key, patience=patience))
 
         yield make
 

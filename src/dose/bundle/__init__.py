@@ -49,8 +49,13 @@ class Bundle:
     @property
     def transcription(self) -> Path:
         """The folder of the transcription network."""
+        return self.own_transcription or TRANSCRIPTION
+
+    @property
+    def own_transcription(self) -> Path | None:
+        """The same, None where the bundle takes the package's: copies of it then have the same version."""
         own = self.folder / "transcription"
-        return own if own.is_dir() else TRANSCRIPTION
+        return own if own.is_dir() else None
 
     def checkpoint(self, drum: str) -> Path:
         """The folder of one drum's model; MissingInputError when the bundle has none."""

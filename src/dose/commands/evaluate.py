@@ -192,7 +192,7 @@ def _bundle_folder(bundle: str) -> Path:
     assemble(
         out,
         codec=next(iter(found.values())).codec,
-        transcription=max(found.values(), key=lambda b: b.created).transcription,
+        transcription=max(found.values(), key=lambda b: b.created).own_transcription,
         checkpoints={drum: b.checkpoint(drum) for drum, b in found.items()},
         created=max(b.created for b in found.values()),  # the same bytes each time: cached outputs stay valid
     )

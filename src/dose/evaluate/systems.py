@@ -35,7 +35,7 @@ RECONSTRUCTING = (*COMMON, "codec", "compute.py")
 SEPARATING = (*COMMON, "baselines")
 GENERATING = (
     *COMMON, "bundle", "codec", "compute.py", "extract", "model", "dsp", "tokens", "transcription",
-    "transcription/onsets.safetensors",
+    "transcription/bundled/network.safetensors", "transcription/rhythm/metre.safetensors",
 )  # fmt: skip
 LARSNETS = {
     "authors": "LarsNet",

@@ -73,7 +73,6 @@ class Kit:
             "data_id": self.data_id,
             "seconds": round(self.seconds, 3),
             "seed": self.seed,
-            "resynthesis_score": None if self.resynthesis_score is None else round(self.resynthesis_score, 3),
             "drums": {
                 drum: with_old_names(
                     {
@@ -87,6 +86,7 @@ class Kit:
                 for drum, hits in self.hits.items()
             },
             "groove": groove_facts(self.transcription),
+            "resynthesis_score": None if self.resynthesis_score is None else round(self.resynthesis_score, 3),
         }
 
 

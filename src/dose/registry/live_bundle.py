@@ -46,7 +46,7 @@ class LiveBundle:
                 # Any of them: `assemble` raises where a model's codec differs.
                 codec=next(iter(bundles.values())).codec,
                 # One network serves all drums: the one that the newest model was trained with.
-                transcription=max(bundles.values(), key=lambda b: b.created).transcription,
+                transcription=max(bundles.values(), key=lambda b: b.created).own_transcription,
                 checkpoints={d: b.checkpoint(d) for d, b in bundles.items()},
                 metrics={k: v for b in bundles.values() for k, v in b.metrics.items()},
                 calibration={k: v for b in bundles.values() for k, v in b.calibration.items()},

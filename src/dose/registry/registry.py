@@ -91,7 +91,7 @@ class Registry:
             assemble(
                 folder,
                 codec=bundle.codec,
-                transcription=bundle.transcription,
+                transcription=bundle.own_transcription,
                 checkpoints={drum: bundle.checkpoint(drum)},
                 metrics=_of_drum(bundle.metrics, drum),
                 calibration=_of_drum(bundle.calibration, drum),

@@ -5,6 +5,7 @@ a killed training that runs again ends in the same network.
 """
 
 import copy
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -225,9 +226,12 @@ def _restore(
         if name.startswith("optimiser."):
             _, i, key = name.split(".")
             stored.setdefault(int(i), {})[key] = tensor
-    # The schedule first: it writes the learning rate of its step into the optimiser.
-    for _ in range(step):
-        schedule.step()
+    # The schedule first: it writes learning rate and momentum of its step into the optimiser. torch warns that
+    # the optimiser has taken no step; it has, before the interruption.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        for _ in range(step):
+            schedule.step()
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": stored, "param_groups": groups})
     return step, str(facts["format"])

@@ -104,7 +104,7 @@ def test_unavailable_systems_have_a_reason_and_the_others_keep_their_order(tmp_p
     (tmp_path / "sweep" / "kick" / "best" / "model.json").write_text("{}")
     made = []
 
-    def assemble(out, *, codec, checkpoints):
+    def assemble(out, *, codec, transcription, checkpoints):
         out.mkdir(parents=True)
         (out / "manifest.json").write_text("{}")
         made.append(checkpoints)
@@ -121,7 +121,7 @@ def test_unavailable_systems_have_a_reason_and_the_others_keep_their_order(tmp_p
         ]
     assert made == [{"kick": tmp_path / "sweep" / "kick" / "best"}]
     assert [getattr(system, "samples", None) for system in available] == [None, None, 1, settings.samples]
-    assemble(tmp_path / "my" / "kit", codec=None, checkpoints={})
+    assemble(tmp_path / "my" / "kit", codec=None, transcription=None, checkpoints={})
     further = dataclasses.replace(settings, samples=1, bundles=(str(tmp_path / "my" / "kit"),))
     available, _ = project.systems(further, CoarseCodec(), folders)
     assert [system.name for system in available][-2:] == ["DOSE", "DOSE (kit)"]
@@ -172,7 +172,7 @@ SYSTEMS = {
     ("metrics/one_shots.py", {"codec", "hpss", "larsnet", "dose"}),
     ("compute.py", {"codec", "dose"}),
     ("codec/quantise.py", {"codec", "dose"}),
-    ("transcription/onsets.safetensors", {"dose"}),
+    ("transcription/bundled/network.safetensors", {"dose"}),
     ("bundle/__init__.py", {"dose"}),
     ("model/decode.py", {"dose"}),
     ("baselines/stem_to_one_shot.py", {"hpss", "larsnet"}),

@@ -75,7 +75,9 @@ def test_candidates_formats_and_json(run, mix):
     assert f"kick_01_{kick[0]['confidence']:.2f}.wav" in _names(Path("kit"))
     assert {"my_song.sfz", "my_song.sf2"} <= set(_names(Path("kit")))
     assert sorted(Path(p).name for p in told["files"]) == _names(Path("kit"))
-    assert len(_names(Path("kit"))) == 8
+    # Two sounds of three drums, two formats, and the MIDI files where hits were found.
+    assert {p.suffix for p in Path("kit").iterdir()} >= {".wav", ".sfz", ".sf2"}
+    assert sum(name.endswith(".wav") for name in _names(Path("kit"))) == 6
 
 
 def test_sound_options_are_applied(run, mix):

@@ -151,7 +151,7 @@ def test_silent_samples_give_no_one_shot(extractor, loop, monkeypatch):
     assert kit.hits == {"kick": ()}
     assert not kit.detected("kick")
     assert kit.facts()["drums"]["kick"] == {
-        "detected": False, "confidence": 0.0, "candidates": [], "present": False,
+        "detected": False, "confidence": 0.0, "candidates": [], "resynthesis_score": 0.0, "present": False,
     }  # fmt: skip
 
 
@@ -179,4 +179,4 @@ def test_facts_are_json(extractor, loop):
     assert facts["drums"]["kick"]["candidates"][0]["seed"] == kit.hits["kick"][0].seed
     assert facts == kit.facts()  # nothing that JSON would change, such as a tuple or a key that is no text
     # Fields that were there before the groove keep their places.
-    assert list(facts) == ["version", "data_id", "seconds", "seed", "drums", "groove"]
+    assert list(facts) == ["version", "data_id", "seconds", "seed", "drums", "groove", "resynthesis_score"]

@@ -8,6 +8,7 @@ from dose.audio import RATE
 from dose.extract.offset import has_offset, without_offset
 from dose.extract.segments import scan
 from dose.sources.shipped import DEMO
+from dose.transcription.transcribe import bundled_network
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +62,14 @@ def test_leading_silence_does_not_hide_an_offset(loop):
 
 
 def test_an_offset_alone_is_silence():
-    scanned = scan([np.full((1, 5 * RATE), 0.3, np.float32)], ("kick",))
+    scanned = scan([np.full((1, 5 * RATE), 0.3, np.float32)], ("kick",), bundled_network())
     assert scanned.peak < 1e-4
 
 
 def test_segments_are_the_same_with_an_offset(loop):
     """Features, of which the lowest band held the offset, and onsets."""
-    plain = scan([0.6 * loop], ("kick", "hihat"))
-    with_offset = scan([(0.6 * loop + 0.3).astype(np.float32)], ("kick", "hihat"))
+    plain = scan([0.6 * loop], ("kick", "hihat"), bundled_network())
+    with_offset = scan([(0.6 * loop + 0.3).astype(np.float32)], ("kick", "hihat"), bundled_network())
     assert with_offset.features == pytest.approx(plain.features, abs=0.5)
     for drum in ("kick", "hihat"):
         assert [w.start for w in with_offset.segments[drum]] == [w.start for w in plain.segments[drum]]

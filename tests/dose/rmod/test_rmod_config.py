@@ -17,7 +17,7 @@ def section(ranges_path):
 
 def test_the_mixing_chain_may_be_left_out_or_written_out(section, ranges, library):
     whole = {name: _as_yaml(value) for name, value in dataclasses.asdict(ranges).items()}
-    assert set(whole) - set(section) == {"tracks", "reverb", "delay"}
+    assert set(whole) - set(section) == {"tracks", "reverb", "delay", "realistic"}
     assert set(whole["master"]) - set(section["master"]) == {"peaks", "gain_db", "limiter"}
     written_out = config.parse(RmodConfig, whole, "rmod")
     assert written_out == ranges

@@ -7,20 +7,19 @@ with Client("http://localhost:3000") as dose:
     dose.extract_song("song.mp3", candidates=4, progress=print).save("kit", format="sfz")
 """
 
-import base64
 import contextlib
-import dataclasses
-import io
 import os
 import time
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from dose.client.kit import RemoteKit, RemoteOneShot, parse_kit
 from dose.errors import AudioError, DoseError
+
+__all__ = ["Client", "RemoteKit", "RemoteOneShot", "ServiceError", "Source"]
 
 Source = str | os.PathLike[str] | bytes
 POLL_SECONDS = 0.3  # between two looks at a job; a default without a study
@@ -32,57 +31,6 @@ class ServiceError(DoseError):
     def __init__(self, message: str, status: int, request_id: str = "") -> None:
         super().__init__(message)
         self.status, self.request_id = status, request_id
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RemoteOneShot:
-    """One candidate; `wav` is a whole WAV file."""
-
-    drum: str
-    file: str
-    confidence: float
-    detected: bool  # whether the drum is in the mix
-    time: float  # seconds: onset in the source
-    seed: int
-    source_energy_ratio: float  # 0..1: share of its energy taken from the source; the rest is generated
-    wav: bytes = dataclasses.field(repr=False)
-
-    @property
-    def present(self) -> bool:
-        """Deprecated: the former name of `detected`."""
-        return self.detected
-
-    @property
-    def borrowed(self) -> float:  # old name
-        """Deprecated: the former name of `source_energy_ratio`."""
-        return self.source_energy_ratio
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
-class RemoteKit:
-    """The result of an extraction: drum -> candidates, best first."""
-
-    version: str  # of the models
-    hits: dict[str, tuple[RemoteOneShot, ...]]
-    fetch: Callable[[str], bytes]  # kit formats, separated by commas -> the kit as a ZIP
-    source: Path | None = None  # the file that was sent, which no saved kit may replace
-
-    def __repr__(self) -> str:
-        """Short, since the sounds are megabytes."""
-        return f"RemoteKit({self.version}: {', '.join(f'{d} x {len(h)}' for d, h in self.hits.items())})"
-
-    def save(self, folder: str | os.PathLike[str], format: str = "wav") -> list[Path]:
-        """Writes the kit into `folder`, replacing a kit that is there, as `dose extract` does.
-
-        `format`: one of `Client.formats`, or several separated by commas. Raises Occupied where other files
-        would be overwritten.
-        """
-        from dose.kits.folder import put
-
-        with zipfile.ZipFile(io.BytesIO(self.fetch(format))) as archive:
-            # Only the base name: a file from the network must not choose its folder.
-            contents = {Path(name).name: archive.read(name) for name in archive.namelist()}
-        return put(Path(folder), contents, [self.source] if self.source else [])
 
 
 class Client:
@@ -141,7 +89,7 @@ class Client:
             params = {**query, "response": response, "format": format}
             return self._call("POST", "/extract", params=params, files={"audio": ("audio", body)})
 
-        return _kit(send("json").json(), lambda format: send("zip", format).content, source)
+        return parse_kit(send("json").json(), lambda format: send("zip", format).content, source)
 
     def extract_song(
         self,
@@ -171,7 +119,7 @@ class Client:
             params = {**query, "response": response, "format": format}
             return self._call("GET", f"/jobs/{job}/kit", params=params)
 
-        return _kit(fetch("json").json(), lambda format: fetch("zip", format).content, source)
+        return parse_kit(fetch("json").json(), lambda format: fetch("zip", format).content, source)
 
     def submit(
         self, source: Source, *, drums: Sequence[str] | None = None, candidates: int = 1, seed: int = 0
@@ -222,22 +170,6 @@ def _read(source: Source) -> bytes:
 def _query(drums: Sequence[str] | None, candidates: int, seed: int) -> dict[str, str]:
     query = {"candidates": str(candidates), "seed": str(seed)}
     return query if drums is None else {**query, "drums": ",".join(drums)}
-
-
-def _kit(response: dict[str, Any], fetch: Callable[[str], bytes], source: Source) -> RemoteKit:
-    # The response may have more fields than this client knows.
-    names = [field.name for field in dataclasses.fields(RemoteOneShot) if field.name not in ("drum", "wav")]
-    hits = {
-        drum: tuple(
-            RemoteOneShot(
-                drum=drum, wav=base64.b64decode(row["audio"]), **{name: row[name] for name in names}
-            )
-            for row in rows
-        )
-        for drum, rows in response["drums"].items()
-    }
-    path = None if isinstance(source, bytes) else Path(source)
-    return RemoteKit(version=response["version"], hits=hits, fetch=fetch, source=path)
 
 
 def _error(response: httpx.Response) -> ServiceError:
