@@ -2,7 +2,8 @@
 
 The seeded probes (`identity_probes`) run in both trees, each in a process of its own with one thread and
 fp32, and their values are compared to the last bit. Names that a refactor changed stand in
-`identity_probes/names.py`.
+`identity_probes/names.py`. Both trees use the models of the base commit, and `identity_probes.inputs.fix`
+puts fixed onsets and confidences in the place of those parts that other parts have replaced since.
 Exit code of `python -m benchmarks.identity`: 0 when all is equal, 1 when something differs, 2 when the base
 commit is not in this clone.
 """
@@ -24,6 +25,7 @@ from typing import Any
 BASE = "51e8cac"
 ROOT = Path(__file__).resolve().parents[1]
 PROBES = Path(__file__).resolve().parent / "identity_probes"  # no package of ours: it is copied and run alone
+MODELS = "src/dose/bundle/models"  # of the base commit
 SHOWN = 110  # characters of a difference
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -163,7 +165,12 @@ def _probe(side: str, tree: Path, scratch: Path, quick: bool) -> dict[str, Any]:
         "NUMBA_CACHE_DIR": str(work / "numba"),  # a kept one may hold code of an earlier state of the tree
         "CUDA_VISIBLE_DEVICES": "",
     }  # fmt: skip
-    command = [sys.executable, "-m", PROBES.name, side, "--tree", tree, "--scratch", work, "--out", out]
+    # Both trees use the base's models: newer ones have other weights, whatever the code does with them.
+    models = scratch / "base" / MODELS
+    command = [
+        sys.executable, "-m", PROBES.name, side,
+        "--tree", tree, "--scratch", work, "--models", models, "--out", out,
+    ]  # fmt: skip
     ran = subprocess.run(
         [*map(str, command), *(["--quick"] if quick else [])],
         cwd=tree, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False,

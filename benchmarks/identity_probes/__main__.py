@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from . import data, kits, parts, training
+from . import data, inputs, kits, parts, training
 from .adapter import Tree
 from .values import Values
 
@@ -22,7 +22,6 @@ PROBES: dict[str, Callable[[Tree], Values]] = {
     "training": training.training,
     "codec": parts.codec,
     "metrics": parts.metrics,
-    "onsets": parts.onsets,
     "gate": parts.gate,
     "confidence": parts.confidence,
     "decoding": parts.decoding,
@@ -35,11 +34,13 @@ def main() -> None:
     parser.add_argument("side", choices=("old", "new"))
     parser.add_argument("--tree", type=Path, required=True)
     parser.add_argument("--scratch", type=Path, required=True)
+    parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    tree = Tree(args.side, args.tree, args.scratch, args.quick)
+    tree = Tree(args.side, args.tree, args.scratch, args.models, args.quick)
+    inputs.fix(tree)
     args.out.write_text(json.dumps({name: _run(probe, tree) for name, probe in PROBES.items()}))
 
 

@@ -13,11 +13,15 @@ DRUMS = ("kick", "snare", "hihat")
 
 
 class Tree:
-    """A checkout of the project, its table of names, and a folder for what the probes write."""
+    """A checkout of the project, its table of names, and a folder for what the probes write.
 
-    def __init__(self, side: str, root: Path, scratch: Path, quick: bool) -> None:
+    `models` is the base commit's bundle, which both trees use.
+    """
+
+    def __init__(self, side: str, root: Path, scratch: Path, models: Path, quick: bool) -> None:
         self.table = {"old": names.OLD, "new": names.NEW}[side]
         self.root, self.scratch, self.quick = root.resolve(), scratch.resolve(), quick
+        self.models = models.resolve()
         self._check(importlib.import_module("dose"))
 
     def name(self, key: str) -> str:
@@ -30,6 +34,15 @@ class Tree:
         module = importlib.import_module(module_name)
         self._check(module)
         return functools.reduce(getattr, attribute.split("."), module)
+
+    def replace(self, key: str, value: Any) -> None:
+        """Puts `value` in the places that `replace.KEY` names, "module:attribute" with spaces between."""
+        for place in self.table[f"replace.{key}"].split():
+            module_name, _, attribute = place.partition(":")
+            module = importlib.import_module(module_name)
+            self._check(module)
+            getattr(module, attribute)  # raises AttributeError where there is nothing to replace
+            setattr(module, attribute, value)
 
     def attr(self, owner: Any, key: str) -> Any:
         """The attribute of `owner` that `attr.KEY` names."""

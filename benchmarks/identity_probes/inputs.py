@@ -1,8 +1,46 @@
-"""Fixed inputs, made from seeds: the same arrays in both trees."""
+"""Fixed inputs, made from seeds: the same arrays in both trees.
+
+Where behaviour changed on purpose, the part that changed is an input, too: what follows from it is compared.
+"""
+
+from types import SimpleNamespace
 
 import numpy as np
 
+from .adapter import DRUMS, Tree
+
 RATE = 44100
+
+
+class Confidence:
+    """A calibration of one feature, the first, which is the same in both trees: [n, F] to [n]."""
+
+    def confidence(self, features: np.ndarray) -> np.ndarray:
+        fit: np.ndarray = np.clip(features[:, 0], 0, 1)
+        return fit
+
+    def detected(self, features: np.ndarray) -> np.ndarray:
+        return np.ones(len(features))
+
+    present = detected  # its name in the base commit
+
+
+def fix(tree: Tree) -> None:
+    """Puts fixed values in the place of the parts that changed.
+
+    1. Onsets: the transcription network chooses which of them condition a model, an onset detector did.
+    2. Confidence: its features include others, and calibrations of the former ones are left out.
+    3. The further notes of a hi-hat's pad, which the base commit does not have.
+    """
+
+    def find(_: object, drum: str, count: int, *__: object) -> list[SimpleNamespace]:
+        starts = [8000 + 11000 * DRUMS.index(drum) + 15000 * i for i in range(count)]
+        return [SimpleNamespace(start=s, likelihood=0.95 - 0.1 * i, rank=0.9) for i, s in enumerate(starts)]
+
+    tree.replace("find_onsets", find)
+    tree.replace("calibrations", lambda _: {})
+    tree.replace("uncalibrated", Confidence())
+    tree.replace("further_notes", {})
 
 
 def mix(seed: int = 0, seconds: float = 4.0) -> np.ndarray:

@@ -32,7 +32,7 @@ def kits(tree: Tree) -> Values:
                 seed=3,
                 candidates=2,
                 kit="all",
-                bundle=tree.path("bundle"),
+                bundle=tree.models,
                 device="cpu",
                 precision="fp32",
                 json=True,

@@ -8,6 +8,7 @@ no prefix    an object, as "module:attribute"
 attr.        an attribute or a method of an object
 key.         a key of a dictionary
 kwarg.       a keyword of a call
+replace.     objects, as "module:attribute", in whose place the probes put one of their own
 section.     a section of params.yaml, as a dotted path
 params.      a key of params.yaml, as a dotted path
 value.       a value that a key takes
@@ -36,16 +37,11 @@ OLD: dict[str, str] = {
     "FitConfig": "dose.train.fit:FitConfig",
     "fit": "dose.train.fit:fit",
     "shipped_codec": "dose.codec:bundled_codec",
-    "likelihoods": "dose.tokens.onsets:likelihoods",
-    "find_hits": "dose.tokens.onsets:find_hits",
     "PromptConfig": "dose.tokens.prompt:PromptConfig",
     "prompt_codes": "dose.tokens.prompt:prompt_codes",
     "load_model": "dose.model.checkpoint:load",
     "generate": "dose.model.decode:generate",
     "Sampling": "dose.model.sampling:Sampling",
-    "open_bundle": "dose.bundle:open_bundle",
-    "calibrations": "dose.extract.confidence:from_json",
-    "uncalibrated": "dose.extract.confidence:UNCALIBRATED",
     "fit_logistic": "dose.extract.confidence:fit",
     "calibration_error": "dose.extract.confidence:expected_calibration_error",
     "GateConfig": "dose.gate.config:GateConfig",
@@ -64,6 +60,13 @@ OLD: dict[str, str] = {
     "resamples": "dose.metrics.statistics:resamples",
     "mean_estimate": "dose.metrics.statistics:mean_estimate",
     "open_data.drum": "tuple",  # how the drum is handed on: a tuple of one, or its name
+    # What `inputs.fix` replaces, in the modules that use it
+    "replace.find_onsets": "dose.tokens.prompt:find_hits dose.extract.windows:find_hits",
+    "replace.calibrations": "dose.extract.confidence:from_json",
+    "replace.uncalibrated": "dose.extract.confidence:UNCALIBRATED",
+    "replace.further_notes": "",
+    # The network that finds onsets in the tree: the base commit has it inside the functions above
+    "path.transcription": "",
     # Attributes and keywords
     "attr.codec.save": "save",
     "attr.codec.encode": "encode",
@@ -76,10 +79,6 @@ OLD: dict[str, str] = {
     "attr.checkpoint.model": "model",
     "attr.checkpoint.meta": "meta",
     "key.meta.prompt": "prompt",
-    "attr.bundle.calibration": "calibration",
-    "attr.calibration.present": "present",
-    "attr.calibration.right": "right",
-    "attr.calibration.confidence": "confidence",
     "attr.classifier.metrics": "metrics",
     "attr.verdict.promote": "promote",
     "attr.verdict.evidence": "evidence",
@@ -162,7 +161,6 @@ OLD: dict[str, str] = {
     "cli.extract.json": "--json",
     # Files
     "path.params": "params.yaml",
-    "path.bundle": "src/dose/bundle/models",
     "path.loop": "src/dose/sources/demo/loop_breakbeat.flac",
     "file.mix.wav": "mix.wav",
     # Arrays of a token shard
@@ -177,12 +175,13 @@ OLD: dict[str, str] = {
 
 NEW: dict[str, str] = OLD | {
     "open_data.drum": "name",
+    "replace.find_onsets": "dose.tokens.prompt:find_onsets dose.extract.segments:find_onsets",
+    "replace.further_notes": "dose.kits.drumkit:FURTHER_NOTES",
+    "path.transcription": "src/dose/transcription/bundled",
     "TokensConfig": "dose.tokens.encode:TokensConfig",
     "build_tokens": "dose.tokens.encode:build",
     "FitConfig": "dose.train.config:FitConfig",
     "fit": "dose.train.trainer:fit",
-    "likelihoods": "dose.transcription.detector:onset_likelihoods",
-    "find_hits": "dose.transcription.detector:find_onsets",
     "GateConfig": "dose.registry.gate_config:GateConfig",
     "Scores": "dose.registry.gate:ModelScores",
     "judge": "dose.registry.gate:decide",
@@ -195,8 +194,6 @@ NEW: dict[str, str] = OLD | {
     "envelope_distance": "dose.metrics.envelope:envelope_distance",
     "resamples": "dose.metrics.bootstrap:resamples",
     "mean_estimate": "dose.metrics.bootstrap:mean_estimate",
-    "attr.calibration.present": "detected",
-    "attr.calibration.right": "correct",
     "params.fit.excerpts": "sweep.fit.model.segments",
     "params.fit.aligned": "sweep.fit.model.conditioning",
     "params.fit.structure": "sweep.fit.model.decoding",
@@ -224,5 +221,11 @@ NEW: dict[str, str] = OLD | {
 # A renamed key in bundle.json's calibration, for example, gives the shipped models another version, which
 # all kit files name: {"kits/version": REASON, "kits/*/file/*": REASON} leaves the contents compared.
 EXPECTED: dict[str, str] = {
-    "gate/*/reasons": "the sentences were reworded; the decisions and figures are compared"
+    "gate/*/reasons": "the sentences were reworded; the decisions and figures are compared",
+    "kits/*/json/*/groove*": "extraction transcribes the drums; the base commit does not",
+    "kits/*/json/*/resynthesis_score": "a score that the base commit does not have",
+    "kits/*/json/*/files": "their number: MIDI files and a Hydrogen song are added",
+    "kits/*/*.mid": "of the transcription",
+    "kits/*/*.h2song": "of the transcription",
+    "kits/*/*.sf2": "each sample is stored once for all notes of its drum, in another order",
 }

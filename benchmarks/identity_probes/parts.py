@@ -1,4 +1,4 @@
-"""Probes of single parts on fixed inputs: codec, metrics, onset detector, gate, confidence, decoding."""
+"""Probes of single parts on fixed inputs: codec, metrics, gate, confidence, decoding."""
 
 import dataclasses
 
@@ -48,18 +48,6 @@ def metrics(tree: Tree) -> Values:
     return found
 
 
-def onsets(tree: Tree) -> Values:
-    """The onset detector's likelihoods on two mixes, and each drum's best hits."""
-    found: Values = {}
-    for label, mix in {"made": inputs.mix(6), "loop": _loop(tree)}.items():
-        likelihoods = tree.get("likelihoods")(mix)
-        found[f"{label}/likelihoods"] = array(likelihoods)
-        for drum in DRUMS:
-            hits = tree.get("find_hits")(mix, drum, 4, likelihoods)
-            found[f"{label}/{drum}"] = exact([tuple(map(float, dataclasses.astuple(hit))) for hit in hits])
-    return found
-
-
 def gate(tree: Tree) -> Values:
     """The gate's verdicts, with their evidence and reasons, on better, equal, worse and slower models."""
     config = tree.config("GateConfig", "gate", {"gate.resamples": 200})
@@ -88,21 +76,17 @@ def gate(tree: Tree) -> Values:
 
 
 def confidence(tree: Tree) -> Values:
-    """Confidences of the shipped calibrations and of none on fixed features, and a regression fitted anew."""
-    bundle = tree.get("open_bundle")(tree.path("bundle"))
-    calibrations = tree.get("calibrations")(tree.attr(bundle, "bundle.calibration"))
-    found: Values = {"calibrated": exact(sorted(calibrations))}
+    """A regression fitted anew, and how well it is calibrated. The features are others than in the base."""
     rng = np.random.default_rng(13)
     features = rng.uniform(0, 1, (20, 7))
-    for label, one in {**calibrations, "uncalibrated": tree.get("uncalibrated")}.items():
-        found[f"{label}/confidence"] = exact(tree.attr(one, "calibration.confidence")(features))
-        found[f"{label}/present"] = exact(tree.attr(one, "calibration.present")(features))
-        found[f"{label}/right"] = exact(tree.attr(one, "calibration.right")(features))
     outcomes = (features[:, 0] + rng.normal(0, 0.3, 20) > 0.5).astype(float)
     fitted = tree.get("fit_logistic")(features, outcomes)
-    found["fitted"] = exact(dataclasses.astuple(fitted))
-    found["calibration error"] = exact(tree.get("calibration_error")(fitted(features), outcomes))
-    return found
+    predicted = fitted(features)
+    return {
+        "fitted": exact(dataclasses.astuple(fitted)),
+        "predicted": exact(predicted),
+        "calibration error": exact(tree.get("calibration_error")(predicted, outcomes)),
+    }
 
 
 def decoding(tree: Tree) -> Values:
@@ -116,11 +100,15 @@ def decoding(tree: Tree) -> Values:
     mixes = [inputs.mix(14), _loop(tree)]
     found: Values = {}
     for drum in DRUMS[:2] if tree.quick else DRUMS:
-        loaded = tree.get("load_model")(tree.path("bundle") / drum)
+        loaded = tree.get("load_model")(tree.models / drum)
         config = tree.get("PromptConfig")(
             **tree.attr(loaded, "checkpoint.meta")[tree.name("key.meta.prompt")]
         )
-        prompts = np.stack([tree.get("prompt_codes")(shipped_codec, mix, drum, config) for mix in mixes])
+        # The tree takes a mix's activations beside it, of which fixed onsets make no use.
+        beside = [None] if tree.table["path.transcription"] else []
+        prompts = np.stack(
+            [tree.get("prompt_codes")(shipped_codec, mix, drum, config, *beside) for mix in mixes]
+        )
         found[f"{drum}/prompts"] = array(prompts)
         for label, rule in rules.items():
             sampling = tree.get("Sampling")(**tree.kwargs("sampling", **rule))

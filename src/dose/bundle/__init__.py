@@ -6,8 +6,8 @@ transcription/  as data/transcription; older bundles have none and take the pack
 kick/ ...       one checkpoint per drum: safetensors and model.json
 manifest.json   the SHA-256 of every file
 
-Format 2 of bundle.json differs from format 1 only in names inside `calibration`. Both are read: the reader of
-a calibration, `dose.extract.confidence.from_json`, knows both sets of names.
+Format 2 of bundle.json differs from format 1 only in names inside `calibration`. Both are read, but
+`dose.extract.confidence.from_json` leaves out a calibration of format 1: it was fitted to other features.
 """
 
 import dataclasses

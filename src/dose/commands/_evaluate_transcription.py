@@ -61,7 +61,7 @@ def _systems() -> "tuple[list[TranscriptionSystem], list[str]]":
     from dose.errors import DoseError
     from dose.evaluate.transcription import systems
 
-    found, notes = [systems.bands(), systems.onset_detector()], []
+    found, notes = [systems.bands()], []
     try:
         found.append(systems.network())
     except DoseError as e:

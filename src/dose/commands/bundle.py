@@ -64,17 +64,19 @@ def run_show(args: argparse.Namespace) -> None:
 
     from dose import files
     from dose.bundle import default_bundle, model_facts, named, open_bundle
+    from dose.extract.confidence import from_json
 
     bundle = open_bundle(named(args.path) if args.path else default_bundle())
     models = {drum: model_facts(bundle.checkpoint(drum)) for drum in bundle.drums}
     if args.json:
         print(json.dumps({**files.read_json(bundle.folder / "bundle.json"), "models": models}, indent=2))
         return
+    usable = from_json(bundle.calibration)  # without calibrations of other features
     size = sum(p.stat().st_size for p in bundle.folder.rglob("*") if p.is_file()) / 1e6
     print(f"{bundle.version}  {bundle.folder}  ({size:.1f} MB, made {bundle.created})")
     print(f"  codec  {bundle.codec_id}\n  data   {bundle.data_id}")
     for drum, model in models.items():
-        calibrated = "calibrated" if drum in bundle.calibration else "not calibrated"
+        calibrated = "calibrated" if drum in usable else "not calibrated"
         print(f"  {drum:6s} {model.get('steps', '?')} training steps, confidence {calibrated}")
 
 

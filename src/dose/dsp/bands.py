@@ -2,7 +2,7 @@
 
 Low drums lie within a few tens of hertz of each other, which only a long window separates; a hi-hat's onset
 lasts a few milliseconds, which only a short window places. `tokens.band_energies` (on the codec's frames) and
-`transcription.detector` (on a finer grid) are two configurations of this front end.
+`transcription.front_end` (100 frames per second) are two configurations of this front end.
 """
 
 import dataclasses

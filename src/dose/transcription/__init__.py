@@ -1,1 +1,1 @@
-"""Onset detection per drum: a trained network, its weights, and how it is trained."""
+"""Drum transcription: a network and how it is trained, the hits of a recording, their rhythm, MIDI."""

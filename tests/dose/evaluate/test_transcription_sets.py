@@ -145,9 +145,9 @@ def test_a_library_without_loops_or_drums_is_an_error(tmp_path):
         next(negatives.single_drums(empty, "test", 1))
 
 
-@pytest.mark.parametrize("system", [systems.bands(), systems.onset_detector()])
-def test_the_systems_without_the_network_find_plain_drums(system):
+def test_the_baseline_finds_plain_drums():
     """Kick and snare in turn every half second, hats between them."""
+    system = systems.bands()
     sound, _ = drum_mix(3)
     found = system.transcribe(sound.mean(axis=0))
     assert found.seconds == 4.0
@@ -158,19 +158,7 @@ def test_the_systems_without_the_network_find_plain_drums(system):
         assert ((velocities >= 1) & (velocities <= 127)).all()
     assert total / 2 >= 0.6
     assert found.rhythm is not None
-    assert len(system.transcribe(np.zeros(RATE, np.float32)).hits) == 0 or "detector" in system.name
-
-
-def test_the_onset_detectors_hits_are_its_peaks_from_the_threshold_on(monkeypatch):
-    likelihoods = np.full((len(DRUMS), 400), 0.01, np.float32)
-    likelihoods[0, 100], likelihoods[1, 200], likelihoods[2, 300] = 0.49, 0.51, 0.9
-    monkeypatch.setattr("dose.transcription.detector.onset_likelihoods", lambda _: likelihoods)
-    found = systems.onset_detector().transcribe(np.zeros(RATE, np.float32))
-    assert [hit.drum for hit in found.hits] == ["snare", "closed_hihat"]
-    assert [hit.seconds for hit in found.hits] == pytest.approx(
-        [200 * 256 / RATE, 300 * 256 / RATE], abs=0.003
-    )
-    assert [hit.probability for hit in found.hits] == pytest.approx([0.51, 0.9])
+    assert len(system.transcribe(np.zeros(RATE, np.float32)).hits) == 0
 
 
 def test_hits_of_a_drum_are_those_of_its_classes():

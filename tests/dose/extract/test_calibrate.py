@@ -4,12 +4,22 @@ import json
 
 import numpy as np
 import pytest
+import tiny_library
 from extract_beat import RATE, drum_loop
 
 from dose import bundle
 from dose.extract import Extractor, calibrate, confidence
-from dose.extract.calibration_data import Example, distance, log_spectrogram
+from dose.extract.calibration_data import (
+    Example,
+    Table,
+    distance,
+    joined,
+    log_spectrogram,
+    presence_tables,
+)
 from dose.extract.candidates import Candidate
+from dose.rmod.realistic import mix as realistic
+from dose.rmod.realistic.config import RealisticConfig
 
 
 def _examples(count: int) -> list[Example]:
@@ -22,6 +32,12 @@ def _examples(count: int) -> list[Example]:
         )
         calibration.append(Example(mix=mix, stems={"kick": mix * 0.5}, shots={"kick": shot}))
     return calibration
+
+
+def _features(right: float, present: float) -> np.ndarray:
+    """Features of which only two say something."""
+    telling = {"explained": right, "mean_likelihood": present}
+    return np.array([telling.get(name, 0.5) for name in confidence.FEATURES])
 
 
 class Oracle:
@@ -46,7 +62,7 @@ class Oracle:
         shots = [example.shots[drum], np.sin(np.arange(RATE) * 0.01).astype(np.float32)]
         candidates = []
         for right, shot in zip((1.0, 0.0), shots, strict=True):
-            features = noise[int(right)] + np.array([right, 0.5, 0.5, 0.5, present, 0.5, 0.5])
+            features = noise[int(right)] + _features(right, present)
             candidates.append(
                 Candidate(
                     shot=shot,
@@ -74,7 +90,7 @@ def test_informative_features_are_learnt():
     assert report["confidence"]["base_rate"] == pytest.approx(0.4)
     assert report["confidence"]["count"] == 48
     fitted = confidence.from_json(json.loads(json.dumps(calibration)))["kick"]
-    x = np.array([[1.0, 0.5, 0.5, 0.5, 1.0, 0.5, 0.5], [1.0, 0.5, 0.5, 0.5, 0.0, 0.5, 0.5]])
+    x = np.stack([_features(1.0, 1.0), _features(1.0, 0.0)])
     present, absent = fitted.confidence(x)
     assert present > 0.6 > 0.45 > absent
     assert fitted.detected(x)[0] > 0.8 > 0.5 > fitted.detected(x)[1]
@@ -102,3 +118,52 @@ def test_a_bundle_is_calibrated_in_place(bundle_copy):
     after = again.extract(examples[0].mix, RATE, drums=("kick",)).hits["kick"][0]
     assert (before.raw == after.raw).all()
     assert after.confidence != pytest.approx(before.confidence, abs=1e-6)
+
+
+class Listener:
+    """A stand-in Extractor whose features are the peak of the mix."""
+
+    def __init__(self) -> None:
+        self.peaks: list[float] = []
+
+    def segment_features(self, mix: np.ndarray, drums: tuple[str, ...]) -> dict[str, np.ndarray]:
+        assert mix.shape == (1, RATE)
+        self.peaks.append(float(np.abs(mix).max()))
+        return {drum: np.full(len(confidence.FEATURES), self.peaks[-1]) for drum in drums}
+
+
+def test_presence_is_what_the_realistic_mixes_hold(tmp_path):
+    listener, config, drums = Listener(), RealisticConfig(seconds=1.0), ("kick", "hihat")
+    library = tiny_library.make(tmp_path, splits=("val",))
+    tables = presence_tables(listener, config, library, drums, 30, first_mix=100)  # type: ignore[arg-type]
+    # The same mixes, with fewer drums than music has.
+    fewer = RealisticConfig(seconds=1.0, drum_free=0.3, single_drum=0.4)
+    hits = [mix.hits for mix in realistic.stream(fewer, library, "val", 0, 30)]
+    assert tables["kick"].detected.tolist() == [bool(h.get("kick")) for h in hits]
+    assert tables["hihat"].detected.tolist() == [
+        bool(h.get("closed_hihat") or h.get("open_hihat")) for h in hits
+    ]
+    for table in tables.values():
+        assert 0 < table.detected.mean() < 1
+        assert table.mix.tolist() == list(range(100, 130))
+        assert table.x[:, 0].tolist() == listener.peaks
+        assert not table.correct.any()  # no candidates
+    # Each mix is a case of its own, as often with the drum as music has it.
+    assert set(tables["kick"].weight.round(6)) == {0.4, 1.6}
+
+
+def test_joined_tables_keep_the_rows_of_both():
+    def table(rows: int, first_mix: int) -> Table:
+        outcome = np.arange(rows) % 2.0
+        x = np.arange(rows * 3.0).reshape(rows, 3) + first_mix
+        return Table(x=x, detected=outcome, correct=1 - outcome, mix=np.arange(rows) + first_mix)
+
+    one, other = table(4, 0), table(2, 50)
+    both = joined(one, other)
+    assert both.mix.tolist() == [0, 1, 2, 3, 50, 51]
+    for part, keep in ((one, both.mix < 50), (other, both.mix >= 50)):
+        again = both.rows(keep)
+        assert (again.x == part.x).all()
+        assert (again.detected == part.detected).all()
+        assert (again.correct == part.correct).all()
+    assert both.weight.tolist() == [*one.weight, *other.weight]

@@ -5,12 +5,17 @@ import pytest
 
 from dose.extract.confidence import (
     FEATURES,
+    IS_SEGMENT_FEATURE,
     Calibration,
+    candidate_features,
     fit,
     from_json,
+    segment_features,
     to_json,
 )
 from dose.extract.reliability import expected_calibration_error, reliability_curve
+from dose.extract.rerank import RerankScores
+from dose.extract.segments import Segment
 
 
 def _data(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -19,6 +24,17 @@ def _data(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     x = rng.normal(0.5, 0.2, (n, len(FEATURES)))
     p = 1 / (1 + np.exp(-(8 * (x[:, 0] - 0.5) - 5 * (x[:, 3] - 0.5) + 0.4)))
     return x, (rng.uniform(size=n) < p).astype(float)
+
+
+def _segment(likelihood: tuple[float, ...], onset_snr: tuple[float, ...]) -> Segment:
+    onsets = tuple(range(len(likelihood)))
+    return Segment(
+        audio=np.zeros((1, 8), np.float32), start=0, onsets=onsets, likelihood=likelihood, onset_snr=onset_snr
+    )
+
+
+def _scores_of_none() -> RerankScores:
+    return RerankScores(conditioning_fit=np.zeros(0), self_consistency=np.zeros(0), cost=np.zeros(0))
 
 
 def test_fitted_probabilities_are_calibrated_on_new_data():
@@ -75,6 +91,45 @@ def test_calibration_survives_json_and_other_features_are_ignored():
     assert from_json(stored) == {"kick": calibration}
     stored["kick"]["features"] = ["something", "else"]
     assert from_json(stored) == {}
+    del stored["kick"]["features"]
+    assert from_json(stored) == {}
+
+
+def test_features_stand_in_their_columns():
+    segments = [_segment((0.9, 0.4), (0.5, 0.1)), _segment((0.6,), (0.3,)), _segment((), ())]
+    scores = RerankScores(
+        conditioning_fit=np.array([0.2, 0.8]), self_consistency=np.array([0.5, 0.7]), cost=np.zeros(2)
+    )
+    rows = candidate_features(scores, [0.1, 0.4], segments)
+    named = [dict(zip(FEATURES, row, strict=True)) for row in rows]
+    shared = {
+        "max_conditioning_fit": 0.8,
+        "mean_self_consistency": 0.6,
+        "mean_likelihood": (0.9 + 0.4 + 0.6) / 3,
+        "max_likelihood": 0.9,
+        "onset_snr": 0.3,
+        "certain_onsets": np.log(3),  # two of them reach the threshold of a hit
+    }
+    assert named[0] == pytest.approx(
+        {"conditioning_fit": 0.2, "self_consistency": 0.5, "explained": 0.1, **shared}
+    )
+    assert named[1] == pytest.approx(
+        {"conditioning_fit": 0.8, "self_consistency": 0.7, "explained": 0.4, **shared}
+    )
+
+
+def test_features_before_generation_are_those_of_the_segments_alone():
+    segments = [_segment((0.9, 0.4), (0.5, 0.1))]
+    scores = RerankScores(
+        conditioning_fit=np.array([0.2]), self_consistency=np.array([0.5]), cost=np.zeros(1)
+    )
+    alone = segment_features(segments)
+    assert (alone[~IS_SEGMENT_FEATURE] == 0).all()
+    assert (
+        alone * IS_SEGMENT_FEATURE == candidate_features(scores, [1.0], segments)[0] * IS_SEGMENT_FEATURE
+    ).all()
+    assert (segment_features([_segment((), ())]) == 0).all()
+    assert candidate_features(_scores_of_none(), [], segments).shape == (0, len(FEATURES))
 
 
 def test_expected_calibration_error_by_hand():

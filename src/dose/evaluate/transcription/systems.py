@@ -1,4 +1,4 @@
-"""Systems that transcribe: the project's network, its older onset detector, an untrained baseline."""
+"""Systems that transcribe: the project's network and an untrained baseline."""
 
 import dataclasses
 from collections.abc import Callable
@@ -15,7 +15,6 @@ from dose.transcription.rhythm import find_rhythm
 
 # Hits of systems that do not tell open from closed hi-hats, as a class of HIT_CLASSES.
 CLASS_OF = {"kick": "kick", "snare": "snare", "hihat": "closed_hihat"}
-THRESHOLD = 0.5  # of the onset detector's likelihood
 
 # The baseline's bands in Hz, and the shares of the energy at an onset from which they count as hit; by hand.
 BANDS = {"kick": (20, 120), "snare": (150, 3000), "hihat": (6000, 16000)}
@@ -52,30 +51,6 @@ def network(folder: Path | None = None) -> TranscriptionSystem:
         classes=(*HIT_CLASSES, "hihat"),
         transcribe=lambda mono: transcribe(mono, net),
     )
-
-
-def onset_detector() -> TranscriptionSystem:
-    """The detector that chooses segments for conditioning, each peak from THRESHOLD on taken as a hit."""
-    return TranscriptionSystem(
-        name="Onset detector (threshold .5)", classes=DRUMS, transcribe=_by_onset_detector
-    )
-
-
-def _by_onset_detector(mono: np.ndarray) -> Transcription:
-    from dose.transcription.decode import peaks, vertex
-    from dose.transcription.detector import HOP, onset_likelihoods
-
-    hits = [
-        Hit(
-            seconds=max(vertex(row, frame), 0.0) * HOP / RATE,
-            drum=CLASS_OF[drum],
-            velocity=max(1, round(127 * float(row[frame]))),  # it estimates none
-            probability=float(row[frame]),
-        )
-        for drum, row in zip(DRUMS, onset_likelihoods(mono), strict=True)
-        for frame in peaks(row, THRESHOLD)
-    ]
-    return _transcription(hits, mono)
 
 
 def bands() -> TranscriptionSystem:
