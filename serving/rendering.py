@@ -135,6 +135,7 @@ def render_json(kit: Kit, hits: Hits, params: RenderParams) -> KitResponse:
         rate=params.rate,
         drums=drums,
         groove=None if facts is None else GrooveResponse(**facts),
+        resynthesis_score=None if kit.resynthesis_score is None else round(kit.resynthesis_score, 3),
     )
 
 

@@ -17,9 +17,10 @@ CURRENT_NAMES = {former: name for name, former in FORMER_NAMES.items()}
 
 
 def save(kit: Kit, folder: Path, base: Kit | None = None) -> None:
-    """Writes the kit atomically; drums and a transcription that it lacks come from `base`."""
+    """Writes the kit atomically; drums, transcription and scores that it lacks come from `base`."""
     hits = {**(base.hits if base else {}), **kit.hits}
     transcription = kit.transcription or (base.transcription if base else None)
+    resynthesis = {**(base.resynthesis if base else {}), **kit.resynthesis}
     with files.atomic(folder) as beside:
         beside.mkdir()
         stored = []
@@ -34,6 +35,7 @@ def save(kit: Kit, folder: Path, base: Kit | None = None) -> None:
                 **about,
                 "drums": list(hits),
                 "hits": stored,
+                "resynthesis": resynthesis,
                 "transcription": transcription and dataclasses.asdict(transcription),
             },
         )

@@ -125,6 +125,7 @@ async function showKit(id, only) {
   }
   current.groove = kit.groove;
   steps.showGroove(kit.groove);
+  showResynthesis(kit.resynthesis_score);
   show("midi-played", kit.groove?.hits.length > 0);
   show("midi-quantised", Boolean(kit.groove?.pattern));
   for (const part of ["kit", "steps", "export", "again", "touch-pads"]) show(part);
@@ -231,3 +232,9 @@ document.addEventListener("pointerdown", () => audioContext(), { once: true });
 showState();
 const opened = jobInAddress();
 if (opened) reopen(opened);
+
+// The check without a reference: null for kits that were stored without it.
+function showResynthesis(score) {
+  show("resynthesis", score !== null && score !== undefined);
+  $("resynthesis").textContent = `Playing the groove, this kit explains ${Math.round(100 * (score ?? 0))} % of the song's drum onsets.`;
+}
