@@ -28,10 +28,23 @@ LEVELS_DB = {
     "tom": (-8, 2), "cymbal": (-15, -4), "percussion": (-20, -7),
 }  # fmt: skip
 ONE_KIT = 0.5  # probability that a track takes a sound of the kick's kit, where that kit has one
-RECORDED = 0.5  # share of recordings among the sounds, where there are both: recordings are few
+RECORDED = 0.6  # share of recordings among the sounds, where there are both: recordings are few
 TOMS = (0.0, -3.0, -7.0)  # semitones of the three toms of a kit
 VELOCITY_STEPS = 4  # versions of a sound that differ in brightness, soft to loud
 SILENT_END = 1e-3  # of the peak: where a sound's tail is cut off
+
+
+LAYERED = 0.4  # probability that a second sound of the class is layered under the first; by hand
+EQ_HZ = (40.0, 160.0, 640.0, 2560.0, 10240.0)  # points of a sound's own equaliser
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A second sound under the first."""
+
+    clip: str
+    semitones: float
+    weight: float  # amplitude against the first
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +53,10 @@ class KitSound:
 
     clip: str
     semitones: float  # by which it is played faster
+    layer: Layer | None = None
+    eq_db: tuple[float, ...] = ()  # gains at EQ_HZ, interpolated between; () leaves the sound as it is
+    punch: float = 0.0  # the attack's first milliseconds are 1 + punch times as loud
+    punch_seconds: float = 0.01  # time constant of the punch
     decay_seconds: float | None  # time to -60 dB of an added envelope
     tilt_db: float  # of a tilt around 1 kHz: highs minus lows
     dull_db: float  # by which the softest hit is duller than the loudest
@@ -76,8 +93,14 @@ def draw_kit(rng: np.random.Generator, library: "SampleLibrary", split: str, gro
         kit = clip.kit if track == "kick" and clip.source != "procedural" else kit
         # 2. Its augmentation: two of three sounds are changed.
         changed = rng.random() < 0.67
+        under = pool[int(rng.integers(len(pool)))] if rng.random() < LAYERED else clip
+        layer = Layer(clip=under.id, semitones=float(rng.uniform(-5, 5)), weight=float(rng.uniform(0.2, 0.8)))
         sounds[track] = KitSound(
             clip=clip.id,
+            layer=None if under == clip else layer,
+            eq_db=tuple(float(g) for g in rng.normal(0, 4, len(EQ_HZ))) if changed else (),
+            punch=float(rng.uniform(-0.5, 2)) * changed,
+            punch_seconds=float(np.exp(rng.uniform(np.log(0.002), np.log(0.03)))),
             semitones=float(rng.uniform(-4, 4)) * changed,
             decay_seconds=float(np.exp(rng.uniform(np.log(0.15), np.log(3)))) if changed else None,
             tilt_db=float(rng.uniform(-6, 6)) * changed,
@@ -101,19 +124,44 @@ def _clips(library: "SampleLibrary", split: str, track: str) -> list["Clip"]:
 
 def render_sound(spec: KitSound, library: "SampleLibrary") -> np.ndarray:
     """A track's one-shot, float32 [N], peak 1, its silent tail cut off."""
-    import soxr
-
-    sound = library.audio(spec.clip)
-    if spec.semitones:
-        sound = soxr.resample(sound, RATE * 2 ** (spec.semitones / 12), RATE, quality="LQ")
+    sound = _transposed(library.audio(spec.clip), spec.semitones)
+    if spec.layer is not None:
+        under = _transposed(library.audio(spec.layer.clip), spec.layer.semitones)
+        layered = np.zeros(max(len(sound), len(under)), np.float32)
+        layered[: len(sound)] = sound
+        layered[: len(under)] += np.float32(spec.layer.weight) * under
+        sound = layered
+    if spec.punch:
+        n = np.arange(len(sound), dtype=np.float32)
+        sound = sound * (1 + np.float32(spec.punch) * np.exp(-n / np.float32(spec.punch_seconds * RATE)))
     if spec.decay_seconds is not None:
         sound = sound * np.exp(
             -np.log(1000) / (spec.decay_seconds * RATE) * np.arange(len(sound), dtype=np.float32)
         )
-    sound = tilted(sound, spec.tilt_db)
+    sound = tilted(with_eq(sound, spec.eq_db), spec.tilt_db)
     peak = float(np.abs(sound).max(initial=1e-9))
     loud = np.flatnonzero(np.abs(sound) > SILENT_END * peak)
     return (sound[: loud[-1] + 1] / peak).astype(np.float32) if len(loud) else np.zeros(1, np.float32)
+
+
+def _transposed(sound: np.ndarray, semitones: float) -> np.ndarray:
+    import soxr
+
+    if not semitones:
+        return sound
+    played: np.ndarray = soxr.resample(sound, RATE * 2 ** (semitones / 12), RATE, quality="LQ")
+    return played
+
+
+def with_eq(sound: np.ndarray, gains_db: tuple[float, ...]) -> np.ndarray:
+    """`sound` [N] with gains at EQ_HZ, interpolated on the octave axis."""
+    if not gains_db:
+        return sound
+    size = 1 << int(np.ceil(np.log2(len(sound) + 1)))
+    hz = np.maximum(np.fft.rfftfreq(size, 1 / RATE), 1)
+    gain = 10 ** (np.interp(np.log2(hz), np.log2(EQ_HZ), gains_db) / 20)
+    out: np.ndarray = np.fft.irfft(np.fft.rfft(sound, size) * gain, size)[: len(sound)].astype(np.float32)
+    return out
 
 
 def tilted(sound: np.ndarray, tilt_db: float) -> np.ndarray:
