@@ -13,6 +13,7 @@ EXAMPLE = """examples:
   dose rmod export --split train --count 1000 --out exported --workers 2 --stems
   dose rmod export --dataset groove --count 8 --out exported
   dose rmod show --split train --index 123456 --out shown
+  dose rmod show --distribution realistic --index 7 --out shown
   dose rmod query "bass IS NULL AND kick.layers[1].kit = 'procedural'" --limit 10
 """
 
@@ -37,6 +38,10 @@ def register(subparsers: Any) -> None:
     _selection(show)
     show.add_argument("--index", type=int, required=True, help="the item's number")
     show.add_argument("--out", type=Path, help="folder to write to")
+    show.add_argument(
+        "--distribution", choices=("paper", "realistic"), default="paper",
+        help="realistic: the mixes that transcription is trained on (default paper)",
+    )  # fmt: skip
     show.set_defaults(run=run_show)
     query = _action(actions, "query", "find mixes by an SQL condition on their specification")
     query.add_argument("where", help="for example: \"list_contains(licences, 'CC0-1.0') AND vocal IS NULL\"")
@@ -103,6 +108,18 @@ def run_show(args: argparse.Namespace) -> None:
     if args.index < 0:
         raise DoseError("--index must be at least 0.")
     rmod, library, split, drums_only = _load(args)
+    if args.distribution == "realistic":
+        if args.dataset:
+            raise DoseError("--dataset names test sets of the paper's distribution; give --split instead.")
+        from dose.commands import _rmod_realistic as realistic
+
+        drawn = realistic.draw(rmod.realistic, library, split, args.index)
+        shown = rounded(realistic.outline(drawn))
+        print(yaml.safe_dump(shown, sort_keys=False, default_flow_style=None, width=110), end="")
+        if args.out:
+            realistic.write(drawn, library, args.out)
+            print(f"# mix, hits, MIDI and the exact specification: {args.out}")
+        return
     spec = draw(rmod, library, split, args.index)
     print(
         yaml.safe_dump(rounded(spec.as_dict()), sort_keys=False, default_flow_style=None, width=110), end=""

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dose import audio, files
-from dose.drums import DRUMS, INSTRUMENTS, MIX_SECONDS
-from dose.rmod import table
+from dose.drums import DRUMS, INSTRUMENTS, MIX_SECONDS, OTHER_DRUMS
+from dose.rmod import comparison, table
 from dose.rmod.build import summary
+from dose.rmod.comparison_plot import plot
 from dose.rmod.config import RmodConfig
 from dose.rmod.dataset import DATASETS, items
 from dose.rmod.draw import draw_many
@@ -33,6 +34,7 @@ def write_card(config: RmodConfig, library: "SampleLibrary", root: Path) -> dict
         **summary(config, library),
         "clips": _clips(library),
         "mix_specs": _mix_specs(config, library),
+        "distributions": comparison.compare(config, library),
         "sound": {name: _sound(root, name) for name in SETS},
         "schema": _schema(root),
     }
@@ -48,7 +50,7 @@ def _clips(library: "SampleLibrary") -> dict[str, Any]:
     return {
         "class": {
             cls: {split: by_class[cls, split] for split in ("train", "val", "test")}
-            for cls in DRUMS + INSTRUMENTS
+            for cls in DRUMS + OTHER_DRUMS + INSTRUMENTS
         },
         "licence": dict(sorted(Counter(c.licence for c in library.clips).items())),
         "kit": dict(sorted(Counter(f"{c.kit} ({c.split})" for c in library.clips).items())),
@@ -120,7 +122,7 @@ def _schema(root: Path) -> str:
 
 
 def _page(card: dict[str, Any], library: "SampleLibrary") -> str:
-    counts, specs = card["clips"], card["mix_specs"]
+    counts, specs, compared = card["clips"], card["mix_specs"], card["distributions"]
     # Attribution lines that the licences ask for, each once.
     credit = sorted({c.attribution for c in library.clips if c.attribution})
     facts = {
@@ -148,6 +150,12 @@ def _page(card: dict[str, Any], library: "SampleLibrary") -> str:
         _table(("licence", "clips"), counts["licence"].items()),
         f"<h2>Mix specifications</h2><p>The first {specs['count']} of {specs['split']}.</p>",
         f'<img alt="histograms of mix specifications" src="{_spec_plot(specs)}">',
+        "<h2>The realistic distribution beside the paper's</h2><p>Transcription is trained on mixes that are "
+        f"nearer to music (docs/rmod.md). Of both, the first mixes of {compared['split']}: "
+        f"{compared['paper']['count']} and {compared['realistic']['count']}.</p>",
+        _table(("realistic mixes", "share"), comparison.facts(compared)),
+        _table(("style", "mixes"), compared["realistic"]["styles"].items()),
+        f'<img alt="histograms of both distributions" src="{_png(plot(compared))}">',
         f"<h2>Sound</h2><p>Up to {MEASURED} items of each written set.</p>",
         f'<img alt="histograms of sound" src="{_sound_plot(card["sound"])}">',
         "<h2>Kits</h2>",

@@ -24,10 +24,12 @@ def test_the_numbers_are_those_of_the_data(made, library):
     assert card_json["items"] == {"train": 10, "val": 0, "test": 2, "groove": 1}
     assert card_json["groove"] == "groove-like, not GMD"
     assert card_json["clips"]["class"]["kick"] == {"train": 4, "val": 4, "test": 4}
+    assert card_json["clips"]["class"]["clap"] == {"train": 0, "val": 0, "test": 0}
     assert sum(card_json["clips"]["licence"].values()) == len(library.clips)
     assert sum(card_json["clips"]["kit"].values()) == len(library.clips)
     assert sum(card_json["mix_specs"]["hits_per_mix"]["kick"].values()) == 2
     assert sum(card_json["mix_specs"]["sounding_at_once"].values()) == 2 * 40
+    assert card_json["distributions"]["paper"]["count"] == 2
     assert card_json["sound"]["val"] == {"items": 0}
     mix = audio.read(items(root, "rmod")[1].mix_path)
     assert card_json["sound"]["rmod"]["mix level dBFS"][1] == pytest.approx(
@@ -44,7 +46,17 @@ def test_the_centroid_of_a_tone_is_its_frequency():
 
 def test_the_page_stands_alone(made):
     page = (made[0] / "card.html").read_text()
-    assert page.count("data:image/png;base64,") == 2
+    assert page.count("data:image/png;base64,") == 3
     assert not re.search(r"https?://", page)
-    for word in ("kit 3", "CC0-1.0", "hihat", "groove-like, not GMD", made[1]["data_id"], "onsets: list"):
+    for word in (
+        "kit 3",
+        "CC0-1.0",
+        "percussion",
+        "shuffle",
+        "one class alone",
+        "hihat",
+        "groove-like, not GMD",
+        made[1]["data_id"],
+        "onsets: list",
+    ):
         assert word in page
