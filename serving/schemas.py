@@ -186,7 +186,7 @@ class KitResponse(pydantic.BaseModel):
     drums: dict[str, list[OneShotResponse]]
     groove: GrooveResponse | None = Field(description="Null for kits that were stored without one.")
     resynthesis_score: float | None = Field(
-        description="0 to 1: share of the upload's onset energy that the kit explains when it plays the groove."
+        description="0 to 1: share of the upload's onset energy that kit and groove explain."
     )
 
 
