@@ -24,6 +24,7 @@ from dose.tokens import encode as tokens
 from dose.tokens import layout
 from dose.train.data import FitData, Pairs, open_data
 from dose.train.trainer import fit
+from dose.transcription.network import BUNDLED
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 DRUM = "hihat"
@@ -40,7 +41,7 @@ def data(tmp_path_factory) -> FitData:
     section = dataclasses.replace(
         params.load("tokens", tokens.TokensConfig, PARAMS), train=TRAIN, val=VAL, workers=1
     )
-    tokens.build(section, rmod, root / "sources", root / "codec", root / "tokens")
+    tokens.build(section, rmod, root / "sources", root / "codec", BUNDLED, root / "tokens")
     return open_data(root / "tokens", DRUM, "band_energies")
 
 

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from dose.evaluate.transcription.systems import TranscriptionSystem
     from dose.sources.library import SampleLibrary
 
-DATA = ("rmod", "rmod_drums", "realistic", "groove", "drum_free", "single_drum")
-DEFAULT = "rmod,realistic,groove,drum_free,single_drum"
+DATA = ("rmod", "rmod_drums", "realistic", "realistic_drums", "groove", "drum_free", "single_drum")
+DEFAULT = "rmod,realistic,realistic_drums,groove,drum_free,single_drum"
 # Not inside data/scores, which every evaluation of one-shots replaces as a whole.
 OUT = "data/transcription_scores"
 MIN_DRUM_FREE = 200  # fewer sounds than this hold too few of each kind; a smaller --n shortens mixes only
@@ -75,21 +75,26 @@ def _sets(args: argparse.Namespace, names: list[str]) -> "tuple[TestSets, int]":
     from dose.evaluate.transcription.run import TestSets
 
     rmod = Path(args.rmod)
-    library = _library(Path(args.sources)) if {"realistic", "drum_free", "single_drum"} & set(names) else None
+    library = (
+        _library(Path(args.sources))
+        if {"realistic", "realistic_drums", "drum_free", "single_drum"} & set(names)
+        else None
+    )
     mixes = []
     for name in names:
         if name in ("rmod", "rmod_drums"):
             mixes.append(datasets.written(rmod, name, args.n))
-        elif name == "realistic" and library is not None:
-            mixes.append(datasets.realistic(library, args.n))
+        elif name.startswith("realistic") and library is not None:
+            drums_only = name == "realistic_drums"
+            mixes.append(datasets.realistic(library, args.n, args.split, drums_only=drums_only))
         elif name == "groove":
             mixes.append(datasets.groove(_groove_folder(Path(args.params)), rmod, args.n))
     sounds = max(args.n, MIN_DRUM_FREE)
     drum_free = single = None
     if library is not None and "drum_free" in names:
-        drum_free = lambda: negatives.drum_free(library, "test", sounds)  # noqa: E731
+        drum_free = lambda: negatives.drum_free(library, args.split, sounds)  # noqa: E731
     if library is not None and "single_drum" in names:
-        single = lambda: negatives.single_drums(library, "test", sounds)  # noqa: E731
+        single = lambda: negatives.single_drums(library, args.split, sounds)  # noqa: E731
     total = sum(m.size for m in mixes) + sounds * ((drum_free is not None) + (single is not None))
     return TestSets(mixes=mixes, drum_free=drum_free, single_drums=single), total
 

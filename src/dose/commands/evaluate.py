@@ -25,7 +25,8 @@ data set, one such folder per data set inside it: rmod/, rmod_drums/, groove/. S
 
 with --transcription, --data may name
   rmod, rmod_drums  RMOD's written test items: kick, snare and hi-hat
-  realistic         grooves of 19 styles on kits of the test split, with all classes, velocities and tempo
+  realistic         grooves of 19 styles on held-out kits with instruments: all classes, velocities, tempo
+  realistic_drums   the same with the drums alone
   groove            the Groove MIDI Dataset's recordings if rmod.groove.folder has them, else the stand-in
   drum_free         200 sounds or more in which every reported hit is false: loops, speech, tones, noise
   single_drum       kick, snare and hi-hat alone, which must be named right
@@ -89,6 +90,12 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="where to write (default data/scores; data/transcription_scores with --transcription)",
     )
     parser.add_argument("--params", default="params.yaml", help="with --transcription: rmod.groove.folder")
+    parser.add_argument(
+        "--split",
+        choices=("val", "test"),
+        default="test",
+        help="with --transcription: whose kits and loops (default: %(default)s)",
+    )
     parser.add_argument(
         "--mlflow", action="store_true", help="with --transcription: also log a run per system to MLflow"
     )

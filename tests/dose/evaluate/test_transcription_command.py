@@ -35,7 +35,7 @@ def test_all_data_sets_are_scored_and_the_last_line_is_json(here, capsys):
     assert (out / "transcription.md").read_text() in printed
     assert "groove-like, not GMD, 2 mixes" in printed
     short = json.loads(printed.splitlines()[-1])
-    assert list(short) == ["rmod", "realistic", "groove", "drum_free", "single_drum"]
+    assert list(short) == ["rmod", "realistic", "realistic_drums", "groove", "drum_free", "single_drum"]
     stored = json.loads((out / "transcription.json").read_text())
     assert stored["data_sets"]["drum_free"]["items"] == 10
     assert stored["notes"] == ["Made."]

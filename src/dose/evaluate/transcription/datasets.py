@@ -89,13 +89,18 @@ def written(root: Path, dataset: str, count: int) -> Dataset:
     return Dataset(name=dataset, title=title, size=len(found), mixes=mixes)
 
 
-def realistic(library: "SampleLibrary", count: int, split: str = "test") -> Dataset:
-    """Grooves on kits of a split. Items are a pure function of the library and their number."""
+def realistic(
+    library: "SampleLibrary", count: int, split: str = "test", *, drums_only: bool = False
+) -> Dataset:
+    """Grooves on kits of a split, with instruments or without. Items follow from library and number alone."""
     from dose.rmod.realistic.config import RealisticConfig
     from dose.rmod.realistic.mix import stream
 
     # Mixes without drums and with one drum have a test of their own.
-    config = RealisticConfig(seconds=REALISTIC_SECONDS, drum_free=0.0, single_drum=0.0)
+    config = RealisticConfig(
+        seconds=REALISTIC_SECONDS, bare=float(drums_only), drum_free=0.0, single_drum=0.0
+    )
+    name = "realistic_drums" if drums_only else "realistic"
 
     def mixes() -> Iterator[AnnotatedMix]:
         for index, mix in enumerate(stream(config, library, split, 0, count)):
@@ -106,7 +111,8 @@ def realistic(library: "SampleLibrary", count: int, split: str = "test") -> Data
                 tempo=mix.groove.tempo if mix.groove else None,
             )
 
-    return Dataset(name="realistic", title="realistic, held-out kits", size=count, mixes=mixes)
+    title = f"realistic, {'drums alone' if drums_only else 'with instruments'}, kits of {split}"
+    return Dataset(name=name, title=title, size=count, mixes=mixes)
 
 
 def groove(folder: Path | None, rmod: Path, count: int) -> Dataset:
