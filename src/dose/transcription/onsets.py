@@ -5,6 +5,8 @@ Training and extraction call the same function, so that a model is trained on th
 
 import dataclasses
 
+import numpy as np
+
 from dose.audio import RATE
 from dose.drums import DRUMS
 from dose.transcription.decode import THRESHOLD, peaks, vertex
@@ -24,7 +26,7 @@ DISTURBS = {
     "snare": {"kick": 0.5, "clap": 0.6, "tom": 0.5, "closed_hihat": 0.2, "open_hihat": 0.3, "cymbal": 0.4},
     "hihat": {"kick": 0.4, "snare": 0.6, "clap": 0.6, "tom": 0.4, "cymbal": 0.7},
 }
-OTHER_HAT = 0.6  # the same for a closed hi-hat among open ones, and the other way round
+OTHER_HAT = 0.6  # the same for an open hi-hat where closed ones are wanted, and the other way round
 REPEAT_WEIGHT, VELOCITY_WEIGHT = 0.2, 0.2  # of the own next hit, and of how hard the hit is; by hand
 
 
@@ -44,12 +46,15 @@ def find_onsets(found: Activations, drum: str, count: int) -> list[Onset]:
     """
     if drum not in DRUMS:
         raise ValueError(f"{drum!r} is not one of {', '.join(DRUMS)}")
-    cls = _variant(found, drum)
-    row = found.onsets[HIT_CLASSES.index(cls)]
+    # 1. The probability of any hit of the drum: where closed and open hi-hat are hard to tell apart, each is
+    # improbable while a hi-hat is certain.
+    row = 1 - np.prod([1 - found.onsets[HIT_CLASSES.index(cls)] for cls in CLASSES_OF[drum]], axis=0)  # [T]
+    # 2. All certain hits, ranked.
     frames = peaks(row, THRESHOLD) or peaks(row, 1e-3)
-    ranked = [_onset(found, drum, cls, frame) for frame in frames]
+    cls = _variant(found, drum)
+    ranked = [_onset(found, drum, cls, row, frame) for frame in frames]
     ranked.sort(key=lambda onset: (-onset.rank, onset.start))
-    # Non-maximum suppression in time: best first, nothing within MIN_DISTANCE of one that was chosen.
+    # 3. Non-maximum suppression in time: best first, nothing within MIN_DISTANCE of one that was chosen.
     chosen: list[Onset] = []
     for onset in ranked:
         if len(chosen) == count:
@@ -69,17 +74,19 @@ def _variant(found: Activations, drum: str) -> str:
     return max(CLASSES_OF[drum], key=amount)
 
 
-def _onset(found: Activations, drum: str, cls: str, frame: int) -> Onset:
-    own = found.onsets[HIT_CLASSES.index(cls)]
-    disturbs = DISTURBS[drum] | {other: OTHER_HAT for other in CLASSES_OF[drum] if other != cls}
+def _onset(found: Activations, drum: str, cls: str, row: np.ndarray, frame: int) -> Onset:
+    """The onset at a frame of the drum's probability `row` [T], where hits of the class `cls` are wanted."""
     low, high = (round(s * FRAME_RATE) for s in DISTURBED)
     around = found.onsets[:, max(0, frame + low) : frame + high + 1].max(axis=1)  # [classes]
-    disturbed = max(w * float(around[HIT_CLASSES.index(other)]) for other, w in disturbs.items())
+    disturbed = max(w * float(around[HIT_CLASSES.index(other)]) for other, w in DISTURBS[drum].items())
     first, last = (round(s * FRAME_RATE) for s in REPEATED)
-    repeated = REPEAT_WEIGHT * float(own[frame + first : frame + last].max(initial=0))
+    repeated = REPEAT_WEIGHT * float(row[frame + first : frame + last].max(initial=0))
     velocity = VELOCITY_WEIGHT * float(found.velocities[HIT_CLASSES.index(cls), frame])
+    # A hit that is rather one of the other variant.
+    own = found.onsets[HIT_CLASSES.index(cls), frame]
+    other = OTHER_HAT * max(0.0, float(row[frame] - 2 * own)) if len(CLASSES_OF[drum]) > 1 else 0.0
     return Onset(
-        start=max(round(vertex(own, frame) * HOP), 0),
-        likelihood=float(own[frame]),
-        rank=float(own[frame]) + velocity - disturbed - repeated,
+        start=max(round(vertex(row, frame) * HOP), 0),
+        likelihood=float(row[frame]),
+        rank=float(row[frame]) + velocity - disturbed - repeated - other,
     )
