@@ -35,7 +35,8 @@ RECONSTRUCTING = (*COMMON, "codec", "compute.py")
 SEPARATING = (*COMMON, "baselines")
 GENERATING = (
     *COMMON, "bundle", "codec", "compute.py", "extract", "model", "dsp", "tokens", "transcription",
-    "transcription/bundled/network.safetensors", "transcription/rhythm/metre.safetensors",
+    "transcription/bundled/network.safetensors", "transcription/onsets.safetensors",
+    "transcription/rhythm/metre.safetensors",
 )  # fmt: skip
 LARSNETS = {
     "authors": "LarsNet",

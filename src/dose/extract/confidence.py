@@ -78,7 +78,8 @@ def candidate_features(
 
 def segment_features(segments: Sequence[Segment]) -> np.ndarray:
     """Features of a drum before anything was generated, [F]; 0 for those of candidates."""
-    likelihoods = [value for segment in segments for value in segment.likelihood]
+    # By the network, whatever chose the onsets: its probabilities are calibrated.
+    likelihoods = [value for segment in segments for value in segment.probabilities]
     snrs = [value for segment in segments for value in segment.onset_snr]
     row = np.zeros(len(FEATURES))
     if likelihoods:

@@ -237,7 +237,8 @@ class Extractor:
         }
 
     def _scan(self, blocks: Iterable[np.ndarray], drums: Sequence[str]) -> ScanResult:
-        return segments.scan(blocks, drums, self.transcription)
+        sources = {drum: self.model(drum).prompt_config.onsets for drum in drums}
+        return segments.scan(blocks, drums, self.transcription, sources)
 
     def _resynthesis(
         self, one_shots: dict[str, tuple[OneShot, ...]], scanned: ScanResult

@@ -1,7 +1,7 @@
 """Selects, per drum, the 4 s segments of a song whose onsets stand out best, while the song streams by."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from dose.extract.drift import features
 from dose.extract.offset import without_offset
 from dose.transcription.hits import Hit, Transcription
 from dose.transcription.network import TranscriptionNetwork
-from dose.transcription.onsets import find_onsets
+from dose.transcription.onsets import OnsetSource, choose_onsets, find_onsets
 from dose.transcription.transcribe import SILENCE, Activations, activations, join, window_hits
 from dose.transcription.windows import WINDOW, Window, cut
 
@@ -32,6 +32,7 @@ class Segment:
     likelihood: tuple[float, ...]  # of each onset, 0..1: see `transcription.onsets`
     onset_snr: tuple[float, ...]  # of each onset, 0..1: see `onset_snr`
     activations: Activations | None = None  # of the whole segment
+    probabilities: tuple[float, ...] = ()  # of the best hits by the transcription network, 0..1
     period: int = WINDOW  # samples after which a loop that is shorter than a segment repeats
 
     @property
@@ -61,10 +62,16 @@ class ScanResult:
     features: np.ndarray  # [BANDS], see `drift`: mean over segments that are not silent, zeros without any
 
 
-def scan(blocks: Iterable[np.ndarray], drums: Sequence[str], net: TranscriptionNetwork) -> ScanResult:
+def scan(
+    blocks: Iterable[np.ndarray],
+    drums: Sequence[str],
+    net: TranscriptionNetwork,
+    sources: Mapping[str, OnsetSource] | None = None,
+) -> ScanResult:
     """Streams blocks [C, N] at 44.1 kHz and keeps the best SEGMENTS_PER_DRUM segments of each drum.
 
-    Memory does not grow with the length of the song, but for its hits.
+    `sources` say what chooses each drum's onsets, by default the network. Memory does not grow with the
+    length of the song, but for its hits.
     """
     kept: dict[str, list[Segment]] = {drum: [] for drum in drums}
     samples, peak = 0, 0.0
@@ -79,7 +86,8 @@ def scan(blocks: Iterable[np.ndarray], drums: Sequence[str], net: TranscriptionN
         if audio.peak(mono) > SILENCE:
             feature_sum, sounding = feature_sum + features(magnitudes), sounding + 1
         for drum in drums:
-            kept[drum].append(_segment(window, mono, drum, magnitudes, found))
+            source = (sources or {}).get(drum, "network")
+            kept[drum].append(_segment(window, mono, drum, magnitudes, found, source))
             if len(kept[drum]) >= 2 * SEGMENTS_PER_DRUM:
                 kept[drum] = choose(kept[drum], SEGMENTS_PER_DRUM)
     return ScanResult(
@@ -122,11 +130,17 @@ def onset_snr(magnitudes: np.ndarray, onset: int, drum: str) -> float:
 
 
 def _segment(
-    window: Window, mono: np.ndarray, drum: str, magnitudes: np.ndarray, found: Activations
+    window: Window,
+    mono: np.ndarray,
+    drum: str,
+    magnitudes: np.ndarray,
+    found: Activations,
+    source: OnsetSource,
 ) -> Segment:
     """The window with its onsets of `drum`; silence has none."""
     silent = audio.peak(mono) <= SILENCE
-    onsets = [] if silent else find_onsets(found, drum, ONSETS_PER_SEGMENT)
+    onsets = [] if silent else choose_onsets(source, mono, found, drum, ONSETS_PER_SEGMENT)
+    certain = [] if silent else find_onsets(found, drum, ONSETS_PER_SEGMENT)
     return Segment(
         audio=window.audio,
         start=window.start,
@@ -134,6 +148,7 @@ def _segment(
         likelihood=tuple(onset.likelihood for onset in onsets),
         onset_snr=tuple(onset_snr(magnitudes, onset.start, drum) for onset in onsets),
         activations=found,
+        probabilities=tuple(onset.likelihood for onset in certain),
         period=window.length,
     )
 

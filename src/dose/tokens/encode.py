@@ -57,7 +57,7 @@ class TokensConfig:
 
     @property
     def prompt(self) -> PromptConfig:
-        return PromptConfig(kind="hits", hits=self.hits, seconds=self.seconds)
+        return PromptConfig(kind="hits", hits=self.hits, seconds=self.seconds, onsets="network")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -16,11 +16,12 @@ import torch
 from dose import audio
 from dose.audio import RATE
 from dose.codec import Codec
-from dose.config import was
+from dose.config import optional, was
 from dose.drums import MIX_SECONDS
 from dose.tokens import band_energies
 from dose.tokens.shards import OLD_PROMPT_KINDS, PromptKind
-from dose.transcription.onsets import Onset, find_onsets
+from dose.transcription.onset import Onset
+from dose.transcription.onsets import OnsetSource, choose_onsets
 from dose.transcription.transcribe import Activations
 
 MIX = int(MIX_SECONDS * RATE)  # samples
@@ -32,6 +33,8 @@ class PromptConfig:
     kind: PromptKind = dataclasses.field(default="hits", metadata=was(values=OLD_PROMPT_KINDS))
     hits: int = 3  # onset-aligned segments
     seconds: float = 0.35  # length of each segment
+    # What chooses the onsets. Models from before the transcription network do not say: the detector.
+    onsets: OnsetSource = dataclasses.field(default="detector", metadata=optional())
 
     def __post_init__(self) -> None:
         if not 1 <= self.hits <= 16:
@@ -61,7 +64,7 @@ def prompt_codes(
         codes: np.ndarray = _encode(codec, audio.fit_length(mix, MIX)[None])[0]
         return codes
     # Onsets come best first, so the first segments are the most reliable ones.
-    onsets = find_onsets(found, drum, config.hits)
+    onsets = choose_onsets(config.onsets, mix, found, drum, config.hits)
     if config.kind == "band_energies":
         return _band_energies(mix, onsets, config, np.zeros(config.hits, np.int64))
     return join(_encode(codec, cut_segments(mix, [onset.start for onset in onsets], config)))
@@ -80,7 +83,7 @@ def prompts_of_all(
 
     `jitter` [drums, hits] is added to the onsets, in samples; `found` are the mix's activations.
     """
-    onsets = {drum: find_onsets(found, drum, config.hits) for drum in drums}
+    onsets = {drum: choose_onsets(config.onsets, mix, found, drum, config.hits) for drum in drums}
     jitter_of = dict(zip(drums, jitter, strict=True))
     out: dict[PromptKind, dict[str, np.ndarray]] = {}
     if "hits" in kinds:

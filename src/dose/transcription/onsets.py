@@ -4,14 +4,17 @@ Training and extraction call the same function, so that a model is trained on th
 """
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 
 from dose.audio import RATE
 from dose.drums import DRUMS
+from dose.transcription import detector
 from dose.transcription.decode import THRESHOLD, peaks, vertex
 from dose.transcription.front_end import FRAME_RATE, HOP
 from dose.transcription.hits import CLASSES_OF, HIT_CLASSES
+from dose.transcription.onset import Onset
 from dose.transcription.transcribe import Activations
 
 # Seconds around a hit in which other drums disturb it, and after it in which its own next hit cuts it short:
@@ -30,13 +33,31 @@ OTHER_HAT = 0.6  # the same for an open hi-hat where closed ones are wanted, and
 REPEAT_WEIGHT, VELOCITY_WEIGHT = 0.2, 0.2  # of the own next hit, and of how hard the hit is; by hand
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Onset:
-    """One chosen hit of one drum."""
+OnsetSource = Literal["network", "detector"]  # what chooses onsets: see `choose_onsets`
+CANDIDATES = 24  # onsets of the detector that agreement with the network ranks anew
+AGREEMENT_WEIGHT = 1.0  # of the network's probability at an onset of the detector
+AGREEMENT = 2  # frames around that onset
 
-    start: int  # sample in the mix
-    likelihood: float  # 0..1: its probability
-    rank: float  # the probability, less what disturbs it; onsets are chosen in this order
+
+def choose_onsets(
+    source: OnsetSource, mix: np.ndarray, found: Activations, drum: str, count: int
+) -> list[Onset]:
+    """The `count` best onsets of `drum` in mix [N] with its activations, as models of this source take them.
+
+    "network": `find_onsets`. "detector": those of `detector`, for models that were trained with it, ranked by
+    their agreement with the network, which is right about kicks and snares far more often.
+    """
+    if source == "network":
+        return find_onsets(found, drum, count)
+    row = _probability(found, drum)
+
+    def agreed(onset: Onset) -> Onset:
+        frame = round(onset.start / HOP)
+        near = float(row[max(0, frame - AGREEMENT) : frame + AGREEMENT + 1].max(initial=0))
+        return dataclasses.replace(onset, rank=onset.rank + AGREEMENT_WEIGHT * near)
+
+    candidates = [agreed(onset) for onset in detector.find_onsets(mix, drum, CANDIDATES)]
+    return sorted(candidates, key=lambda onset: (-onset.rank, onset.start))[:count]
 
 
 def find_onsets(found: Activations, drum: str, count: int) -> list[Onset]:
@@ -48,7 +69,7 @@ def find_onsets(found: Activations, drum: str, count: int) -> list[Onset]:
         raise ValueError(f"{drum!r} is not one of {', '.join(DRUMS)}")
     # 1. The probability of any hit of the drum: where closed and open hi-hat are hard to tell apart, each is
     # improbable while a hi-hat is certain.
-    row = 1 - np.prod([1 - found.onsets[HIT_CLASSES.index(cls)] for cls in CLASSES_OF[drum]], axis=0)  # [T]
+    row = _probability(found, drum)
     # 2. All certain hits, ranked.
     frames = peaks(row, THRESHOLD) or peaks(row, 1e-3)
     cls = _variant(found, drum)
@@ -62,6 +83,14 @@ def find_onsets(found: Activations, drum: str, count: int) -> list[Onset]:
         if all(abs(onset.start - other.start) >= MIN_DISTANCE * RATE for other in chosen):
             chosen.append(onset)
     return chosen
+
+
+def _probability(found: Activations, drum: str) -> np.ndarray:
+    """The probability of a hit of any class of the drum, [T]."""
+    row: np.ndarray = 1 - np.prod(
+        [1 - found.onsets[HIT_CLASSES.index(cls)] for cls in CLASSES_OF[drum]], axis=0
+    )
+    return row
 
 
 def _variant(found: Activations, drum: str) -> str:
@@ -85,8 +114,10 @@ def _onset(found: Activations, drum: str, cls: str, row: np.ndarray, frame: int)
     # A hit that is rather one of the other variant.
     own = found.onsets[HIT_CLASSES.index(cls), frame]
     other = OTHER_HAT * max(0.0, float(row[frame] - 2 * own)) if len(CLASSES_OF[drum]) > 1 else 0.0
+    # The last frame lies at the end of the mix, or just before it: an onset lies inside.
+    start = min(max(round(vertex(row, frame) * HOP), 0), (len(row) - 1) * HOP - 1)
     return Onset(
-        start=max(round(vertex(row, frame) * HOP), 0),
+        start=start,
         likelihood=float(row[frame]),
         rank=float(row[frame]) + velocity - disturbed - repeated - other,
     )

@@ -29,7 +29,12 @@ def _data(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def _segment(likelihood: tuple[float, ...], onset_snr: tuple[float, ...]) -> Segment:
     onsets = tuple(range(len(likelihood)))
     return Segment(
-        audio=np.zeros((1, 8), np.float32), start=0, onsets=onsets, likelihood=likelihood, onset_snr=onset_snr
+        audio=np.zeros((1, 8), np.float32),
+        start=0,
+        onsets=onsets,
+        likelihood=(0.1,) * len(onsets),
+        onset_snr=onset_snr,
+        probabilities=likelihood,
     )
 
 
