@@ -19,8 +19,8 @@ from dose.sources.library import Clip
 from dose.sources.shipped import source_items
 from dose.transcription.transcribe import transcribe
 
-# What the first network reaches, as guards against regressions. The goals are 2 of 100 sounds without drums, and
-# 95 of 100 drums named right (docs/transcription.md); speech, taken for hi-hats, is the known weakness.
+# What the first network reaches, as guards against regressions. The goals: 2 of 100 sounds without drums, and
+# 95 of 100 drums named right (docs/transcription.md). Speech, taken for hi-hats, is the known weakness.
 MOST_FALSE = 2  # of the 32 sounds that are no speech
 NAMED_RIGHT, OTHERS, ONCE = 0.6, 0.6, 0.5  # shares of the sounds of a drum
 
