@@ -175,7 +175,8 @@ OLD: dict[str, str] = {
 
 NEW: dict[str, str] = OLD | {
     "open_data.drum": "name",
-    "replace.find_onsets": "dose.tokens.prompt:find_onsets dose.extract.segments:find_onsets",
+    "replace.find_onsets": "dose.tokens.prompt:choose_onsets dose.extract.segments:choose_onsets "
+    "dose.extract.segments:find_onsets",
     "replace.further_notes": "dose.kits.drumkit:FURTHER_NOTES",
     "path.transcription": "src/dose/transcription/bundled",
     "TokensConfig": "dose.tokens.encode:TokensConfig",
