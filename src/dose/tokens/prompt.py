@@ -105,7 +105,9 @@ def _band_energies(
     mix: np.ndarray, onsets: Sequence[Onset], config: PromptConfig, jitter: np.ndarray
 ) -> np.ndarray:
     # `jitter` has a value for each segment that is asked for; fewer onsets may have been found.
-    starts = [max(0, onset.start + int(late)) for onset, late in zip(onsets, jitter, strict=False)]
+    # Jitter moves no onset out of the mix.
+    last = len(mix) - 1
+    starts = [min(max(0, o.start + int(late)), last) for o, late in zip(onsets, jitter, strict=False)]
     return band_energies.segment_features(
         mix, starts, [onset.likelihood for onset in onsets], config.hits, config.frames
     )

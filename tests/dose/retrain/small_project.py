@@ -28,6 +28,9 @@ tracker = Tracker("dose")
 codec = Path("data/codec")
 codec.mkdir(parents=True, exist_ok=True)
 files.write_json(codec / "codec.json", {"id": "codec-1"})
+transcription = Path("data/transcription")
+transcription.mkdir(parents=True, exist_ok=True)
+(transcription / "network.safetensors").write_text("network")
 for drum in DRUMS:
     run = tracker.open_run(f"sweep-{drum}-{digest}/t0", f"{drum} trial")
     tracker.set_tags(run, lineage_tags())
@@ -60,7 +63,7 @@ def make(root: Path) -> None:
     stage = {
         "cmd": "exec python stage.py",
         "deps": ["stage.py", "params.yaml"],
-        "outs": ["data/codec", *(f"data/sweep/{d}" for d in ("kick", "snare", "hihat"))],
+        "outs": ["data/codec", "data/transcription", *(f"data/sweep/{d}" for d in ("kick", "snare", "hihat"))],
     }
     (root / "params.yaml").write_text(
         "sources:\n  folders: []\npackage:\n"
