@@ -63,7 +63,11 @@ def make(root: Path) -> None:
     stage = {
         "cmd": "exec python stage.py",
         "deps": ["stage.py", "params.yaml"],
-        "outs": ["data/codec", "data/transcription", *(f"data/sweep/{d}" for d in ("kick", "snare", "hihat"))],
+        "outs": [
+            "data/codec",
+            "data/transcription",
+            *(f"data/sweep/{d}" for d in ("kick", "snare", "hihat")),
+        ],
     }
     (root / "params.yaml").write_text(
         "sources:\n  folders: []\npackage:\n"
