@@ -24,7 +24,7 @@ from dose.extract.segments import ScanResult, Segment
 from dose.model.sampling import Sampling
 from dose.transcription import network
 from dose.transcription.network import TranscriptionNetwork
-from dose.transcription.transcribe import SILENCE, Activations, activations
+from dose.transcription.transcribe import SILENCE, Activations, activations, join
 
 SHORTEST = 0.05  # seconds: a shorter input cannot hold a hit
 MAX_CANDIDATES = 64
@@ -160,7 +160,7 @@ class Extractor:
             data_id=self.bundle.data_id,
             seed=seed,
             features=tuple(map(float, scanned.features)),
-            transcription=scanned.transcription,
+            transcription=join(scanned.hits, scanned.samples / RATE),
             resynthesis=resynthesis,
         )
 

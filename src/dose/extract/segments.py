@@ -11,10 +11,11 @@ from dose.dsp.mel import BANDS, drum_bands, mel_magnitudes
 from dose.dsp.onset import onset_levels
 from dose.extract.drift import features
 from dose.extract.offset import without_offset
-from dose.transcription.hits import Hit, Transcription
+from dose.transcription.detector import onset_likelihoods
+from dose.transcription.hits import Hit
 from dose.transcription.network import TranscriptionNetwork
 from dose.transcription.onsets import OnsetSource, choose_onsets, find_onsets
-from dose.transcription.transcribe import SILENCE, Activations, activations, join, window_hits
+from dose.transcription.transcribe import SILENCE, Activations, activations, window_hits
 from dose.transcription.windows import WINDOW, Window, cut
 
 ONSETS_PER_SEGMENT = 4  # chosen by hand, as the next
@@ -58,7 +59,7 @@ class ScanResult:
     segments: dict[str, list[Segment]]  # of each drum, in no order
     samples: int  # length of the song
     peak: float
-    transcription: Transcription
+    hits: list[Hit]  # of all drums, window by window
     features: np.ndarray  # [BANDS], see `drift`: mean over segments that are not silent, zeros without any
 
 
@@ -80,9 +81,11 @@ def scan(
     for window in cut(without_offset(blocks)):
         samples, peak = window.start + window.length, max(peak, audio.peak(window.audio))
         mono = audio.downmix(window.audio)
-        # One pass of the front end and of the network serves all drums and the transcription.
+        # One pass of the front end and of each network serves all drums and the transcription.
         magnitudes, found = mel_magnitudes(mono), activations(mono, net)
         hits += window_hits(found, window)
+        if "detector" in (sources or {}).values():
+            found = dataclasses.replace(found, detector=onset_likelihoods(mono))
         if audio.peak(mono) > SILENCE:
             feature_sum, sounding = feature_sum + features(magnitudes), sounding + 1
         for drum in drums:
@@ -94,7 +97,7 @@ def scan(
         segments=kept,
         samples=samples,
         peak=peak,
-        transcription=join(hits, samples / RATE),
+        hits=hits,
         features=feature_sum / max(1, sounding),
     )
 
@@ -140,7 +143,7 @@ def _segment(
     """The window with its onsets of `drum`; silence has none."""
     silent = audio.peak(mono) <= SILENCE
     onsets = [] if silent else choose_onsets(source, mono, found, drum, ONSETS_PER_SEGMENT)
-    certain = [] if silent else find_onsets(found, drum, ONSETS_PER_SEGMENT)
+    certain = onsets if silent or source == "network" else find_onsets(found, drum, ONSETS_PER_SEGMENT)
     return Segment(
         audio=window.audio,
         start=window.start,

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from dose.drums import DRUMS
 from dose.dsp.bands import RATE, BandFrontEnd, Resolution
-from dose.transcription.onset import Onset
+from dose.transcription.decode import vertex
+from dose.transcription.onset import MIN_DISTANCE, Onset, best
 
 HOP = 256  # samples: 5.8 ms
 WEIGHTS = Path(__file__).parent / "onsets.safetensors"
@@ -36,7 +37,6 @@ BANDS = FRONT_END.bands
 CHANNELS, KERNEL, DILATIONS = 48, 9, (1, 2, 4)
 
 # Chosen by hand, without a study.
-MIN_DISTANCE = 0.06  # seconds between two onsets of one drum that are both given back
 DISTURBED = (-0.03, 0.10)  # seconds around an onset in which other drums disturb it
 REPEATED = 0.35  # seconds after an onset within which the drum's own next onset cuts its decay short
 OTHER_WEIGHT, REPEAT_WEIGHT = 0.5, 0.2  # how much of those likelihoods is taken off an onset's rank
@@ -102,16 +102,7 @@ def find_onsets(mix: np.ndarray, drum: str, count: int, likelihoods: np.ndarray 
     others = np.delete(likelihoods, DRUMS.index(drum), axis=0).max(axis=0)  # [T]
     # Peak picking: every local maximum is a candidate, there is no threshold.
     peaks = np.flatnonzero((own[1:-1] > own[:-2]) & (own[1:-1] >= own[2:])) + 1
-    ranked = [_onset(own, others, int(p), len(mix)) for p in peaks]
-    ranked.sort(key=lambda onset: (-onset.rank, onset.start))
-    # Non-maximum suppression in time: best first, nothing within MIN_DISTANCE of one that was chosen.
-    chosen: list[Onset] = []
-    for onset in ranked:
-        if len(chosen) == count:
-            break
-        if all(abs(onset.start - other.start) >= MIN_DISTANCE * RATE for other in chosen):
-            chosen.append(onset)
-    return chosen
+    return best((_onset(own, others, int(p), len(mix)) for p in peaks), count)
 
 
 def _onset(own: np.ndarray, others: np.ndarray, peak: int, samples: int) -> Onset:
@@ -120,9 +111,5 @@ def _onset(own: np.ndarray, others: np.ndarray, peak: int, samples: int) -> Onse
     around = others[max(0, peak + round(DISTURBED[0] * rate)) : peak + round(DISTURBED[1] * rate)]
     after = own[peak + round(MIN_DISTANCE * rate) : peak + round(REPEATED * rate)]
     rank = own[peak] - OTHER_WEIGHT * around.max(initial=0) - REPEAT_WEIGHT * after.max(initial=0)
-    # The vertex of a parabola through three log likelihoods places the onset between frames.
-    a, b, c = np.log(own[peak - 1 : peak + 2] + 1e-6)
-    curvature = a - 2 * b + c
-    shift = 0.5 * (a - c) / curvature if curvature < 0 else 0.0
-    start = round((peak + float(np.clip(shift, -0.5, 0.5))) * HOP)
+    start = round(vertex(own, peak) * HOP)
     return Onset(start=min(max(start, 0), samples - 1), likelihood=float(own[peak]), rank=float(rank))

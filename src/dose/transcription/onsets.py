@@ -8,20 +8,18 @@ from typing import Literal
 
 import numpy as np
 
-from dose.audio import RATE
 from dose.drums import DRUMS
 from dose.transcription import detector
 from dose.transcription.decode import THRESHOLD, peaks, vertex
 from dose.transcription.front_end import FRAME_RATE, HOP
 from dose.transcription.hits import CLASSES_OF, HIT_CLASSES
-from dose.transcription.onset import Onset
+from dose.transcription.onset import Onset, best
 from dose.transcription.transcribe import Activations
 
 # Seconds around a hit in which other drums disturb it, and after it in which its own next hit cuts it short:
 # by hand.
 DISTURBED = (-0.03, 0.10)
 REPEATED = (0.06, 0.35)
-MIN_DISTANCE = 0.06  # seconds between two hits of one drum that are both given back
 # How much a certain hit of another class takes off the rank of a drum's hit; by hand, after which bands they
 # share: a hi-hat hides little of a kick.
 DISTURBS = {
@@ -56,8 +54,8 @@ def choose_onsets(
         near = float(row[max(0, frame - AGREEMENT) : frame + AGREEMENT + 1].max(initial=0))
         return dataclasses.replace(onset, rank=onset.rank + AGREEMENT_WEIGHT * near)
 
-    candidates = [agreed(onset) for onset in detector.find_onsets(mix, drum, CANDIDATES)]
-    return sorted(candidates, key=lambda onset: (-onset.rank, onset.start))[:count]
+    offered = detector.find_onsets(mix, drum, CANDIDATES, found.detector)
+    return best(map(agreed, offered), count)
 
 
 def find_onsets(found: Activations, drum: str, count: int) -> list[Onset]:
@@ -70,19 +68,10 @@ def find_onsets(found: Activations, drum: str, count: int) -> list[Onset]:
     # 1. The probability of any hit of the drum: where closed and open hi-hat are hard to tell apart, each is
     # improbable while a hi-hat is certain.
     row = _probability(found, drum)
-    # 2. All certain hits, ranked.
+    # 2. Of all certain hits the best ones that are apart.
     frames = peaks(row, THRESHOLD) or peaks(row, 1e-3)
     cls = _variant(found, drum)
-    ranked = [_onset(found, drum, cls, row, frame) for frame in frames]
-    ranked.sort(key=lambda onset: (-onset.rank, onset.start))
-    # 3. Non-maximum suppression in time: best first, nothing within MIN_DISTANCE of one that was chosen.
-    chosen: list[Onset] = []
-    for onset in ranked:
-        if len(chosen) == count:
-            break
-        if all(abs(onset.start - other.start) >= MIN_DISTANCE * RATE for other in chosen):
-            chosen.append(onset)
-    return chosen
+    return best((_onset(found, drum, cls, row, frame) for frame in frames), count)
 
 
 def _probability(found: Activations, drum: str) -> np.ndarray:

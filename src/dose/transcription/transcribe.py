@@ -27,6 +27,8 @@ class Activations:
 
     onsets: np.ndarray  # [classes, T]: probability of an onset, 0..1
     velocities: np.ndarray  # [classes, T]: of a hit, if there is one, 0..1
+    # The older detector's `onset_likelihoods`, for callers that choose onsets of several drums with it.
+    detector: np.ndarray | None = None
 
 
 @functools.cache

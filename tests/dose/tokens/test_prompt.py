@@ -10,7 +10,8 @@ from dose.audio import RATE
 from dose.codec import bundled_codec
 from dose.tokens import band_energies
 from dose.tokens.prompt import PromptConfig, cut_segments, prompt_codes, prompts_of_all
-from dose.transcription.onsets import MIN_DISTANCE, find_onsets
+from dose.transcription.onset import MIN_DISTANCE
+from dose.transcription.onsets import find_onsets
 from dose.transcription.transcribe import Activations, activations, bundled_network
 
 

@@ -9,8 +9,8 @@ from dose.drums import DRUMS
 from dose.transcription import detector
 from dose.transcription.front_end import HOP
 from dose.transcription.hits import CLASSES_OF
-from dose.transcription.onset import Onset
-from dose.transcription.onsets import DISTURBS, MIN_DISTANCE, choose_onsets, find_onsets
+from dose.transcription.onset import MIN_DISTANCE, Onset
+from dose.transcription.onsets import DISTURBS, choose_onsets, find_onsets
 from dose.transcription.transcribe import Activations
 
 
@@ -81,7 +81,7 @@ def test_onsets_of_the_detector_are_ranked_by_agreement_with_the_network(monkeyp
     """Models of the detector keep its times and likelihoods; the network only changes which come first."""
     ranks = {50 * HOP: 0.9, 150 * HOP: 0.5, 250 * HOP: 0.4}
     offered = [Onset(start=start, likelihood=0.5, rank=rank) for start, rank in ranks.items()]
-    monkeypatch.setattr(detector, "find_onsets", lambda mix, drum, count: offered)
+    monkeypatch.setattr(detector, "find_onsets", lambda mix, drum, count, likelihoods: offered)
     mix, found = np.zeros(4 * RATE, np.float32), heard(kick=[(151, 0.95)])
     agreed = choose_onsets("detector", mix, found, "kick", 2)
     assert [o.start for o in agreed] == [150 * HOP, 50 * HOP]
