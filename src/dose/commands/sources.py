@@ -35,7 +35,13 @@ def register(subparsers: Any) -> None:
     listing.set_defaults(run=run_list)
     fetch = _action(actions, "fetch", "unpack Debian packages into data/archives, installing nothing")
     fetch.add_argument("names", nargs="+", metavar="NAME", help="packages, as `dose sources list` names them")
-    fetch.add_argument("--debs", type=Path, help="folder of .deb files to use instead of downloading")
+    fetch.add_argument(
+        "--from",
+        dest="local",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of .deb files, and of clones named after their pack, to use instead of downloading",
+    )
     _archives_option(fetch)
     fetch.set_defaults(run=run_fetch)
     show = _action(actions, "show", "count the sample library's clips by class, split, kit and licence")
@@ -117,7 +123,7 @@ def run_fetch(args: argparse.Namespace) -> None:
                 bar.n = min(done, total)
                 bar.refresh()
 
-            folder = packages.fetch(name, archives, progress, args.debs)
+            folder = packages.fetch(name, archives, progress, args.local)
         print(f"  unpacked {packages.version_of(folder)} into {folder}")
     print(f"To use them: params.yaml, sources.packages: [{', '.join(args.names)}], then `dvc repro`.")
 

@@ -49,7 +49,12 @@ class Accepted:
 
     @property
     def split(self) -> str:
-        return self.item.split or splits.of_group(self.item.group)
+        return split_of(self.item)
+
+
+def split_of(item: SourceItem) -> str:
+    """The split that the item's source asks for, or that of its group."""
+    return item.split or splits.of_group(item.group)
 
 
 def source_items(config: SourcesConfig) -> Iterator[SourceItem]:
@@ -58,7 +63,11 @@ def source_items(config: SourcesConfig) -> Iterator[SourceItem]:
         yield from shipped.source_items()
     for folder in config.folders:
         yield from folders.source_items(folder)
-    yield from debian.source_items(config.packages, Path(config.archives), config.riffs_per_program)
+    archives = Path(config.archives)
+    yield from debian.source_items(config.packages, archives, config.riffs_per_program)
+    for item in debian.source_items(config.validation_packages, archives, riffs_per_program=0):
+        if split_of(item) == "val":
+            yield item
     for name in config.soundfonts:
         yield from soundfont.source_items(name, config.riffs_per_program)
     yield from voice.source_items(config.sung_phrases)

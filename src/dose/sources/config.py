@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from dose.config import was
+from dose.config import optional, was
 from dose.sources.adapters.folder import Folder
 
 
@@ -28,6 +28,8 @@ class SourcesConfig:
     procedural: Procedural
     archives: str = dataclasses.field(metadata=was("packs"))  # folder of unpacked packages
     packages: tuple[str, ...]  # read from `archives`
+    # Packages of which the clips of the val split alone are used; older files lack the key.
+    validation_packages: tuple[str, ...] = dataclasses.field(default=(), metadata=optional())
     soundfonts: tuple[str, ...]  # .sf2 paths, or "timgm6mb"
     riffs_per_program: int  # loops rendered from each General MIDI program of a SoundFont
     sung_phrases: int  # loops of the synthetic voice

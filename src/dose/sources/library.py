@@ -33,7 +33,7 @@ class Clip:
     cls: str  # one of CLASSES
     kind: str  # "oneshot" or "loop"
     variant: str  # "closed", "open" and the like; "" where unknown
-    source: str  # "bundled", "procedural", "debian", "soundfont", "voice" or "folder"
+    source: str  # "bundled", "procedural", "debian", "repository", "soundfont", "voice" or "folder"
     package: str
     version: str
     kit: str

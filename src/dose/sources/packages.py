@@ -1,5 +1,9 @@
-"""Debian packages that hold sounds: which are known, and how to unpack them without installing anything."""
+"""Packages that hold sounds, of Debian and sample packs in git: which are known, and how to fetch them.
 
+A Debian package is unpacked, not installed.
+"""
+
+import contextlib
 import dataclasses
 import re
 import shutil
@@ -11,6 +15,7 @@ from pathlib import Path
 
 from dose import files
 from dose.errors import DoseError, MissingInputError
+from dose.sources import sample_packs
 
 VERSION_FILE = "VERSION"
 POLL_SECONDS = 0.2  # between two reports of progress
@@ -86,6 +91,16 @@ KNOWN = {
             unpacked=44,
             contents="SoundFont: two acoustic drum kits with velocity layers",
         ),
+        *(
+            Package(
+                name=pack.name,
+                licence=pack.licence,
+                download=pack.download,
+                unpacked=pack.unpacked,
+                contents=pack.contents,
+            )
+            for pack in sample_packs.KNOWN.values()
+        ),
     )
 }
 
@@ -121,11 +136,12 @@ def folder_of(name: str, archives: Path) -> Path:
     return archives / name
 
 
-def fetch(name: str, archives: Path, progress: Progress, debs: Path | None = None) -> Path:
+def fetch(name: str, archives: Path, progress: Progress, local: Path | None = None) -> Path:
     """Unpacks a package into `archives`/name, whole or not at all, and returns that folder.
 
-    A file <name>_*.deb in `debs` (by default in `archives`) is used where there is one; else apt-get
-    downloads it. Nothing is installed. Raises DoseError in one sentence.
+    A file <name>_*.deb, or a clone in a folder <name>, of `local` (a .deb by default of `archives`) is used
+    where there is one; else apt-get or git downloads it. Nothing is installed. Raises DoseError in one
+    sentence.
     """
     known(name)
     target = archives / name
@@ -134,7 +150,16 @@ def fetch(name: str, archives: Path, progress: Progress, debs: Path | None = Non
     archives.mkdir(parents=True, exist_ok=True)
     # Inside `archives`, so that the final rename stays on one file system.
     with tempfile.TemporaryDirectory(dir=archives, prefix=".fetch-") as scratch:
-        deb = _local(name, debs or archives) or _download(name, Path(scratch), progress)
+        if name in sample_packs.KNOWN:
+            pack = sample_packs.KNOWN[name]
+            clone = local / name if local and (local / name).is_dir() else None
+            with files.atomic(target) as beside:
+                beside.mkdir()
+                with _watched(name, Path(scratch), pack.download * 1e6, progress):
+                    sample_packs.fetch_into(pack, beside, Path(scratch), clone)
+                (beside / VERSION_FILE).write_text(pack.commit + "\n")
+            return target
+        deb = _local(name, local or archives) or _download(name, Path(scratch), progress)
         version = _run("dpkg-deb", "--field", str(deb), "Version", what=f"{deb} cannot be read").strip()
         with files.atomic(target) as beside:
             _run("dpkg-deb", "--extract", str(deb), str(beside), what=f"{deb} cannot be unpacked")
@@ -150,7 +175,7 @@ def _local(name: str, folder: Path) -> Path | None:
 def _download(name: str, folder: Path, progress: Progress) -> Path:
     hint = (
         f"Download {name}_*.deb from a Debian mirror yourself, put it somewhere, and run `dose sources fetch "
-        f"{name} --debs FOLDER`"
+        f"{name} --from FOLDER`"
     )
     if not shutil.which("apt-get"):
         raise DoseError(f"There is no apt-get on this machine to fetch {name} with. {hint}.")
@@ -158,19 +183,25 @@ def _download(name: str, folder: Path, progress: Progress) -> Path:
     # The exact size for the progress report, without downloading.
     uris = _run("apt-get", "download", "--print-uris", name, what=unknown)
     size = int(found.group(1)) if (found := re.search(r"\.deb (\d+)", uris)) else KNOWN[name].download * 1e6
-    done = threading.Event()
-    # Progress is the size of the folder, polled while apt-get runs.
-    watcher = threading.Thread(target=_watch, args=(name, folder, size, progress, done), daemon=True)
-    watcher.start()
-    try:
+    with _watched(name, folder, size, progress):
         _run("apt-get", "download", name, what=unknown, folder=folder)
-    finally:
-        done.set()
-        watcher.join()
     deb = _local(name, folder)
     if not deb:
         raise DoseError(f"{unknown}.")
     return deb
+
+
+@contextlib.contextmanager
+def _watched(name: str, folder: Path, size: float, progress: Progress) -> Iterator[None]:
+    """Reports the size of `folder`, polled, as progress of the download that runs inside."""
+    done = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(name, folder, size, progress, done), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
 
 
 def _watch(name: str, folder: Path, size: float, progress: Progress, done: threading.Event) -> None:

@@ -67,14 +67,14 @@ def test_a_local_file_is_used_first(machine, tmp_path):
 def test_another_folder_of_files_can_be_named(machine, tmp_path):
     (tmp_path / "debs").mkdir()
     (tmp_path / "debs/hydrogen-data_9_all.deb").write_text("deb")
-    fetch("hydrogen-data", tmp_path, debs=tmp_path / "debs")
+    fetch("hydrogen-data", tmp_path, local=tmp_path / "debs")
     assert not (tmp_path / "log").exists()
 
 
 def test_without_apt_one_sentence_says_what_to_do(machine, tmp_path):
     (machine / "apt-get").unlink()
     os.environ["PATH"] = str(machine)
-    with pytest.raises(DoseError, match=r"no apt-get.*lmms-common_\*\.deb.*--debs FOLDER"):
+    with pytest.raises(DoseError, match=r"no apt-get.*lmms-common_\*\.deb.*--from FOLDER"):
         fetch("lmms-common", tmp_path)
 
 

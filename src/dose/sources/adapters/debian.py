@@ -1,4 +1,4 @@
-"""Unpacked Debian packages: which adapter reads which package."""
+"""Fetched packages, of Debian and in git: which adapter reads which."""
 
 import functools
 from collections.abc import Iterator
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from dose.errors import IntegrityError
-from dose.sources import packages
-from dose.sources.adapters import hydrogen, lmms, sonicpi, soundfont, strums
+from dose.sources import packages, sample_packs
+from dose.sources.adapters import hydrogen, lmms, sample_pack, sonicpi, soundfont, strums
 from dose.sources.item import SourceItem
 
 
@@ -37,6 +37,8 @@ def source_items(names: tuple[str, ...], archives: Path, riffs_per_program: int)
 def _adapter(name: str, riffs_per_program: int) -> Adapter:
     if name in ("hydrogen-drumkits", "hydrogen-data"):
         return hydrogen.source_items
+    if name in sample_packs.KNOWN:
+        return sample_pack.source_items
     others: dict[str, Adapter] = {
         "hydrogen-drumkits-effects": strums.source_items,
         "sonic-pi-samples": sonicpi.source_items,
