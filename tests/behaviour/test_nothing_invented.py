@@ -14,7 +14,6 @@ from dose.bundle import SHIPPED
 from dose.drums import DRUMS
 from dose.evaluate.transcription.negatives import drum_free
 from dose.extract import Extractor
-from dose.extract.candidates import SearchConfig
 from dose.sources.library import Clip
 from dose.sources.shipped import source_items
 from dose.transcription.transcribe import transcribe
@@ -31,13 +30,8 @@ def extractor():
 
 
 def detected(extractor: Extractor, mix: np.ndarray) -> set[str]:
-    """The drums that an extraction of mono `mix` reports; nothing is generated."""
-    features = extractor.segment_features(mix[None].astype(np.float32), DRUMS)
-    return {
-        drum
-        for drum, row in features.items()
-        if extractor.calibration[drum].detected(row[None])[0] >= SearchConfig().detection_threshold
-    }
+    """The drums that an extraction of mono `mix` reports."""
+    return {d for d, there in extractor.detected(mix[None].astype(np.float32), DRUMS).items() if there}
 
 
 def shots(drum: str, split: str = "test") -> list[np.ndarray]:

@@ -33,6 +33,7 @@ def shard(mixes: int) -> Shard:
         cls=np.zeros(mixes, np.int8),
         seconds=np.full(mixes, 1.0, np.float32),
         velocity=np.full(mixes, 90, np.uint8),
+        audible=np.ones(mixes, bool),
     )
 
 

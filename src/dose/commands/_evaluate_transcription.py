@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dose.evaluate.transcription.presence import PresenceSystem
     from dose.evaluate.transcription.run import TestSets
     from dose.evaluate.transcription.systems import TranscriptionSystem
     from dose.sources.library import SampleLibrary
 
-DATA = ("rmod", "rmod_drums", "realistic", "realistic_drums", "groove", "drum_free", "single_drum")
-DEFAULT = "rmod,realistic,realistic_drums,groove,drum_free,single_drum"
+SOUNDS = ("drum_free", "single_drum", "presence")  # of these, extraction's own answers are scored, too
+DATA = ("rmod", "rmod_drums", "realistic", "realistic_drums", "groove", *SOUNDS)
+DEFAULT = "rmod,realistic,realistic_drums,groove,drum_free,single_drum,presence"
 # Not inside data/scores, which every evaluation of one-shots replaces as a whole.
 OUT = "data/transcription_scores"
 MIN_DRUM_FREE = 200  # fewer sounds than this hold too few of each kind; a smaller --n shortens mixes only
@@ -36,6 +38,7 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError("--bundle, --external and --baselines score one-shots; leave --transcription out.")
     systems, notes = _systems()
     sets, total = _sets(args, names)
+    detectors = _detectors() if set(SOUNDS) & set(names) else []
     out = Path(args.out or OUT)
     # disable=None: no bar where nobody looks (not a terminal).
     with tqdm(total=total, desc="transcription", unit="mix", disable=None) as bar:
@@ -44,7 +47,9 @@ def run(args: argparse.Namespace) -> None:
             bar.set_postfix_str(name, refresh=False)
             bar.update()
 
-        results = evaluation.evaluate(sets, systems, seed=args.seed, notes=notes, progress=progress)
+        results = evaluation.evaluate(
+            sets, systems, detectors, seed=args.seed, notes=notes, progress=progress
+        )
     evaluation.write(results, out)
     if args.mlflow:
         from dose.evaluate.mlflow_runs import log_transcription
@@ -69,17 +74,19 @@ def _systems() -> "tuple[list[TranscriptionSystem], list[str]]":
     return found, notes
 
 
+def _detectors() -> "list[PresenceSystem]":
+    from dose.evaluate.transcription import presence
+
+    return [presence.extraction()]
+
+
 def _sets(args: argparse.Namespace, names: list[str]) -> "tuple[TestSets, int]":
     """The chosen sets and the number of their mixes and sounds. Raises as reading them does."""
-    from dose.evaluate.transcription import datasets, negatives
+    from dose.evaluate.transcription import datasets, negatives, presence
     from dose.evaluate.transcription.run import TestSets
 
     rmod = Path(args.rmod)
-    library = (
-        _library(Path(args.sources))
-        if {"realistic", "realistic_drums", "drum_free", "single_drum"} & set(names)
-        else None
-    )
+    library = _library(Path(args.sources)) if {"realistic", "realistic_drums", *SOUNDS} & set(names) else None
     mixes = []
     for name in names:
         if name in ("rmod", "rmod_drums"):
@@ -90,13 +97,16 @@ def _sets(args: argparse.Namespace, names: list[str]) -> "tuple[TestSets, int]":
         elif name == "groove":
             mixes.append(datasets.groove(_groove_folder(Path(args.params)), rmod, args.n))
     sounds = max(args.n, MIN_DRUM_FREE)
-    drum_free = single = None
+    drum_free = single = present = None
     if library is not None and "drum_free" in names:
         drum_free = lambda: negatives.drum_free(library, args.split, sounds)  # noqa: E731
     if library is not None and "single_drum" in names:
         single = lambda: negatives.single_drums(library, args.split, sounds)  # noqa: E731
+    if library is not None and "presence" in names:
+        present = lambda: presence.items(library, args.split, args.n)  # noqa: E731
     total = sum(m.size for m in mixes) + sounds * ((drum_free is not None) + (single is not None))
-    return TestSets(mixes=mixes, drum_free=drum_free, single_drums=single), total
+    total += 4 * args.n * (present is not None)  # whole, and without each drum; fewer where one is inaudible
+    return TestSets(mixes=mixes, drum_free=drum_free, single_drums=single, presence=present), total
 
 
 def _library(sources: Path) -> "SampleLibrary":

@@ -30,6 +30,7 @@ with --transcription, --data may name
   groove            the Groove MIDI Dataset's recordings if rmod.groove.folder has them, else the stand-in
   drum_free         200 sounds or more in which every reported hit is false: loops, speech, tones, noise
   single_drum       kick, snare and hi-hat alone, which must be named right
+  presence          mixes with each drum and without it: is it detected?
 """
 
 

@@ -236,6 +236,17 @@ class Extractor:
             for drum in drums
         }
 
+    def detected(self, mix: np.ndarray, drums: Sequence[str]) -> dict[str, bool]:
+        """Whether each drum is in a mix [C, N] at 44.1 kHz, as `extract` says it; nothing is generated."""
+        features = self.segment_features(mix, drums)
+        calibrations = {drum: self.calibration.get(drum, confidence.UNCALIBRATED) for drum in drums}
+        return {
+            drum: bool(
+                calibrations[drum].detected(features[drum][None])[0] >= self.search.detection_threshold
+            )
+            for drum in drums
+        }
+
     def _scan(self, blocks: Iterable[np.ndarray], drums: Sequence[str]) -> ScanResult:
         sources = {drum: self.model(drum).prompt_config.onsets for drum in drums}
         return segments.scan(blocks, drums, self.transcription, sources)

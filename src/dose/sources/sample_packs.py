@@ -1,6 +1,6 @@
 """Sample packs: git repositories of drum recordings under permissive licences, each at one commit.
 
-Only the files that a rule names are taken from a repository, at most `take` of a rule, evenly from all that
+Only the files that a rule names are taken from a repository, at most `limit` of a rule, evenly from all that
 match: packs hold dozens of strokes of one drum, which say little more than a few.
 """
 
@@ -21,7 +21,7 @@ class Sounds:
     path: str  # regular expression that the whole path matches
     cls: str  # one of library.CLASSES
     variant: str = ""
-    take: int = 8  # of each kit, at most
+    limit: int = 8  # of each kit, at most
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,17 +75,17 @@ KNOWN = {
             download=800,
             unpacked=93,
             sounds=(
-                Sounds(path=r"kick/.*\.wav", cls="kick", take=12),
-                Sounds(path=r"snare/snare-(?:top|bottom)\d+\.wav", cls="snare", take=12),
+                Sounds(path=r"kick/.*\.wav", cls="kick", limit=12),
+                Sounds(path=r"snare/snare-(?:top|bottom)\d+\.wav", cls="snare", limit=12),
                 Sounds(path=r"snare/snare-(?:top|bottom)-buttend\d+\.wav", cls="snare"),
-                Sounds(path=r"rimshot/.*\.wav", cls="snare", take=6),
-                Sounds(path=r"sidestick/.*\.wav", cls="percussion", take=6),
-                Sounds(path=r"toms/(?:small|medium|large)-tom\d+\.wav", cls="tom", take=18),
-                Sounds(path=r"hihat/closed-hihat/.*\.wav", cls="hihat", variant="closed", take=12),
-                Sounds(path=r"hihat/foot-hihat/.*\.wav", cls="hihat", variant="pedal", take=6),
-                Sounds(path=r"hihat/half-open-hihat/.*\.wav", cls="hihat", variant="half-open", take=12),
-                Sounds(path=r"crash/crash\d+\.wav", cls="cymbal", variant="crash", take=10),
-                Sounds(path=r"ride/.*\.wav", cls="cymbal", variant="ride", take=10),
+                Sounds(path=r"rimshot/.*\.wav", cls="snare", limit=6),
+                Sounds(path=r"sidestick/.*\.wav", cls="percussion", limit=6),
+                Sounds(path=r"toms/(?:small|medium|large)-tom\d+\.wav", cls="tom", limit=18),
+                Sounds(path=r"hihat/closed-hihat/.*\.wav", cls="hihat", variant="closed", limit=12),
+                Sounds(path=r"hihat/foot-hihat/.*\.wav", cls="hihat", variant="pedal", limit=6),
+                Sounds(path=r"hihat/half-open-hihat/.*\.wav", cls="hihat", variant="half-open", limit=12),
+                Sounds(path=r"crash/crash\d+\.wav", cls="cymbal", variant="crash", limit=10),
+                Sounds(path=r"ride/.*\.wav", cls="cymbal", variant="ride", limit=10),
             ),
         ),
         SamplePack(
@@ -100,10 +100,10 @@ KNOWN = {
             unpacked=36,
             sounds=(
                 Sounds(path=r"samples/Kdrum[LR]/.*\.flac", cls="kick"),
-                Sounds(path=r"samples/Snare[12]/.*\.flac", cls="snare", take=12),
+                Sounds(path=r"samples/Snare[12]/.*\.flac", cls="snare", limit=12),
                 Sounds(path=r"samples/HihatClosed/.*\.flac", cls="hihat", variant="closed"),
                 Sounds(path=r"samples/HihatOpen/.*\.flac", cls="hihat", variant="open"),
-                Sounds(path=r"samples/Tom\d/.*\.flac", cls="tom", take=16),
+                Sounds(path=r"samples/Tom\d/.*\.flac", cls="tom", limit=16),
                 Sounds(path=r"samples/(?:China|Crash[LR])/.*\.flac", cls="cymbal", variant="crash"),
                 Sounds(path=r"samples/Ride[LR](?:Bell)?/.*\.flac", cls="cymbal", variant="ride"),
             ),
@@ -118,13 +118,13 @@ KNOWN = {
             download=300,
             unpacked=31,
             sounds=(
-                Sounds(path=r"Samples/(?:kick|front)_mic/ks_.*", cls="kick", take=12),
-                Sounds(path=r"Samples/(?:snare|oh|retro)_mic/s[ce]_.*", cls="snare", take=18),
-                Sounds(path=r"Samples/(?:snare|oh)_mic/ss_.*", cls="percussion", take=4),
-                Sounds(path=r"Samples/(?:oh|snare)_mic/h[ct]_.*", cls="hihat", variant="closed", take=12),
-                Sounds(path=r"Samples/oh_mic/hf_.*", cls="hihat", variant="pedal", take=4),
-                Sounds(path=r"Samples/(?:oh|snare)_mic/ho_.*", cls="hihat", variant="open", take=12),
-                Sounds(path=r"Samples/(?:snare|oh|front)_mic/t[hml]_.*", cls="tom", take=18),
+                Sounds(path=r"Samples/(?:kick|front)_mic/ks_.*", cls="kick", limit=12),
+                Sounds(path=r"Samples/(?:snare|oh|retro)_mic/s[ce]_.*", cls="snare", limit=18),
+                Sounds(path=r"Samples/(?:snare|oh)_mic/ss_.*", cls="percussion", limit=4),
+                Sounds(path=r"Samples/(?:oh|snare)_mic/h[ct]_.*", cls="hihat", variant="closed", limit=12),
+                Sounds(path=r"Samples/oh_mic/hf_.*", cls="hihat", variant="pedal", limit=4),
+                Sounds(path=r"Samples/(?:oh|snare)_mic/ho_.*", cls="hihat", variant="open", limit=12),
+                Sounds(path=r"Samples/(?:snare|oh|front)_mic/t[hml]_.*", cls="tom", limit=18),
             ),
         ),
         SamplePack(
@@ -137,13 +137,13 @@ KNOWN = {
             download=280,
             unpacked=8,
             sounds=(
-                Sounds(path=r"Samples/(?P<kit>1\d[a-z]?_basic)/(?:top|oh)/sn_.*\.flac", cls="snare", take=6),
+                Sounds(path=r"Samples/(?P<kit>1\d[a-z]?_basic)/(?:top|oh)/sn_.*\.flac", cls="snare", limit=6),
                 Sounds(
-                    path=r"Samples/(?P<kit>1\d[a-z]?_rimshot)/(?:top|oh)/sn_.*\.flac", cls="snare", take=4
+                    path=r"Samples/(?P<kit>1\d[a-z]?_rimshot)/(?:top|oh)/sn_.*\.flac", cls="snare", limit=4
                 ),
-                Sounds(path=r"Samples/(?P<kit>1\d[a-z]?_muted)/(?:top|oh)/sn_.*\.flac", cls="snare", take=4),
-                Sounds(path=r"Samples/(?P<kit>1\d[a-z]?_basic)/oh/ss_.*\.flac", cls="percussion", take=1),
-                Sounds(path=r"Samples/xtra_claps/.*\.flac", cls="clap", take=17),
+                Sounds(path=r"Samples/(?P<kit>1\d[a-z]?_muted)/(?:top|oh)/sn_.*\.flac", cls="snare", limit=4),
+                Sounds(path=r"Samples/(?P<kit>1\d[a-z]?_basic)/oh/ss_.*\.flac", cls="percussion", limit=1),
+                Sounds(path=r"Samples/xtra_claps/.*\.flac", cls="clap", limit=17),
                 Sounds(path=r"Samples/xtra_tamb/.*\.flac", cls="percussion"),
             ),
         ),
@@ -157,10 +157,10 @@ KNOWN = {
             download=20,
             unpacked=18,
             sounds=(
-                Sounds(path=r"Samples/body/(?:hand|finger)clap_.*", cls="clap", take=20),
+                Sounds(path=r"Samples/body/(?:hand|finger)clap_.*", cls="clap", limit=20),
                 Sounds(path=r"Samples/body/(?:pinky)?snap_.*", cls="percussion"),
                 Sounds(
-                    path=r"Samples/body/(?:chest|half|heel|belly|head|cheek).*", cls="percussion", take=16
+                    path=r"Samples/body/(?:chest|half|heel|belly|head|cheek).*", cls="percussion", limit=16
                 ),
             ),
         ),
@@ -174,8 +174,8 @@ KNOWN = {
             download=20,
             unpacked=3,
             sounds=(
-                Sounds(path=r"samples/HandClap/.*", cls="clap", take=11),
-                Sounds(path=r"samples/(?P<kit>(?!HandClap)\w+)/.*\.\w+", cls="percussion", take=5),
+                Sounds(path=r"samples/HandClap/.*", cls="clap", limit=11),
+                Sounds(path=r"samples/(?P<kit>(?!HandClap)\w+)/.*\.\w+", cls="percussion", limit=5),
             ),
         ),
         SamplePack(
@@ -188,8 +188,8 @@ KNOWN = {
             download=80,
             unpacked=4,
             sounds=(
-                Sounds(path=r"Samples/bobobo/.*\.wav", cls="percussion", take=12),
-                Sounds(path=r"Samples/cajon/dyn/cajon_[rs].*_rr\d+_dyn\.wav", cls="percussion", take=12),
+                Sounds(path=r"Samples/bobobo/.*\.wav", cls="percussion", limit=12),
+                Sounds(path=r"Samples/cajon/dyn/cajon_[rs].*_rr\d+_dyn\.wav", cls="percussion", limit=12),
             ),
         ),
         SamplePack(
@@ -214,7 +214,7 @@ KNOWN = {
                     path=r"src/sounds/drum-samples/(?P<kit>[^/]+)/hihat\.wav", cls="hihat", variant="closed"
                 ),
                 Sounds(
-                    path=r"src/sounds/drum-samples/(?P<kit>(?!breakbeat)[^/]+)/tom\d\.wav", cls="tom", take=3
+                    path=r"src/sounds/drum-samples/(?P<kit>(?!breakbeat)[^/]+)/tom\d\.wav", cls="tom", limit=3
                 ),
                 Sounds(path=r"src/demos/(?P<kit>mld-drum-sampler)/samples/drum-kd-.*\.mp3", cls="kick"),
                 Sounds(path=r"src/demos/(?P<kit>mld-drum-sampler)/samples/drum-sd-.*\.mp3", cls="snare"),
@@ -255,16 +255,18 @@ KNOWN = {
             unpacked=15,
             sounds=(
                 *_machine(r"DM/(?P<kit>CR-78|LM-2|MRK-2|TR-505|TR-909/\w+)", "wav"),
-                Sounds(path=r"DM/(?P<kit>TR-808)/samples/.*\.BD\..*wav", cls="kick", take=6),
-                Sounds(path=r"DM/(?P<kit>TR-808)/samples/.*\.SD\d*\..*wav", cls="snare", take=6),
+                Sounds(path=r"DM/(?P<kit>TR-808)/samples/.*\.BD\..*wav", cls="kick", limit=6),
+                Sounds(path=r"DM/(?P<kit>TR-808)/samples/.*\.SD\d*\..*wav", cls="snare", limit=6),
                 Sounds(
-                    path=r"DM/(?P<kit>TR-808)/samples/.*\.CH\..*wav", cls="hihat", variant="closed", take=4
+                    path=r"DM/(?P<kit>TR-808)/samples/.*\.CH\..*wav", cls="hihat", variant="closed", limit=4
                 ),
-                Sounds(path=r"DM/(?P<kit>TR-808)/samples/.*\.OH\..*wav", cls="hihat", variant="open", take=6),
-                Sounds(path=r"DM/(?P<kit>TR-808)/samples/.*\.CP\..*wav", cls="clap", take=4),
-                Sounds(path=r"DM/(?P<kit>TR-808)/samples/.*\.[HML]T\..*wav", cls="tom", take=6),
                 Sounds(
-                    path=r"DM/(?P<kit>TR-808)/samples/.*\.CY\..*wav", cls="cymbal", variant="crash", take=4
+                    path=r"DM/(?P<kit>TR-808)/samples/.*\.OH\..*wav", cls="hihat", variant="open", limit=6
+                ),
+                Sounds(path=r"DM/(?P<kit>TR-808)/samples/.*\.CP\..*wav", cls="clap", limit=4),
+                Sounds(path=r"DM/(?P<kit>TR-808)/samples/.*\.[HML]T\..*wav", cls="tom", limit=6),
+                Sounds(
+                    path=r"DM/(?P<kit>TR-808)/samples/.*\.CY\..*wav", cls="cymbal", variant="crash", limit=4
                 ),
             ),
         ),
@@ -279,7 +281,7 @@ KNOWN = {
             unpacked=2,
             sounds=(
                 Sounds(path=r"drum-samples/(?P<kit>[^/]+)/kicks/.*", cls="kick"),
-                Sounds(path=r"drum-samples/(?P<kit>[^/]+)/808s/.*", cls="kick", take=2),
+                Sounds(path=r"drum-samples/(?P<kit>[^/]+)/808s/.*", cls="kick", limit=2),
                 Sounds(path=r"drum-samples/(?P<kit>[^/]+)/snares/.*", cls="snare"),
                 Sounds(path=r"drum-samples/(?P<kit>[^/]+)/claps/.*", cls="clap"),
                 Sounds(path=r"drum-samples/(?P<kit>[^/]+)/hi-hats/.*", cls="hihat", variant="closed"),
@@ -304,7 +306,7 @@ def chosen(pack: SamplePack, paths: Iterable[str]) -> list[tuple[str, Sounds, st
                 by_kit.setdefault(match.groupdict().get("kit") or pack.name, []).append(path)
         for kit, matching in by_kit.items():
             taken.update(matching)
-            count = min(rule.take, len(matching))
+            count = min(rule.limit, len(matching))
             # Evenly from the first to the last: the numbers rise with the force of the stroke.
             picks = {round(i * (len(matching) - 1) / max(count - 1, 1)) for i in range(count)}
             found += [(matching[i], rule, kit) for i in sorted(picks)]

@@ -37,6 +37,7 @@ class AnnotatedMix:
 
     audio: np.ndarray  # float32 [N], mono, 44.1 kHz
     hits: dict[str, tuple[tuple[float, int], ...]]  # of HIT_CLASSES -> (seconds, velocity), rising
+    audible: dict[str, tuple[bool, ...]] | None = None  # of HIT_CLASSES -> of each hit; None: all are
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class Shard:
     cls: np.ndarray  # int8 [H]: index in HIT_CLASSES
     seconds: np.ndarray  # float32 [H]
     velocity: np.ndarray  # uint8 [H]
+    audible: np.ndarray  # bool [H]: whether the hit is audible in its mix
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,11 @@ def mixes(
             yield paper_mix(source, library, split, index)
         else:
             mix = render(draw(source.realistic, library, split, index), library)
-            yield AnnotatedMix(audio=mix.audio, hits={c: mix.hits.get(c, ()) for c in HIT_CLASSES})
+            yield AnnotatedMix(
+                audio=mix.audio,
+                hits={c: mix.hits.get(c, ()) for c in HIT_CLASSES},
+                audible={c: mix.audible.get(c, ()) for c in HIT_CLASSES},
+            )
 
 
 def paper_mix(source: MixSource, library: "SampleLibrary", split: str, index: int) -> AnnotatedMix:
@@ -121,8 +127,9 @@ def _write_shard(
         for i, mix in enumerate(mixes(source, library, split, start, stop)):
             features.append(log_band_energies(torch.from_numpy(mix.audio)[None])[0].half().numpy())
             for c, name in enumerate(HIT_CLASSES):
-                rows += [(i, c, seconds, velocity) for seconds, velocity in mix.hits[name]]
-    table = np.array(rows, np.float64).reshape(-1, 4)
+                audible = mix.audible[name] if mix.audible else (True,) * len(mix.hits[name])
+                rows += [(i, c, s, v, h) for (s, v), h in zip(mix.hits[name], audible, strict=True)]
+    table = np.array(rows, np.float64).reshape(-1, 5)
     with files.atomic(path) as beside, open(beside, "wb") as file:
         np.savez(
             file,
@@ -131,6 +138,7 @@ def _write_shard(
             cls=table[:, 1].astype(np.int8),
             seconds=table[:, 2].astype(np.float32),
             velocity=table[:, 3].astype(np.uint8),
+            audible=table[:, 4].astype(bool),
         )
 
 
@@ -149,4 +157,5 @@ def read_shards(paths: Sequence[Path]) -> Shard:
         cls=np.concatenate([p["cls"] for p in parts]),
         seconds=np.concatenate([p["seconds"] for p in parts]),
         velocity=np.concatenate([p["velocity"] for p in parts]),
+        audible=np.concatenate([p["audible"] for p in parts]),
     )

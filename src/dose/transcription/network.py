@@ -23,17 +23,17 @@ from dose.transcription.hits import HIT_CLASSES
 
 # Of the bands after each convolution; time stays exact. The first one halves the cost of all that follows.
 POOLING = (2, 3, 1, 2)
-FORMAT = 1  # of the stored network
+FORMAT = 2  # of the stored network
 WEIGHTS, CARD = "network.safetensors", "network.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """Sizes; the defaults are those of the network that ships (0.27 M parameters)."""
+    """Sizes; the defaults are those of the network that ships (0.66 M parameters)."""
 
-    channels: tuple[int, int, int, int] = (32, 32, 64, 64)
-    features: int = 128  # per frame, between convolutions and recurrent layers
-    hidden: int = 64  # of each recurrent layer and direction
+    channels: tuple[int, int, int, int] = (32, 48, 64, 96)
+    features: int = 192  # per frame, between convolutions and recurrent layers
+    hidden: int = 96  # of each recurrent layer and direction
     layers: int = 2
 
     def __post_init__(self) -> None:
@@ -54,7 +54,7 @@ class TranscriptionNetwork(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(c) for c in config.channels)
         pooled = BANDS // math.prod(POOLING)
         self.project = nn.Linear(pooled * config.channels[-1], config.features)
-        self.recurrent = nn.GRU(
+        self.recurrent = nn.LSTM(
             config.features, config.hidden, config.layers, batch_first=True, bidirectional=True
         )
         self.out = nn.Linear(2 * config.hidden + config.features, 2 * len(HIT_CLASSES))

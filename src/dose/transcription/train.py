@@ -45,7 +45,10 @@ class Batches:
         self._first = np.searchsorted(shard.mix[order], np.arange(len(shard.features) + 1))
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Features [B, BANDS, CROP], onset targets and velocities [B, classes, CROP] of a step."""
+        """Features [B, BANDS, CROP], onset targets and velocities [B, classes, CROP] of a step.
+
+        An onset target is NaN around an inaudible hit: there the network may say either.
+        """
         config, count = self.config, len(self.shard.features)
         # 1. Which mixes: a shuffled pass over all of them after another.
         per_epoch = max(count // config.batch, 1)
@@ -68,6 +71,7 @@ class Batches:
                 self.shard.cls[rows],
                 self.shard.seconds[rows] * FRAME_RATE - start,
                 self.shard.velocity[rows],
+                self.shard.audible[rows],
             )
         return torch.from_numpy(x), torch.from_numpy(onsets), torch.from_numpy(velocities)
 
@@ -85,17 +89,27 @@ def augmented(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
 
 
 def add_targets(
-    onsets: np.ndarray, velocities: np.ndarray, cls: np.ndarray, frames: np.ndarray, velocity: np.ndarray
+    onsets: np.ndarray,
+    velocities: np.ndarray,
+    cls: np.ndarray,
+    frames: np.ndarray,
+    velocity: np.ndarray,
+    audible: np.ndarray,
 ) -> None:
-    """Bells around hits at fractional `frames`, in place, [classes, T]; velocities (0..1) around each hit."""
+    """Bells around hits at fractional `frames`, in place, [classes, T]; velocities (0..1) around each hit.
+
+    Around a hit that is not `audible` the onset is NaN, but for the bells of its neighbours.
+    """
     last = onsets.shape[1] - 1
-    for c, at, v in zip(cls, frames, velocity, strict=True):
+    for c, at in zip(cls[~audible], frames[~audible], strict=True):
+        onsets[c, max(int(np.floor(at)) - 3, 0) : max(int(np.ceil(at)) + 4, 0)] = np.nan
+    for c, at, v in zip(cls[audible], frames[audible], velocity[audible], strict=True):
         low, high = max(int(np.floor(at)) - 3, 0), min(int(np.ceil(at)) + 3, last)
         if low > high:
             continue
         grid = np.arange(low, high + 1)
         bell = np.exp(-0.5 * ((grid - at) / TARGET_WIDTH) ** 2)
-        onsets[c, low : high + 1] = np.maximum(onsets[c, low : high + 1], bell)
+        onsets[c, low : high + 1] = np.fmax(onsets[c, low : high + 1], bell)
         near = np.abs(grid - at) <= 1.5
         velocities[c, grid[near]] = v / 127
 
@@ -104,7 +118,9 @@ def loss(net: TranscriptionNetwork, x: Tensor, onsets: Tensor, velocities: Tenso
     """Weighted cross-entropy of the onsets, and the squared error of the velocities near hits."""
     logits, estimated = net(x)
     weights = torch.tensor(CLASS_WEIGHTS)[:, None]
-    entropy = (F.binary_cross_entropy_with_logits(logits.float(), onsets, reduction="none") * weights).mean()
+    known = ~onsets.isnan()
+    entropy = F.binary_cross_entropy_with_logits(logits.float(), onsets.nan_to_num(), reduction="none")
+    entropy = (entropy * weights * known).mean()
     near = velocities > 0
     squared = (estimated.float().sigmoid() - velocities).square()[near]
     total: Tensor = ONSET_WEIGHT * entropy + VELOCITY_WEIGHT * squared.sum() / near.sum().clamp_min(1)

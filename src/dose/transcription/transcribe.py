@@ -19,6 +19,9 @@ from dose.transcription.windows import Window, cut
 
 SILENCE = 1e-4  # peak, -80 dBFS: less holds no hits
 SAME_HIT = 0.025  # seconds: hits of a class this close, on either side of a seam of windows, are one
+# A class of which no hit of a recording is this probable is not in it. Chosen on 800 mixes of the validation
+# kits: single drums with another class reported .45 -> .37, sounds with a false drum .065 -> .055, same F.
+CERTAIN = 0.65
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,10 +61,15 @@ def window_hits(found: Activations, window: Window) -> list[Hit]:
 
 
 def join(hits: Iterable[Hit], seconds: float) -> Transcription:
-    """The transcription of a recording of `seconds` from the hits of its windows."""
+    """The transcription of a recording of `seconds` from the hits of its windows.
+
+    Hits of classes that are not CERTAIN anywhere in it are left out.
+    """
+    hits = list(hits)
+    there = {hit.drum for hit in hits if hit.probability >= CERTAIN}
     joined: list[Hit] = []
     latest: dict[str, float] = {}
-    for hit in sorted(hits, key=lambda h: (h.seconds, h.drum)):
+    for hit in sorted((h for h in hits if h.drum in there), key=lambda h: (h.seconds, h.drum)):
         if hit.seconds - latest.get(hit.drum, -1.0) >= SAME_HIT:
             joined.append(hit)
             latest[hit.drum] = hit.seconds

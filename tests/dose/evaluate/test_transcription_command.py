@@ -12,6 +12,7 @@ from dose.commands import _evaluate_transcription
 from dose.drums import DRUMS
 from dose.evaluate.mlflow_runs import log_transcription
 from dose.evaluate.transcription import systems
+from dose.evaluate.transcription.presence import PresenceSystem
 
 
 @pytest.fixture
@@ -24,6 +25,8 @@ def here(tmp_path, monkeypatch):
             files.write_json(item.mix.parent / "hits.json", {drum: [0.0, 1.0] for drum in DRUMS})
     tiny_library.make(tmp_path / "data/sources", splits=("test",), checked=True)
     monkeypatch.setattr(_evaluate_transcription, "_systems", lambda: ([systems.bands()], ["Made."]))
+    deaf = PresenceSystem(name="Deaf", detect=lambda mono, drums: frozenset())
+    monkeypatch.setattr(_evaluate_transcription, "_detectors", lambda: [deaf])
     monkeypatch.setattr(_evaluate_transcription, "MIN_DRUM_FREE", 10)
     return tmp_path
 
@@ -35,7 +38,8 @@ def test_all_data_sets_are_scored_and_the_last_line_is_json(here, capsys):
     assert (out / "transcription.md").read_text() in printed
     assert "groove-like, not GMD, 2 mixes" in printed
     short = json.loads(printed.splitlines()[-1])
-    assert list(short) == ["rmod", "realistic", "realistic_drums", "groove", "drum_free", "single_drum"]
+    sets = ["rmod", "realistic", "realistic_drums", "groove", "drum_free", "single_drum", "presence"]
+    assert list(short) == sets
     stored = json.loads((out / "transcription.json").read_text())
     assert stored["data_sets"]["drum_free"]["items"] == 10
     assert stored["notes"] == ["Made."]

@@ -7,14 +7,17 @@ import math
 import numpy as np
 import pytest
 
-from dose.evaluate.transcription import run
+from dose.evaluate.transcription import presence, run
 from dose.evaluate.transcription.datasets import AnnotatedMix, Dataset, ReferenceHits
 from dose.evaluate.transcription.negatives import DrumFree, SingleDrum
+from dose.evaluate.transcription.presence import PresenceItem, PresenceSystem
 from dose.evaluate.transcription.scoring import (
     MICRO,
     score_drum_free,
+    score_drum_free_presence,
     score_mix,
     score_single_drum,
+    score_single_drum_presence,
     summarise,
     summarise_single_drums,
 )
@@ -121,12 +124,54 @@ def test_a_single_drum_is_named_right_from_60_percent_of_its_hits():
     )
     three = score_single_drum(sound, found(*(("snare", t, 90) for t in times[:3]), ("clap", 0.5, 90)))
     two = score_single_drum(sound, found(*(("snare", t, 90) for t in times[:2])))
-    assert (three.found, three.others) == (0.6, {"clap"})
+    assert (three.found, three.named, three.others) == (0.6, True, {"clap"})
     scores = summarise_single_drums([three, two])
     assert scores["snare"]["named_right"].value == 0.5
     assert scores["all"]["others"].value == 0.5
     assert scores["all"]["reported_clap"].value == 0.5
     assert scores["all"]["reported_kick"].value == 0
+
+
+def test_a_detector_of_drums_is_scored_without_hits():
+    sound = SingleDrum(
+        name="0", drum="snare", audio=np.zeros(10, np.float32), seconds=np.ones(1), velocities=np.full(1, 90)
+    )
+    right = score_single_drum_presence(sound, frozenset({"snare"}))
+    wrong = score_single_drum_presence(sound, frozenset({"kick"}))
+    scores = summarise_single_drums([right, wrong])
+    assert scores["snare"]["named_right"].value == 0.5
+    assert scores["all"]["reported_kick"].value == 0.5
+    assert "hits_found" not in scores["all"]
+    free = DrumFree(name="0", kind="tone", audio=np.zeros(10, np.float32))
+    assert score_drum_free_presence(free, frozenset({"hihat"})).reported == {"hihat"}
+
+
+def _items() -> list[PresenceItem]:
+    silence = np.zeros(44100, np.float32)
+    whole = PresenceItem(audio=silence, present={"kick": True, "hihat": True})
+    return [
+        whole,
+        PresenceItem(audio=silence, present={"kick": False}),
+        PresenceItem(audio=silence, present={}),
+    ]
+
+
+def test_presence_counts_each_drum_with_and_without_it():
+    asked = []
+
+    def detect(_, drums):
+        asked.append(drums)
+        return frozenset({"kick"})
+
+    always = PresenceSystem(name="Always a kick", detect=detect)
+    given = [answer for item in _items() for answer in presence.answers(always, item)]
+    scores = presence.summarise(given)
+    assert asked == [("kick", "hihat"), ("kick",)]
+    assert scores["kick"]["detected_with"].value == 1
+    assert scores["kick"]["detected_without"].value == 1
+    assert scores["hihat"]["detected_with"].value == 0
+    assert scores["snare"] == {}
+    assert scores["all"]["right"].value == pytest.approx(1 / 3)
 
 
 def _sets() -> run.TestSets:
@@ -142,7 +187,12 @@ def _sets() -> run.TestSets:
                 )
             ]
         ),
+        presence=lambda: iter(_items()),
     )
+
+
+def _detectors() -> list[PresenceSystem]:
+    return [PresenceSystem(name="Always a kick", detect=lambda _, __: frozenset({"kick"}))]
 
 
 def _systems() -> list[TranscriptionSystem]:
@@ -155,8 +205,8 @@ def _systems() -> list[TranscriptionSystem]:
 
 def test_a_run_scores_every_system_on_every_set_and_writes_it(tmp_path):
     calls: list[str] = []
-    results = run.evaluate(_sets(), _systems(), notes=["A note."], progress=calls.append)
-    assert calls == ["made"] * 3 + ["drum_free"] * 4 + ["single_drum"]
+    results = run.evaluate(_sets(), _systems(), _detectors(), notes=["A note."], progress=calls.append)
+    assert calls == ["made"] * 3 + ["drum_free"] * 4 + ["single_drum"] + ["presence"] * 3
     run.write(results, tmp_path / "out")
     stored = json.loads((tmp_path / "out/transcription.json").read_text())["data_sets"]
     assert stored["made"]["systems"]["Finds one"]["kick"]["f_50ms"]["value"] == pytest.approx(2 / 3)
@@ -164,7 +214,10 @@ def test_a_run_scores_every_system_on_every_set_and_writes_it(tmp_path):
     assert stored["made"]["systems"]["Finds one"]["all"]["tempo_accuracy_1"]["value"] == 1
     assert stored["drum_free"]["systems"]["Finds one"]["all"]["false_drums"]["value"] == 1
     assert stored["drum_free"]["systems"]["Deaf"]["tone"]["false_drums"]["value"] == 0
+    assert stored["drum_free"]["systems"]["Always a kick"]["tone"]["false_drums"]["value"] == 1
     assert stored["single_drum"]["systems"]["Finds one"]["kick"]["named_right"]["value"] == 1
+    assert stored["single_drum"]["systems"]["Always a kick"]["kick"]["named_right"]["value"] == 1
+    assert stored["presence"]["systems"]["Always a kick"]["kick"]["detected_with"]["value"] == 1
     with open(tmp_path / "out/transcription.csv") as f:
         rows = list(csv.DictReader(f))
     assert len(rows) == 3 * 2 * 2 * 2  # mixes, systems, classes, windows
@@ -175,13 +228,23 @@ def test_a_run_scores_every_system_on_every_set_and_writes_it(tmp_path):
 
 
 def test_the_tables_name_every_figure_and_the_last_line_is_json():
-    results = run.evaluate(_sets(), _systems(), notes=["A note."])
+    results = run.evaluate(_sets(), _systems(), _detectors(), notes=["A note."])
     text = results.text()
-    for part in ("Made, 3 mixes", MICRO, "F 20 ms", "tempo 4 %", "per hundred", "named right", "- A note."):
+    for part in (
+        "Made, 3 mixes",
+        MICRO,
+        "F 20 ms",
+        "tempo 4 %",
+        "per hundred",
+        "named right",
+        "taken out",
+        "- A note.",
+    ):
         assert part in text
     assert "100.0 [100.0, 100.0]" in text  # false drums of the system that always reports a kick
     assert json.loads(run.last_line(results)) == {
         "made": {"Finds one": 0.5, "Deaf": 0.0},
-        "drum_free": {"Finds one": 1.0, "Deaf": 0.0},
-        "single_drum": {"Finds one": 1.0, "Deaf": 0.0},
+        "drum_free": {"Finds one": 1.0, "Deaf": 0.0, "Always a kick": 1.0},
+        "single_drum": {"Finds one": 1.0, "Deaf": 0.0, "Always a kick": 1.0},
+        "presence": {"Always a kick": 0.3333},
     }

@@ -13,7 +13,7 @@ from dose import audio, files
 from dose.audio import RATE
 from dose.drums import DRUMS
 from dose.errors import MissingInputError
-from dose.evaluate.transcription import datasets, negatives, systems
+from dose.evaluate.transcription import datasets, negatives, presence, systems
 from dose.metrics.transcription import count
 from dose.sources.library import SampleLibrary
 from dose.transcription import network
@@ -121,6 +121,19 @@ def test_speech_falls_back_to_syllables(library, monkeypatch):
     speech = [s for s in negatives.drum_free(library, "test", 6) if s.kind == "speech"]
     assert speech
     assert np.abs(speech[0].audio).max() > 0.04
+
+
+def test_a_mix_is_followed_by_itself_without_each_of_its_drums(library):
+    items = list(presence.items(library, "test", 3))
+    whole = [i for i, item in enumerate(items) if all(item.present.values())]
+    assert len(whole) == 3
+    for start in whole:
+        there = items[start].present
+        assert there
+        for drum, item in zip(there, items[start + 1 :], strict=False):
+            assert item.present == {drum: False}
+            assert item.audio.shape == items[start].audio.shape
+            assert not np.allclose(item.audio, items[start].audio, atol=1e-3)
 
 
 def test_single_drums_sound_where_they_are_said_to(library):

@@ -41,7 +41,7 @@ def pack(tmp_path, monkeypatch):
         name="tiny", url=str(home), commit=git(home, "rev-parse", "HEAD"), licence="CC0-1.0",
         author="A. Drummer", contents="", download=1, unpacked=1,
         sounds=(
-            Sounds(path=r"kick/.*\.wav", cls="kick", take=2),
+            Sounds(path=r"kick/.*\.wav", cls="kick", limit=2),
             Sounds(path=r"(?P<kit>[^/]* kit)/hat\.wav", cls="hihat", variant="closed"),
         ),
     )  # fmt: skip
@@ -126,8 +126,8 @@ def test_of_a_validation_package_only_the_validation_kits_are_used(pack, tmp_pat
 
 def test_a_rule_takes_evenly_and_a_file_belongs_to_the_first_rule(pack):
     rules = (
-        Sounds(path=r"a/\d+\.wav", cls="snare", take=3),
-        Sounds(path=r"(?P<kit>\w)/.*", cls="clap", take=1),
+        Sounds(path=r"a/\d+\.wav", cls="snare", limit=3),
+        Sounds(path=r"(?P<kit>\w)/.*", cls="clap", limit=1),
     )
     found = chosen(
         dataclasses.replace(pack, sounds=rules), [f"a/{i}.wav" for i in range(1, 12)] + ["b/x", "c/x", "c/y"]

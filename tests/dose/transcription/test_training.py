@@ -37,20 +37,46 @@ def blips(mixes: int, seed: int = 0) -> Shard:
         cls=table[:, 1].astype(np.int8),
         seconds=table[:, 2].astype(np.float32),
         velocity=table[:, 3].astype(np.uint8),
+        audible=np.ones(len(table), bool),
     )
 
 
 def test_targets_peak_at_hits_between_frames():
     onsets, velocities = (np.zeros((len(HIT_CLASSES), 100), np.float32) for _ in range(2))
-    train.add_targets(
-        onsets, velocities, np.array([1, 1, 4]), np.array([20.5, -1.0, 99.0]), np.array([64, 127, 127])
-    )
+    classes, velocity = np.array([1, 1, 4]), np.array([64, 127, 127])
+    train.add_targets(onsets, velocities, classes, np.array([20.5, -1.0, 99.0]), velocity, np.ones(3, bool))
     assert onsets[1, 20] == onsets[1, 21] == onsets[1].max()
     assert onsets[1, 0] > onsets[1, 1] > 0  # a hit just before the excerpt
     assert onsets[4, 99] == 1.0
     assert onsets[[0, 2, 3, 5, 6]].sum() == 0
     assert velocities[1, 20] == pytest.approx(64 / 127)
     assert velocities[1, 30] == 0
+
+
+def test_around_a_hit_that_nobody_hears_there_is_no_target():
+    onsets, velocities = (np.zeros((len(HIT_CLASSES), 100), np.float32) for _ in range(2))
+    classes, frames, velocity = np.array([0, 0, 2]), np.array([50.0, 52.0, 50.0]), np.array([90, 10, 90])
+    train.add_targets(onsets, velocities, classes, frames, velocity, np.array([True, False, True]))
+    assert np.isnan(onsets[0, 55])
+    assert onsets[0, 56] == 0
+    assert onsets[0, 50] == 1  # the bell of its neighbour stays
+    assert not np.isnan(onsets[1:]).any()
+    assert velocities[0, 54] == 0
+
+
+def test_the_loss_leaves_out_what_has_no_target():
+    torch.manual_seed(0)
+    net = train.TranscriptionNetwork(train.NetworkConfig(channels=(2, 2, 2, 2), features=4, hidden=2)).eval()
+    x = torch.randn(1, BANDS, 50)
+    velocities = torch.zeros(1, len(HIT_CLASSES), 50)
+    onsets = torch.zeros_like(velocities)
+    onsets[0, 3, 10:13] = torch.nan
+    masked = train.loss(net, x, onsets, velocities)
+    masked.backward()
+    masked = masked.detach()
+    assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
+    full = train.loss(net, x, onsets.nan_to_num(), velocities).detach()
+    assert 0 < float(full - masked) < 0.05 * float(full)
 
 
 def test_a_batch_depends_on_its_step_alone_and_an_epoch_has_every_mix_once():

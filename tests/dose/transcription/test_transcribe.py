@@ -49,6 +49,12 @@ def test_one_hit_on_a_seam_is_one():
     ]
 
 
+def test_a_class_that_is_certain_nowhere_is_not_there():
+    hits = [Hit(seconds=s, drum="kick", velocity=90, probability=p) for s, p in ((1.0, 0.55), (2.0, 0.7))]
+    hits += [Hit(seconds=s, drum="clap", velocity=90, probability=0.6) for s in (1.0, 2.0, 3.0)]
+    assert [(h.seconds, h.drum) for h in join(hits, 10.0).hits] == [(1.0, "kick"), (2.0, "kick")]
+
+
 def test_silence_and_a_few_samples_have_no_hits(clicks):
     assert transcribe.transcribe(np.zeros(RATE, np.float32)).hits == ()
     assert transcribe.transcribe(np.zeros(3, np.float32)).rhythm is None

@@ -28,7 +28,8 @@ QUOTAS = {
 FADE = 0.05  # seconds: a tone that starts at once is a click, and a click is a hit
 SEAM = 0.02  # seconds: the same where a loop is repeated
 LEVELS_DB = (-26.0, -1.0)  # peak
-SPEAKERS = ("f1", "f2", "f3", "m1", "m2", "m3", "Annie", "Alex")  # eSpeak NG's voices
+# eSpeak NG's voices, those that are not in training mixes (`sources.splits.VOICES`).
+SPEAKERS = ("f2", "f4", "m3", "m7", "Andy")
 WORDS = (
     "yesterday", "people", "table", "together", "kitchen", "paper", "ticket", "because", "seventeen",
     "chocolate", "question", "department", "perhaps", "basket", "thank", "captain", "october", "capital",

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from dose import files
-from dose.evaluate.transcription import scoring, table
+from dose.drums import DRUMS
+from dose.evaluate.transcription import presence, scoring, table
 from dose.evaluate.transcription.datasets import Dataset
 from dose.evaluate.transcription.negatives import DrumFree, SingleDrum
+from dose.evaluate.transcription.presence import PresenceItem, PresenceSystem
 from dose.evaluate.transcription.scoring import Scores
 from dose.evaluate.transcription.systems import TranscriptionSystem
 from dose.metrics.transcription import WINDOWS
 
-DRUM_FREE, SINGLE_DRUM = "drum_free", "single_drum"
+DRUM_FREE, SINGLE_DRUM, PRESENCE = "drum_free", "single_drum", "presence"
 Progress = Callable[[str], None]  # called once per mix or sound, with the data set's name
 
 
@@ -28,6 +30,7 @@ class TestSets:
     mixes: Sequence[Dataset] = ()
     drum_free: Callable[[], Iterator[DrumFree]] | None = None
     single_drums: Callable[[], Iterator[SingleDrum]] | None = None
+    presence: Callable[[], Iterator[PresenceItem]] | None = None
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -49,6 +52,8 @@ class TranscriptionResults:
                 parts.append(table.of_drum_free(size, systems))
             elif name == SINGLE_DRUM:
                 parts.append(table.of_single_drums(size, systems))
+            elif name == PRESENCE:
+                parts.append(table.of_presence(size, systems))
             else:
                 parts.append(table.of_mixes(self.titles[name], size, systems))
         parts += [f"- {note}" for note in self.notes]
@@ -78,31 +83,53 @@ class TranscriptionResults:
 def evaluate(
     sets: TestSets,
     systems: Sequence[TranscriptionSystem],
+    detectors: Sequence[PresenceSystem] = (),
     *,
     seed: int = 0,
     notes: Sequence[str] = (),
     progress: Progress = lambda _: None,
 ) -> TranscriptionResults:
-    """Every system on every set. Audio is made or read once and given to all systems in turn."""
+    """Every system on every set. Audio is made or read once and given to all systems in turn.
+
+    `detectors` report which drums are there at all: they are scored on sounds without drums, single drums and
+    presence.
+    """
     results = TranscriptionResults(scores={}, titles={}, sizes={}, items=[], notes=list(notes))
     for dataset in sets.mixes:
         _run_mixes(dataset, systems, seed, results, progress)
+    names = [system.name for system in (*systems, *detectors)]
     if sets.drum_free is not None:
-        found: dict[str, list[scoring.DrumFreeScores]] = {system.name: [] for system in systems}
+        free: dict[str, list[scoring.DrumFreeScores]] = {name: [] for name in names}
         for sound in sets.drum_free():
             for system in systems:
-                found[system.name].append(scoring.score_drum_free(sound, system.transcribe(sound.audio)))
+                free[system.name].append(scoring.score_drum_free(sound, system.transcribe(sound.audio)))
+            for detector in detectors:
+                reported = detector.detect(sound.audio, DRUMS)
+                free[detector.name].append(scoring.score_drum_free_presence(sound, reported))
             progress(DRUM_FREE)
-        scores = {name: scoring.summarise_drum_free(s, seed) for name, s in found.items()}
-        _put(results, DRUM_FREE, "sounds without drums", max(map(len, found.values()), default=0), scores)
+        scores = {name: scoring.summarise_drum_free(s, seed) for name, s in free.items()}
+        _put(results, DRUM_FREE, "sounds without drums", max(map(len, free.values()), default=0), scores)
     if sets.single_drums is not None:
-        single: dict[str, list[scoring.SingleDrumScores]] = {system.name: [] for system in systems}
+        single: dict[str, list[scoring.SingleDrumScores]] = {name: [] for name in names}
         for drum in sets.single_drums():
             for system in systems:
                 single[system.name].append(scoring.score_single_drum(drum, system.transcribe(drum.audio)))
+            for detector in detectors:
+                reported = detector.detect(drum.audio, DRUMS)
+                single[detector.name].append(scoring.score_single_drum_presence(drum, reported))
             progress(SINGLE_DRUM)
         scores = {name: scoring.summarise_single_drums(s, seed) for name, s in single.items()}
         _put(results, SINGLE_DRUM, "single drums", max(map(len, single.values()), default=0), scores)
+    if sets.presence is not None:
+        given: dict[str, list[presence.PresenceAnswer]] = {detector.name: [] for detector in detectors}
+        size = 0
+        for item in sets.presence():
+            size += len(item.present)
+            for detector in detectors:
+                given[detector.name] += presence.answers(detector, item)
+            progress(PRESENCE)
+        scores = {name: presence.summarise(a, seed) for name, a in given.items()}
+        _put(results, PRESENCE, "drums in a mix and taken out of it", size, scores)
     return results
 
 
@@ -153,7 +180,11 @@ def write(results: TranscriptionResults, out: Path) -> None:
 def last_line(results: TranscriptionResults) -> str:
     """The figures that matter most as one line of JSON, for scripts."""
     short: dict[str, Any] = {}
-    headline = {DRUM_FREE: ("all", "false_drums"), SINGLE_DRUM: ("all", "named_right")}
+    headline = {
+        DRUM_FREE: ("all", "false_drums"),
+        SINGLE_DRUM: ("all", "named_right"),
+        PRESENCE: ("all", "right"),
+    }
     for name, systems in results.scores.items():
         group, metric = headline.get(name, (scoring.MICRO, "f_50ms"))
         short[name] = {

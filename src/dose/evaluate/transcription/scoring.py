@@ -56,10 +56,9 @@ class SingleDrumScores:
 
     name: str
     drum: str
-    found: float  # share of its hits that are reported as that drum, within 50 ms
-    others: frozenset[
-        str
-    ]  # other classes of HIT_CLASSES that are reported at all; open and closed are one drum
+    named: bool  # whether the drum counts as named right
+    found: float  # share of its hits that are reported as that drum, within 50 ms; NaN without hits
+    others: frozenset[str]  # other classes that are reported at all; open and closed hi-hats are one drum
 
 
 def score_mix(mix: AnnotatedMix, found: Transcription, classes: Sequence[str]) -> MixScores:
@@ -119,7 +118,25 @@ def score_single_drum(sound: SingleDrum, found: Transcription) -> SingleDrumScor
     seconds, _ = onsets_of(found, sound.drum)
     recall = count(sound.seconds, seconds, WINDOWS[0]).recall
     others = {hit.drum for hit in found.hits if hit.drum not in CLASSES_OF[sound.drum]}
-    return SingleDrumScores(name=sound.name, drum=sound.drum, found=recall, others=frozenset(others))
+    return SingleDrumScores(
+        name=sound.name, drum=sound.drum, named=recall >= FOUND, found=recall, others=frozenset(others)
+    )
+
+
+def score_drum_free_presence(sound: DrumFree, reported: frozenset[str]) -> DrumFreeScores:
+    """`reported` are the detected drums."""
+    return DrumFreeScores(name=sound.name, kind=sound.kind, reported=reported)
+
+
+def score_single_drum_presence(sound: SingleDrum, reported: frozenset[str]) -> SingleDrumScores:
+    """`reported` are the detected drums."""
+    return SingleDrumScores(
+        name=sound.name,
+        drum=sound.drum,
+        named=sound.drum in reported,
+        found=float("nan"),
+        others=reported - {sound.drum},
+    )
 
 
 def summarise(mixes: Sequence[MixScores], seed: int = 0) -> Scores:
@@ -185,7 +202,7 @@ def summarise_single_drums(sounds: Sequence[SingleDrumScores], seed: int = 0) ->
     for name, group in groups.items():
         weights = resamples(len(group), RESAMPLES, seed)
         values = {
-            "named_right": np.array([float(s.found >= FOUND) for s in group]),
+            "named_right": np.array([float(s.named) for s in group]),
             "hits_found": np.array([s.found for s in group]),
             "others": np.array([float(bool(s.others)) for s in group]),
         }

@@ -22,6 +22,10 @@ GENERAL_COLUMNS = {
 DRUM_FREE_COLUMNS = {
     "false_drums": "any drum", "false_kick": "kick", "false_snare": "snare", "false_hihat": "hihat",
 }  # fmt: skip
+PRESENCE_COLUMNS = {
+    "detected_with": "detected when it is there", "detected_without": "when it was taken out",
+    "right": "right answers",
+}  # fmt: skip
 SINGLE_COLUMNS = {"named_right": "named right", "hits_found": "hits found", "others": "others reported"}
 
 
@@ -55,10 +59,22 @@ def of_drum_free(size: int, systems: Mapping[str, Scores]) -> str:
 
 def of_single_drums(size: int, systems: Mapping[str, Scores]) -> str:
     """Share of sounds that are named right, and of those in which others are reported."""
-    lines = [f"## Single drums, {size} sounds: named right (at least {FOUND:.0%} of the hits)", ""]
+    lines = [
+        f"## Single drums, {size} sounds: named right ({FOUND:.0%} of the hits, or detected)",
+        "",
+    ]
     for drum in dict.fromkeys(drum for scores in systems.values() for drum in scores):
         rows = {name: scores[drum] for name, scores in systems.items() if drum in scores}
         lines += _table(drum, rows, SINGLE_COLUMNS)
+    return "\n".join(lines)
+
+
+def of_presence(size: int, systems: Mapping[str, Scores]) -> str:
+    """Per drum: how often it is detected in a mix, with it and without it."""
+    lines = [f"## Presence, {size} answers on mixes with instruments", ""]
+    for drum in dict.fromkeys(drum for scores in systems.values() for drum in scores):
+        rows = {name: scores[drum] for name, scores in systems.items() if drum in scores}
+        lines += _table(drum, rows, PRESENCE_COLUMNS)
     return "\n".join(lines)
 
 

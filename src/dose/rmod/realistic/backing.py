@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Waveform = Literal["sine", "saw", "square", "triangle"]
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 3, 5, 7, 10, 12, 15))
 # Probabilities that a part plays; by hand: two to four parts in most mixes.
-LOOP, BASS, CHORDS, ARPEGGIO = 0.4, 0.65, 0.5, 0.35
+LOOP, BASS, CHORDS, ARPEGGIO = 0.5, 0.6, 0.45, 0.35
 ON_KICKS = 0.6  # probability that a bass follows the kick, else eighths
 
 
@@ -86,6 +86,26 @@ def draw_backing(
     if rng.random() < ARPEGGIO or not (loops or synths):
         synths.append(_arpeggio(rng, groove, seconds, tonic, scale, chords))
     return BackingSpec(loops=tuple(loops), synths=tuple(synths))
+
+
+def draw_solo(
+    rng: np.random.Generator, library: "SampleLibrary", split: str, seconds: float
+) -> BackingSpec | None:
+    """One loop of an instrument or a voice alone; None where the library has none."""
+    clips = [c for cls in INSTRUMENTS for c in library.select(cls, split)]
+    if not clips:
+        return None
+    # Voices, whose consonants are nearest to hi-hats, half of the time.
+    voices = [c for c in clips if c.cls == "vocal"]
+    pool = voices if voices and rng.random() < 0.5 else clips
+    clip = pool[int(rng.integers(len(pool)))]
+    part = LoopPart(
+        clip=clip.id,
+        start=int(rng.uniform(0, max(clip.seconds - 1, 0.01)) * RATE),
+        semitones=float(rng.integers(-4, 5)),
+        level_db=0.0,
+    )
+    return BackingSpec(loops=(part,), synths=())
 
 
 def _pitch(tonic: int, scale: tuple[int, ...], degree: int, octave: int) -> int:

@@ -20,11 +20,9 @@ PERCUSSION = (
 # Chosen by hand: how often a bar ends in a fill, starts with a crash, and percussion plays in a groove.
 FILL, CRASH, PERCUSSIVE = 0.12, 0.15, 0.35
 TOM_BARS = ("x--x--x-o--x--x-", "x-----x-x-----x-", "xoxoxoxoxoxoxoxo", "----x-----x-x---")
-TOM_GROOVE = 0.08  # probability that toms play a bar of TOM_BARS throughout
-OPENED, WASHY = (
-    0.3,
-    0.06,
-)  # probabilities of open strokes here and there, and of hats that are open throughout
+TOM_GROOVE = 0.12  # probability that toms play a bar of TOM_BARS throughout
+# Probabilities of open strokes here and there, and of hats that are open throughout.
+OPENED, WASHY = 0.4, 0.08
 EMPTY_TRACK = 0.05  # probability that kick, snare or hats do not play in a groove at all
 
 

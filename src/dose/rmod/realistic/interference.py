@@ -7,6 +7,7 @@ import numpy as np
 from dose.audio import RATE
 
 KINDS = ("tone", "sweep", "white", "pink", "offset", "applause", "syllables")
+OFTEN = (1, 1, 1, 1, 1, 1, 3)  # weights of KINDS: speech is what users upload
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,7 +17,9 @@ class Interference:
 
 
 def draw_interference(rng: np.random.Generator) -> Interference:
-    return Interference(kind=KINDS[int(rng.integers(len(KINDS)))], seed=int(rng.integers(2**31)))
+    return Interference(
+        kind=str(rng.choice(KINDS, p=np.array(OFTEN) / sum(OFTEN))), seed=int(rng.integers(2**31))
+    )
 
 
 def render_interference(spec: Interference, samples: int) -> np.ndarray:
@@ -75,10 +78,14 @@ def _syllables(rng: np.random.Generator, samples: int) -> np.ndarray:
         hz = np.fft.rfftfreq(len(piece), 1 / RATE)
         formants = (rng.uniform(250, 900), rng.uniform(800, 2500), rng.uniform(2300, 3500))
         gain = sum(np.exp(-0.5 * ((hz - f) / (60 + f * 0.06)) ** 2) / (1 + i) for i, f in enumerate(formants))
-        if rng.random() < 0.2:  # a fricative
+        shape, level = np.hanning(len(piece)), rng.uniform(0.3, 1)
+        if (sort := rng.random()) < 0.35:  # a fricative or, shorter and with a sharp attack, a plosive
+            if sort < 0.15:
+                shape = np.exp(-np.arange(len(piece)) / (rng.uniform(0.004, 0.03) * RATE))
             spectrum = np.fft.rfft(rng.standard_normal(len(piece)))
-            gain = 0.3 * np.exp(-0.5 * ((hz - rng.uniform(3500, 8000)) / 1500) ** 2)
-        shaped = np.fft.irfft(spectrum * gain, len(piece)) * np.hanning(len(piece))
-        out[at : at + length] += shaped / max(np.abs(shaped).max(), 1e-9) * rng.uniform(0.3, 1)
+            centre, width = rng.uniform(1500, 9000), rng.uniform(800, 3500)
+            gain, level = np.exp(-0.5 * ((hz - centre) / width) ** 2), rng.uniform(0.05, 0.5)
+        shaped = np.fft.irfft(spectrum * gain, len(piece)) * shape
+        out[at : at + length] += shaped / max(np.abs(shaped).max(), 1e-9) * level
         at += length + int(rng.uniform(0, 0.15) * RATE)
     return out

@@ -28,7 +28,9 @@ LEVELS_DB = {
     "tom": (-8, 2), "cymbal": (-15, -4), "percussion": (-20, -7),
 }  # fmt: skip
 ONE_KIT = 0.5  # probability that a track takes a sound of the kick's kit, where that kit has one
-RECORDED = 0.6  # share of recordings among the sounds, where there are both: recordings are few
+RECORDED = 0.75  # share of recordings among the sounds, where there are both; by hand
+# Seconds: the least time to -60 dB of an added envelope. Below, an open hi-hat is a closed one.
+LEAST_DECAY = {"open_hihat": 0.7, "cymbal": 1.0, "tom": 0.3}
 TOMS = (0.0, -3.0, -7.0)  # semitones of the three toms of a kit
 VELOCITY_STEPS = 4  # versions of a sound that differ in brightness, soft to loud
 SILENT_END = 1e-3  # of the peak: where a sound's tail is cut off
@@ -89,11 +91,16 @@ def draw_kit(rng: np.random.Generator, library: "SampleLibrary", split: str, gro
         own = [c for c in recorded if c.kit == kit]
         if own and rng.random() < ONE_KIT:
             pool = own
+        # Kits are equally likely, however many strokes each has.
+        names = sorted({c.kit for c in pool})
+        name = names[int(rng.integers(len(names)))]
+        pool = [c for c in pool if c.kit == name]
         clip = pool[int(rng.integers(len(pool)))]
         kit = clip.kit if track == "kick" and clip.source != "procedural" else kit
         # 2. Its augmentation: two of three sounds are changed.
         changed = rng.random() < 0.67
-        under = pool[int(rng.integers(len(pool)))] if rng.random() < LAYERED else clip
+        others = recorded or clips
+        under = others[int(rng.integers(len(others)))] if rng.random() < LAYERED else clip
         layer = Layer(clip=under.id, semitones=float(rng.uniform(-5, 5)), weight=float(rng.uniform(0.2, 0.8)))
         sounds[track] = KitSound(
             clip=clip.id,
@@ -102,7 +109,7 @@ def draw_kit(rng: np.random.Generator, library: "SampleLibrary", split: str, gro
             punch=float(rng.uniform(-0.5, 2)) * changed,
             punch_seconds=float(np.exp(rng.uniform(np.log(0.002), np.log(0.03)))),
             semitones=float(rng.uniform(-4, 4)) * changed,
-            decay_seconds=float(np.exp(rng.uniform(np.log(0.15), np.log(3)))) if changed else None,
+            decay_seconds=_decay(rng, track) if changed else None,
             tilt_db=float(rng.uniform(-6, 6)) * changed,
             dull_db=float(rng.uniform(0, 14)) * (rng.random() < 0.6),
             level_db=float(rng.uniform(*LEVELS_DB[track])),
@@ -117,9 +124,16 @@ def draw_kit(rng: np.random.Generator, library: "SampleLibrary", split: str, gro
     )
 
 
+def _decay(rng: np.random.Generator, track: str) -> float:
+    return float(np.exp(rng.uniform(np.log(LEAST_DECAY.get(track, 0.15)), np.log(3))))
+
+
 def _clips(library: "SampleLibrary", split: str, track: str) -> list["Clip"]:
     cls, variants = CLIPS[track]
-    return [c for c in library.select(cls, split) if variants is None or c.variant in variants]
+    clips = [c for c in library.select(cls, split) if variants is None or c.variant in variants]
+    # General MIDI's orchestra kit has timpani and castanets on the keys of hats, toms and claps.
+    orchestral = track not in ("kick", "snare")
+    return [c for c in clips if not (orchestral and c.kit.endswith("Orchestra Kit"))]
 
 
 def render_sound(spec: KitSound, library: "SampleLibrary") -> np.ndarray:

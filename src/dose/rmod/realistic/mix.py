@@ -4,13 +4,14 @@ Item `index` of a split is a pure function of (seed, split, index) and the sampl
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dose.audio import RATE
-from dose.rmod.realistic.backing import BackingSpec, draw_backing, render_backing
+from dose.rmod.realistic.audible import audible_hits
+from dose.rmod.realistic.backing import BackingSpec, draw_backing, draw_solo, render_backing
 from dose.rmod.realistic.config import RealisticConfig
 from dose.rmod.realistic.grooves import TRACKS, Groove, draw_groove
 from dose.rmod.realistic.interference import Interference, draw_interference, render_interference
@@ -62,6 +63,7 @@ class RealisticMix:
 
     audio: np.ndarray  # float32 [N], mono
     hits: dict[str, tuple[tuple[float, int], ...]]  # track -> (seconds, velocity)
+    audible: dict[str, tuple[bool, ...]]  # track -> of each hit, whether it is audible
     groove: Groove | None
 
 
@@ -78,8 +80,11 @@ def draw(config: RealisticConfig, library: "SampleLibrary", split: str, index: i
     if groove is not None and rng.random() < config.single_drum:
         groove = _single(rng, groove)
     interference = backing = None
-    if groove is None and rng.random() < 0.5:
+    sort = rng.random()
+    if groove is None and sort < 0.4:
         interference = draw_interference(rng)
+    elif groove is None and sort < 0.7:
+        backing = draw_solo(rng, library, split, config.seconds)
     elif groove is None or kind >= free + bare:
         backing = draw_backing(
             rng, library, split, groove or draw_groove(rng, config.seconds), config.seconds
@@ -127,21 +132,22 @@ def _draw_master(rng: np.random.Generator) -> MasterSpec:
     )
 
 
-def render(spec: RealisticSpec, library: "SampleLibrary", *, drums_only: bool = False) -> RealisticMix:
-    """The mix of a specification, without its backing if `drums_only`. Raises as `SampleLibrary.audio`."""
+def render(spec: RealisticSpec, library: "SampleLibrary", *, without: Collection[str] = ()) -> RealisticMix:
+    """The mix of a specification; tracks of the kit in `without` are taken out, and nothing else changes.
+
+    Raises as `SampleLibrary.audio`.
+    """
     samples = int(spec.seconds * RATE)
     tracks: dict[str, np.ndarray] = {}
     if spec.kit is not None and spec.groove is not None:
         tracks = render_tracks(spec.kit, spec.groove, library, samples)
-    drums = np.zeros(samples, np.float32)
-    for track in tracks.values():
-        drums += track
-    if tracks and spec.master.room is not None:
-        drums = _with_room(drums, spec.master.room, spec.master.room_level)
+    all_drums = _in_room(_sum(tracks.values(), samples), spec.master)
+    tracks = {name: track for name, track in tracks.items() if name not in without}
+    drums = _in_room(_sum(tracks.values(), samples), spec.master) if without else all_drums
     mix: np.ndarray = drums
-    if spec.backing is not None and not drums_only:
+    if spec.backing is not None:
         backing = render_backing(spec.backing, library, samples)
-        mix = drums + backing * _gain(drums, backing, spec.master.drums_db)
+        mix = drums + backing * _gain(all_drums, backing, spec.master.drums_db)
     elif spec.interference is not None:
         mix = render_interference(spec.interference, samples)
     hits = (
@@ -149,7 +155,15 @@ def render(spec: RealisticSpec, library: "SampleLibrary", *, drums_only: bool = 
         if spec.groove
         else {}
     )
-    return RealisticMix(audio=_master(mix, spec), hits=hits, groove=spec.groove)
+    audible = audible_hits(tracks, mix, {t: [seconds for seconds, _ in h] for t, h in hits.items()})
+    return RealisticMix(audio=_master(mix, spec), hits=hits, audible=audible, groove=spec.groove)
+
+
+def _sum(tracks: Iterable[np.ndarray], samples: int) -> np.ndarray:
+    out = np.zeros(samples, np.float32)
+    for track in tracks:
+        out += track
+    return out
 
 
 def stream(
@@ -166,10 +180,14 @@ def _gain(drums: np.ndarray, backing: np.ndarray, drums_db: float) -> np.float32
     return np.float32(own / max(other, 1e-6) * 10 ** (-drums_db / 20)) if own > 1e-6 else np.float32(1)
 
 
-def _with_room(drums: np.ndarray, size: float, level: float) -> np.ndarray:
+def _in_room(drums: np.ndarray, master: MasterSpec) -> np.ndarray:
     import pedalboard
 
-    reverb = pedalboard.Reverb(room_size=size, damping=0.4, wet_level=level, dry_level=1.0, width=0.0)
+    if master.room is None or not drums.any():
+        return drums
+    reverb = pedalboard.Reverb(
+        room_size=master.room, damping=0.4, wet_level=master.room_level, dry_level=1.0, width=0.0
+    )
     out: np.ndarray = reverb(drums[None], RATE)[0]
     return out
 
