@@ -2,5 +2,6 @@
 
 from dose.cluster.ray_session import start_ray, stop_ray
 from dose.cluster.shards import map_shards
+from dose.cluster.source import SOURCE, check_source
 
-__all__ = ["map_shards", "start_ray", "stop_ray"]
+__all__ = ["SOURCE", "check_source", "map_shards", "start_ray", "stop_ray"]

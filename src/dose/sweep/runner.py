@@ -210,7 +210,8 @@ class _Sweep:
         last = logger.checkpoint_path(resumed) if resumed else None
         start = tune.Checkpoint(last, filesystem=system) if last else None
         logger.resumed = resumed
-        trainable = self._with_resources(functools.partial(run_trial, train=self.train, start=start))
+        trial = functools.partial(run_trial, train=self.train, source=cluster.SOURCE, start=start)
+        trainable = self._with_resources(trial)
         if tune.Tuner.can_restore(path, storage_filesystem=system):
             tuner = tune.Tuner.restore(path, trainable, resume_errored=True, storage_filesystem=system)
         else:

@@ -22,7 +22,8 @@ HERE = Path(__file__).parent
 
 
 def environment(**more):
-    return os.environ | {"PYTHONPATH": str(HERE), "CUDA_VISIBLE_DEVICES": ""} | more
+    search = os.pathsep.join([str(HERE), os.environ["PYTHONPATH"]])
+    return os.environ | {"PYTHONPATH": search, "CUDA_VISIBLE_DEVICES": ""} | more
 
 
 def drill(name, root, pause=0.01, **env):
