@@ -1,11 +1,13 @@
 """A map over shards as tasks on a Ray cluster."""
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dose.cluster.capacity import describe_cluster
 from dose.cluster.processes import TRIES
 from dose.cluster.ray_session import start_ray
 from dose.cluster.source import SOURCE, check_source
@@ -17,7 +19,8 @@ R = TypeVar("R")
 
 def map_on_ray(fn: Callable[[S], R], shards: Sequence[S], count: int, describe: str) -> Iterator[R]:
     """As `dose.cluster.map_shards`, with at most `count` tasks at a time."""
-    start_ray()
+    if start_ray():
+        print(f"{describe}: {describe_cluster()}", file=sys.stderr)
     import ray
 
     task: Any = ray.remote(max_retries=TRIES - 1, retry_exceptions=False)(_call).options(name=describe)
