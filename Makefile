@@ -1,5 +1,6 @@
 # `make demo` and `make test` are the two entry points; both make .venv from the lock first.
 PYTHON ?= python3.11
+REMEDY := name one by: make install PYTHON=/path/to/python3.11
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
@@ -8,7 +9,11 @@ export BENTOML_DO_NOT_TRACK := True
 ONE_THREAD := OMP_NUM_THREADS=1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help install demo test test-fast identity test-kill test-retrain test-retrain-kill test-slow test-web test-load test-fuzz test-restart lint scale lock deps clean
+# `clean` removes these below data/: outputs of the stages, their caches and the sweeps' running state. What a
+# download, a user or a decision made stays: archives, larsnet, retrain, registry, serving.
+MADE := sources rmod codec transcription tokens sweep .sweep evaluate scores package cache
+
+.PHONY: help install ui demo test test-fast identity test-kill test-retrain test-retrain-kill test-slow test-web test-load test-fuzz test-restart lint scale lock deps clean distclean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -19,6 +24,11 @@ install: $(VENV)/.installed ## make .venv from requirements.lock
 # uv, ten times faster. --no-deps: the lock is complete, and two packages' own pins are too narrow. Compiling
 # all modules here takes half a minute once; otherwise every stage and every worker would compile its imports.
 $(VENV)/.installed: requirements.lock pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null || { echo "make: there is no $(PYTHON); $(REMEDY)" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
+		|| { echo "make: $(PYTHON) is not Python 3.11; $(REMEDY)" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null \
+		|| { echo "make: $(PYTHON) cannot make environments (Debian: apt install python3.11-venv); $(REMEDY)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --disable-pip-version-check --quiet torch==2.13.0 uv==0.13.9
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --compile-bytecode -r requirements.lock
@@ -28,6 +38,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 demo: install ## data, models, evaluation and a drum kit: dvc repro at laptop scale, then the table
 	dvc repro
 	python -m pipelines.demo
+
+# Without the job workers, which take 2.7 GB and do nothing here.
+ui: install ## every run, curve and sound in MLflow's UI, on http://127.0.0.1:5000
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --backend-store-uri sqlite:///mlflow.db
 
 test: install ## every check: lint, layers, types, tests, the whole DAG at tiny scale
 	$(MAKE) lint
@@ -83,5 +97,8 @@ deps: install ## write each stage's import closure into dvc.yaml
 lock: install ## compile requirements.lock from requirements.in
 	uv pip compile requirements.in --override overrides.txt --no-emit-package torch --no-header --no-annotate -o requirements.lock
 
-clean: ## remove what the pipeline made (data/, mlflow.db, mlruns/)
-	rm -rf data mlflow.db mlruns
+clean: ## remove what the stages made; keeps fetched packages, retraining's sounds, MLflow's store and the registry
+	rm -rf $(MADE:%=data/%)
+
+distclean: ## remove all of data/, MLflow's runs and the registry too
+	rm -rf data mlflow.db mlflow.db-* mlruns mlartifacts

@@ -9,7 +9,7 @@ NEXT = """\
 Read on:  {table}  (every metric, the paper's figures, exclusions)
 Listen:   {page}
 Next commands:
-  .venv/bin/mlflow ui --backend-store-uri sqlite:///mlflow.db     every trial, curve and sound, in a browser
+  make ui                                                         every trial, curve and sound, in a browser
   .venv/bin/bentoml serve                                         the service and its web page on port 3000
   .venv/bin/dose extract SONG.wav --out kit                       three one-shots from a song
 The shipped models are the champions, the models just trained are their challengers:

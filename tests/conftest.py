@@ -12,7 +12,11 @@ from dose.tracking import Tracker
 
 
 def pytest_configure(config):
-    """Rates that one run measured on a busy machine must not decide for the user, nor for the next run."""
+    """What the tests' own processes and those that they start have in common."""
+    # The code under test, whichever tree is installed.
+    search = [str(config.rootpath / "src"), os.environ.get("PYTHONPATH")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, search))
+    # Rates that one run measured on a busy machine must not decide for the user, nor for the next run.
     os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="dose-tests-")
     _own_numba_cache(config)
     # Property tests: the same examples in every run, and no deadline, which would measure the machine's load.

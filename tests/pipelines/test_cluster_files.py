@@ -96,3 +96,13 @@ def test_every_machine_asks_for_the_token_and_no_dashboard_is_public():
     assert all("--dashboard-host=127.0.0.1" in command for command in starts)
     services = [d for d in load("shared.yaml") if d["kind"] == "Service"]
     assert [s["spec"]["type"] for s in services] == ["ClusterIP"]
+
+
+def test_every_machine_runs_the_code_of_the_shared_checkout():
+    """Issue 21, 1: the image holds a dose too, of the day on which it was built."""
+    (job,) = load("rayjob.yaml")
+    (ray_up,) = load("ray-cluster.yaml")
+    assert job["spec"]["entrypoint"].startswith("cd /shared/dose/project && ")
+    variables = yaml.safe_load(job["spec"]["runtimeEnvYAML"])["env_vars"]
+    assert variables["PYTHONPATH"] == "/shared/dose/project/src"
+    assert "-e PYTHONPATH=/shared/dose/project/src" in ray_up["docker"]["run_options"]

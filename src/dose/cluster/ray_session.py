@@ -6,6 +6,7 @@ import secrets
 import sys
 from typing import Any
 
+from dose.cluster.source import SOURCE
 from dose.errors import DoseError
 
 OBJECT_STORE_BYTES = 100 * 2**20  # near Ray's minimum; shards and trials pass nothing large through it
@@ -23,7 +24,8 @@ def start_ray(*, cpus: float | None = None, gpus: float | None = None) -> bool:
     """Connects to the cluster that RAY_ADDRESS names, else starts an embedded one; False if already done.
 
     The embedded one listens on loopback with a token of its own, has no dashboard and a small object store,
-    and ends with this process. A cluster needs RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH (docs/cluster.md).
+    and ends with this process. A cluster needs RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH (docs/cluster.md); its
+    workers import `dose` from the driver's tree.
     Raises DoseError when the cluster cannot be reached.
     """
     address = os.environ.get("RAY_ADDRESS")
@@ -43,8 +45,15 @@ def start_ray(*, cpus: float | None = None, gpus: float | None = None) -> bool:
     if ray.is_initialized():
         return False
     if address:
+        # A job that was submitted has variables of its own, which Ray would not let a driver change.
+        os.environ.setdefault("RAY_OVERRIDE_JOB_RUNTIME_ENV", "1")
         try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+            ray.init(
+                address=address,
+                runtime_env={"env_vars": {"PYTHONPATH": str(SOURCE)}},  # before the image's own packages
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+            )
         except (ConnectionError, RuntimeError) as e:
             raise DoseError(
                 f"No Ray cluster answers at RAY_ADDRESS={address} ("

@@ -1,12 +1,16 @@
 """A map over shards as tasks on a Ray cluster."""
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
+from dose.cluster.capacity import describe_cluster
 from dose.cluster.processes import TRIES
 from dose.cluster.ray_session import start_ray
+from dose.cluster.source import SOURCE, check_source
 from dose.errors import DoseError
 
 S = TypeVar("S")
@@ -15,7 +19,8 @@ R = TypeVar("R")
 
 def map_on_ray(fn: Callable[[S], R], shards: Sequence[S], count: int, describe: str) -> Iterator[R]:
     """As `dose.cluster.map_shards`, with at most `count` tasks at a time."""
-    start_ray()
+    if start_ray():
+        print(f"{describe}: {describe_cluster()}", file=sys.stderr)
     import ray
 
     task: Any = ray.remote(max_retries=TRIES - 1, retry_exceptions=False)(_call).options(name=describe)
@@ -24,7 +29,7 @@ def map_on_ray(fn: Callable[[S], R], shards: Sequence[S], count: int, describe: 
     todo = iter(shards)
     # At most `count` beyond the one awaited, so that results do not fill the object store.
     for shard in todo:
-        running.append(task.remote(shared_fn, os.getcwd(), shard))
+        running.append(task.remote(shared_fn, SOURCE, os.getcwd(), shard))
         if len(running) >= count:
             break
     while running:
@@ -42,13 +47,14 @@ def map_on_ray(fn: Callable[[S], R], shards: Sequence[S], count: int, describe: 
             ) from e
         running.popleft()
         for shard in todo:
-            running.append(task.remote(shared_fn, os.getcwd(), shard))
+            running.append(task.remote(shared_fn, SOURCE, os.getcwd(), shard))
             break
         yield result
 
 
-def _call(fn: Callable[[S], R], folder: str, shard: S) -> R:
+def _call(fn: Callable[[S], R], source: Path, folder: str, shard: S) -> R:
     """The task: a function, as Ray accepts no functools.partial, that works in the caller's folder."""
+    check_source(source)
     try:
         os.chdir(folder)
     except OSError as e:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 from dose.drums import DRUMS
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from dose.sweep.table import Trial
 
 EXAMPLE = """example:
@@ -52,20 +55,50 @@ def run_show(args: argparse.Namespace) -> None:
 
 
 def print_table(about: dict[str, Any], trials: "Sequence[Trial]") -> None:
-    """`about` as `read_trials` returns it; trials best first."""
+    """`about` as `read_trials` returns it; trials best first. Shows the metrics that fit the terminal."""
     from rich.console import Console
+
+    from dose.sweep.table import SHOWN
+
+    console = Console()
+    # The metric that ranks comes first and stays.
+    metrics = sorted((m for m in SHOWN if any(m in t.metrics for t in trials)), key=about["select"].__ne__)
+    # Many searched keys: one column with a line for each.
+    stacked = not _fits(console, _trials_table(about, trials, metrics[:1]))
+    shown = list(metrics)
+    while len(shown) > 1 and not _fits(console, _trials_table(about, trials, shown, stacked=stacked)):
+        shown.pop()
+    console.print(_trials_table(about, trials, shown, stacked=stacked))
+    hidden = metrics[len(shown) :]
+    if hidden:
+        console.print(f"In a wider terminal, and with --json: {', '.join(hidden)}")
+
+
+def _fits(console: "Console", table: "Table") -> bool:
+    # Measured as if there were room: a measure within the terminal is never wider than it.
+    return console.measure(table, options=console.options.update(width=1000)).maximum <= console.width
+
+
+def _trials_table(
+    about: dict[str, Any], trials: "Sequence[Trial]", metrics: "Sequence[str]", *, stacked: bool = False
+) -> "Table":
+    """One row per trial; with `stacked` the searched keys are lines of one column."""
     from rich.table import Table
 
-    from dose.sweep.table import SHOWN, varied
+    from dose.sweep.table import trial_name, varied
 
     searched = varied(trials)
     table = Table(title=f"{about['drum']}: trials by {about['select']}, lowest first", title_justify="left")
-    for column in ("", *searched, "steps", "ended", *SHOWN, "saved as"):
-        table.add_column(column, justify="left" if column in ("ended", "saved as") else "right")
+    keys = ["searched"] if stacked else searched
+    for column in ("", *keys, *(m.removeprefix("val/") for m in metrics), "steps", "ended", "saved as"):
+        left = column in ("searched", "ended", "saved as")
+        table.add_column(column, justify="left" if left else "right", overflow="fold")
     for rank, t in enumerate(trials, 1):
         # The models that the sweep saved: the best trial's and its paired ablation's.
         saved = [name for name in ("best", "ablation") if about.get(name) == t.id]
         hyper = [f"{v:g}" if isinstance(v := t.hyper.get(n), float) else str(v) for n in searched]
-        scores = [f"{t.metrics[m]:.4g}" if m in t.metrics else "-" for m in SHOWN]
-        table.add_row(str(rank), *hyper, str(t.steps), t.stopped or t.status, *scores, ", ".join(saved))
-    Console(width=None).print(table)
+        if stacked:
+            hyper = [trial_name(t.hyper, searched).replace(" ", "\n")]
+        scores = [f"{t.metrics[m]:.4g}" if m in t.metrics else "-" for m in metrics]
+        table.add_row(str(rank), *hyper, *scores, str(t.steps), t.stopped or t.status, ", ".join(saved))
+    return table

@@ -1,4 +1,4 @@
-"""Writes results to files: metrics.json for DVC, comparisons, per-item scores, tables."""
+"""Writes results to files: all metrics, scores.json for DVC, comparisons, per-item scores, tables."""
 
 import csv
 from pathlib import Path
@@ -9,13 +9,18 @@ import numpy as np
 from dose import files
 from dose.config import with_old_names
 from dose.evaluate import table
-from dose.evaluate.results import DEPRECATED_METRICS, Estimates, Results, deprecated_system
+from dose.evaluate.results import DEPRECATED_METRICS, Estimates, Results, deprecated_system, is_reranked
+
+# What DVC compares between commits and experiments: a spectral metric, one of sets, the attack, the class.
+SCORES = ("mss", "kad_codec", "attack_ms", "classifier_accuracy")
+SCORED = {"DOSE": "dose", "DOSE without onset loss": "ablation"}  # system -> its name in scores.json
 
 
 def write(results: Results, out: Path, title: str = "Scores") -> None:
     """Fills the folder `out` with everything but plots and the listening page."""
     out.mkdir(parents=True, exist_ok=True)
     files.write_json(out / "metrics.json", metrics(results))
+    files.write_json(out / "scores.json", summary_scores(results))
     improvements = _json(results.improvements)
     files.write_json(
         out / "comparisons.json",
@@ -53,6 +58,24 @@ def metrics(results: Results) -> dict[str, Any]:
     found = _json(results.estimates)
     for systems in found.values():
         systems |= {old: drums for name, drums in systems.items() if (old := deprecated_system(name))}
+    return found
+
+
+def summary_scores(results: Results) -> dict[str, float]:
+    """{"rmod.dose.kick.mss": value}: SCORES of the models trained here on the first data set, 36 at most.
+
+    One number a key, as DVC's commands show a column or line for each; metrics.json holds the rest.
+    """
+    found = {}
+    for dataset, systems in list(results.estimates.items())[:1]:
+        for system, drums in systems.items():
+            name = "reranked" if is_reranked(system) else SCORED.get(system)
+            if name is None:
+                continue
+            for drum, estimates in drums.items():
+                for metric in SCORES:
+                    if metric in estimates:
+                        found[f"{dataset}.{name}.{drum}.{metric}"] = round(estimates[metric].value, 4)
     return found
 
 

@@ -69,6 +69,10 @@ def deprecated_system(name: str) -> str | None:
     """The old name of a system that was renamed, else None."""
     if name == REFERENCE:
         return "Truth"  # old name
+    return "DOSE, of several draws" if is_reranked(name) else None  # old name
+
+
+def is_reranked(name: str) -> bool:
+    """Whether a system is the project's DOSE with reranking, of however many samples."""
     prefix, _, suffix = RERANKED.partition("{samples}")
-    reranked = name.startswith(prefix) and name.endswith(suffix)
-    return "DOSE, of several draws" if reranked else None  # old name
+    return name.startswith(prefix) and name.endswith(suffix)

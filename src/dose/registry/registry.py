@@ -19,7 +19,7 @@ from dose.errors import DoseError, MissingInputError
 from dose.registry.audit import AliasChange, AuditLog, new_change
 from dose.registry.live_bundle import LiveBundle
 from dose.registry.names import CHALLENGER, CHAMPION, EXPERIMENT, PREVIOUS, model_name
-from dose.tracking import ModelVersion, Tracker
+from dose.tracking import ModelVersion, Tracker, project_folder
 
 
 class Registry:
@@ -33,7 +33,8 @@ class Registry:
 
     def __init__(self, tracker: Tracker | None = None, root: Path | str = ".") -> None:
         self.tracker = tracker or Tracker(EXPERIMENT, root=root)
-        self.bundles = LiveBundle(self.tracker, Path(root))
+        # Beside the store whose aliases they follow, also from the workspace of an experiment.
+        self.bundles = LiveBundle(self.tracker, project_folder(root))
         self.live = self.bundles.link
         self.home = self.bundles.home
         self.audit = AuditLog(self.home / "audit.jsonl")

@@ -156,7 +156,9 @@ class ProjectSteps:
             "dose.retrain": run.id,
             "dose.bundle": bundle.version,
             "dose.data_id": bundle.data_id,
+            # Of the worktree that trained them, not of the tree in which this process runs.
             "mlflow.source.git.commit": run.done["repro"]["commit"],
+            "dose.git_dirty": "false",
         }
         # Ties each version to the MLflow run of its training.
         trained = self.packaging.runs(self.registry, self.worktree.path)

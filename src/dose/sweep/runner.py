@@ -6,8 +6,11 @@ import math
 import os
 import posixpath
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
 
 from dose import cluster, files
 from dose.bundle import SHIPPED
@@ -48,8 +51,8 @@ def run_sweep(
     Writes `out`: best/ and ablation/ (checkpoints), trials.json, trials.csv, learning.csv and plots. best/ is
     the best trial that has the onset loss; ablation/, with `config.paired_run`, is its paired run: the same
     hyperparameters and steps with onset weight 0. A sweep whose driver was killed resumes when it is run
-    again with the same params, data and codec. Raises DoseError when no trial gave a result or the disk is
-    full.
+    again with the same params, data and codec. Raises DoseError when no trial gave a result, the disk is
+    full, or no machine is as large as a trial asks for.
     """
     sweep = _Sweep(config.for_drum(drum), drum, Path(tokens_dir), Path(codec_dir), Path(root), train)
     try:
@@ -199,7 +202,7 @@ class _Sweep:
         done = self.state / f"{name}.done"
         if done.exists():
             return
-        self.started_ray = cluster.start_ray() or self.started_ray
+        self._start_ray()
         for variable, value in TUNE_SETTINGS.items():
             os.environ.setdefault(variable, value)
         from ray import tune
@@ -210,7 +213,8 @@ class _Sweep:
         last = logger.checkpoint_path(resumed) if resumed else None
         start = tune.Checkpoint(last, filesystem=system) if last else None
         logger.resumed = resumed
-        trainable = self._with_resources(functools.partial(run_trial, train=self.train, start=start))
+        trial = functools.partial(run_trial, train=self.train, source=cluster.SOURCE, start=start)
+        trainable = tune.with_resources(trial, self._trial_resources())
         if tune.Tuner.can_restore(path, storage_filesystem=system):
             tuner = tune.Tuner.restore(path, trainable, resume_errored=True, storage_filesystem=system)
         else:
@@ -220,12 +224,24 @@ class _Sweep:
         if all(t.status == "FINISHED" for t in logger.trials()):  # failed trials run again next time
             done.touch()
 
-    def _with_resources(self, trainable: Any) -> Any:
-        from ray import tune
+    def _start_ray(self) -> None:
+        """Connects to Ray and prints to which cluster; raises DoseError where no trial could ever start."""
+        if cluster.start_ray():
+            self.started_ray = True
+            tqdm.write(f"sweep {self.drum}: {cluster.describe_cluster()}", file=sys.stderr)
+        waiting = cluster.require_room(
+            self._trial_resources(),
+            f"A trial of the {self.drum} sweep",
+            "lower params.yaml: sweep.resources, or set RAY_ADDRESS to a cluster with larger machines",
+        )
+        if waiting:
+            tqdm.write(waiting, file=sys.stderr)
 
+    def _trial_resources(self) -> dict[str, float]:
+        """What a trial reserves, in Ray's names and units; all its processes are on one machine."""
         r = self.config.resources
         per_process = {"CPU": r.cpus, "GPU": r.gpus, "memory": r.memory_gib * 2**30}
-        return tune.with_resources(trainable, {k: v * r.processes for k, v in per_process.items() if v})
+        return {k: v * r.processes for k, v in per_process.items() if v}
 
     def _new_tuner(
         self, trainable: Any, system: Any, path: str, hyper: dict[str, Any] | None, steps: int | None

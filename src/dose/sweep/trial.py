@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dose import files
+from dose import cluster, files
 from dose.sweep.config import EXAMPLES, SweepConfig
 
 if TYPE_CHECKING:
@@ -95,14 +95,15 @@ def _warm_start(out: Path, config: "FitConfig", data: "FitData", init: Path) -> 
     state.save(out, params_hash(config, data), state.Progress(), model, optimiser, ema)
 
 
-def run_trial(hyper: dict[str, Any], *, train: Train, start: Any = None) -> None:
-    """Ray Tune's function trainable.
+def run_trial(hyper: dict[str, Any], *, train: Train, source: Path, start: Any = None) -> None:
+    """Ray Tune's function trainable; `source` is the folder from which the driver has `dose`.
 
     Everything the trial needs to resume lies in one folder, which is copied to shared storage with every
     report and from there after a crash, on whichever machine. `start` is a checkpoint to begin from.
     """
     from ray import tune
 
+    cluster.check_source(source)
     out = Path.cwd() / "trial"
     shutil.rmtree(out, ignore_errors=True)  # an earlier attempt may have left half a state
     if (checkpoint := tune.get_checkpoint() or start) is not None:

@@ -8,17 +8,21 @@ from pathlib import Path
 
 from dose.files import sha256
 
+CODE = Path(__file__).resolve().parents[1]  # the package that runs
+
 
 def lineage_tags(root: Path | str = ".") -> dict[str, str]:
     """Tags for every run started in the project at `root`.
 
-    git commit and whether tracked files differ from it, the hash of dvc.lock (which holds the hash of every
-    input), host and hardware. A value that cannot be determined is "unknown", so that all runs have all tags.
+    git commit of the code that runs and whether its tracked files differ from it, the hash of the project's
+    dvc.lock (which holds the hash of every input), host and hardware. A value that cannot be determined, such
+    as the commit of an installed wheel, is "unknown", so that all runs have all tags.
     """
-    root = Path(root)
-    lock = root / "dvc.lock"
-    commit = _git(root, "rev-parse", "HEAD")
-    changes = _git(root, "status", "--porcelain", "--untracked-files=no")
+    lock = Path(root) / "dvc.lock"
+    # An environment inside the project holds packages that git does not track: their commit is not its HEAD.
+    tracked = _git(CODE, "ls-files", "--error-unmatch", "__init__.py") is not None
+    commit = _git(CODE, "rev-parse", "HEAD") if tracked else None
+    changes = _git(CODE, "status", "--porcelain", "--untracked-files=no") if tracked else None
     return {
         "mlflow.source.git.commit": commit or "unknown",
         "dose.git_dirty": "unknown" if changes is None else str(bool(changes)).lower(),

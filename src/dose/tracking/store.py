@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dose import files
 from dose.errors import DoseError, MissingInputError
+from dose.tracking.project import project_folder
 from dose.tracking.records import ModelVersion, RunRecord, Status
 from dose.tracking.sqlite import create_database, sqlite_path, sqlite_uri
 
@@ -25,14 +26,15 @@ MAX_METRICS = 1000  # MLflow's limit for one log_batch request
 class Tracker:
     """One experiment in one MLflow store.
 
-    The store is `uri`, else MLFLOW_TRACKING_URI, else the SQLite file mlflow.db in `root` with artifacts
-    under mlartifacts/. Can be pickled; connects on first use. Errors of MLflow pass through unchanged unless
-    a method states otherwise, so that `Outbox` can tell an unreachable store from an invalid request.
+    The store is `uri`, else MLFLOW_TRACKING_URI, else the SQLite file mlflow.db in the project of `root` with
+    artifacts under mlartifacts/. Can be pickled; connects on first use. Errors of MLflow pass through
+    unchanged unless a method states otherwise, so that `Outbox` can tell an unreachable store from an invalid
+    request.
     """
 
     def __init__(self, experiment: str, uri: str | None = None, root: Path | str = ".") -> None:
         self.experiment = experiment
-        self.root = Path(root).resolve()
+        self.root = project_folder(root).resolve()
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(self.root / "mlflow.db")
         self._client: MlflowClient | None = None
         self._experiment_id: str | None = None

@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from dose.cluster import ray_session
+from dose.cluster import SOURCE, check_source, ray_session
 from dose.errors import DoseError
 
 
@@ -71,3 +72,30 @@ def test_ray_starts_under_a_long_folder(tmp_path):
     }
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
     assert done.stdout.strip().endswith("up"), done.stderr[-2000:]
+
+
+def test_the_workers_of_a_cluster_get_the_drivers_code(monkeypatch):
+    """Issue 21, 1: they took the `dose` of their image, which may be an older one."""
+    given = {}
+
+    class Ray(StubRay):
+        def init(self, **options):
+            given.update(options)
+
+        def is_initialized(self):
+            return False
+
+    monkeypatch.setitem(sys.modules, "ray", Ray(1))
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    monkeypatch.delenv("RAY_OVERRIDE_JOB_RUNTIME_ENV", raising=False)
+    assert ray_session.start_ray()
+    source = str(Path(ray_session.__file__).parents[2])
+    assert given["runtime_env"] == {"env_vars": {"PYTHONPATH": source}}
+    # Without it Ray refuses a driver of a submitted job that names a variable which the job names too.
+    assert os.environ["RAY_OVERRIDE_JOB_RUNTIME_ENV"] == "1"
+
+
+def test_a_worker_with_another_dose_stops_with_a_sentence():
+    check_source(SOURCE)
+    with pytest.raises(DoseError, match=r"driver runs the dose of /elsewhere/src, .* PYTHONPATH=/elsewhere"):
+        check_source(Path("/elsewhere/src"))

@@ -17,6 +17,7 @@ from dose.evaluate.page import listening
 from dose.evaluate.results import Results, SystemOutputs
 from dose.evaluate.run import evaluate
 from dose.evaluate.systems import Reconstruction, generate, hpss
+from dose.metrics.bootstrap import Estimate
 from dose.metrics.classifier import DrumClassifier
 from dose.metrics.embeddings import CodecEmbedder
 from dose.metrics.log_mel import log_mel_features
@@ -61,6 +62,29 @@ def test_metrics_json_has_every_estimate_with_its_number_of_items_and_interval(p
                 assert estimate["n"] == COUNT
                 assert estimate["low"] <= estimate["value"] <= estimate["high"]
     assert metrics["rmod"]["Reference"]["snare"]["classifier_accuracy"]["value"] == 1
+
+
+def test_the_scores_for_dvc_are_flat_and_of_the_models_trained_here():
+    """Issue 21, 3: `dvc metrics show` found nothing, and hundreds of nested values are no summary."""
+    estimates = {
+        metric: Estimate(value=2.123456, n=16, low=1.0, high=3.0, replicates=np.zeros(1))
+        for metric in ("mss", "mss_log", "kad_codec", "kad_vggish", "attack_ms", "classifier_accuracy")
+    }
+    ours = ("DOSE", "DOSE without onset loss", "DOSE (4 samples, reranked)")
+    systems = dict.fromkeys((*ours, "Reconstruction", "DOSE (shipped)"), dict.fromkeys(DRUMS, estimates))
+    scores = output.summary_scores(Results(estimates={"rmod": systems, "groove": systems}))
+    assert len(scores) == 3 * 3 * 4
+    assert {tuple(key.split(".")[:2]) for key in scores} == {
+        ("rmod", "dose"), ("rmod", "ablation"), ("rmod", "reranked")
+    }  # fmt: skip
+    assert scores["rmod.dose.kick.mss"] == 2.1235
+    assert all(isinstance(value, float) for value in scores.values())
+    assert output.summary_scores(Results()) == {}
+
+
+def test_a_table_without_a_model_trained_here_has_no_scores_for_dvc(project):
+    root, *_ = project
+    assert json.loads((root / "out" / "scores.json").read_text()) == {}
 
 
 def test_renamed_metrics_and_systems_keep_their_old_names_for_one_release(project):

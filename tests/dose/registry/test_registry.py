@@ -41,6 +41,18 @@ def live_weights(registry, drum):
     return (open_bundle(registry.live).checkpoint(drum) / "weights.safetensors").read_text()
 
 
+def test_the_registry_of_an_experiment_is_beside_its_store(tmp_path, monkeypatch):
+    """An alias in the project's store would otherwise have its audit entry in a workspace that is deleted."""
+    workspace = tmp_path / ".dvc" / "tmp" / "exps" / "standalone" / "tmpx"
+    workspace.mkdir(parents=True)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.chdir(workspace)
+    registry = Registry()
+    assert registry.tracker.uri == f"sqlite:///{tmp_path}/mlflow.db"
+    assert registry.home == tmp_path / "data" / "registry"
+
+
 def test_the_first_version_is_champion_and_live(registry, tmp_path):
     versions = registry.register(make_bundle(tmp_path, "one"), tags={"dose.git_dirty": "false"})
     assert {d: v.version for d, v in versions.items()} == {"kick": 1, "snare": 1, "hihat": 1}

@@ -17,13 +17,14 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 STAGE = """
-import hashlib, sys
+import hashlib, subprocess
 from pathlib import Path
 from dose import files
 from dose.drums import DRUMS
 from dose.tracking import Tracker, lineage_tags
 
 digest = hashlib.sha256(Path("params.yaml").read_bytes()).hexdigest()[:8]
+commit = subprocess.check_output(["git", "rev-parse", "HEAD"], text=True).strip()
 tracker = Tracker("dose")
 codec = Path("data/codec")
 codec.mkdir(parents=True, exist_ok=True)
@@ -33,7 +34,8 @@ transcription.mkdir(parents=True, exist_ok=True)
 (transcription / "network.safetensors").write_text("network")
 for drum in DRUMS:
     run = tracker.open_run(f"sweep-{drum}-{digest}/t0", f"{drum} trial")
-    tracker.set_tags(run, lineage_tags())
+    # The code of this stage lies in the worktree, that of dose does not.
+    tracker.set_tags(run, lineage_tags() | {"mlflow.source.git.commit": commit})
     best = Path("data/sweep") / drum / "best"
     best.mkdir(parents=True, exist_ok=True)
     (best / "weights.safetensors").write_text(f"{drum} of {digest}")

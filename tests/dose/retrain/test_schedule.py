@@ -196,3 +196,28 @@ def test_the_command_lists_every_target():
     from dose.commands import retrain
 
     assert set(retrain.TARGETS) == set(TEMPLATES)
+
+
+@pytest.mark.parametrize("target", sorted(TEMPLATES))
+def test_every_schedule_runs_the_code_of_its_checkout(target):
+    """Issue 21, 1: an image or an environment may hold another dose than the checkout."""
+    text = render(target, ONLY_CRON, ROOT)
+    places = {
+        "cron": "cd /srv/dose && PYTHONPATH=src ",
+        "systemd": "Environment=PYTHONPATH=/srv/dose/src\n",
+        "github": "PYTHONPATH: ${{ github.workspace }}/src",
+    }
+    if target in places:
+        assert places[target] in text
+        return
+    project = "/shared/dose/project"
+    if target == "k8s":
+        pod = load("k8s")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        assert pod["containers"][0]["workingDir"] == project
+        named = {e["name"]: e["value"] for e in pod["containers"][0]["env"]}
+    else:
+        job = load(target)["spec"]
+        job = job.get("jobTemplate", job)
+        assert f"cd {project} &&" in job["entrypoint"]
+        named = yaml.safe_load(job["runtimeEnvYAML"])["env_vars"]
+    assert named["PYTHONPATH"] == f"{project}/src"

@@ -166,7 +166,7 @@ class Project:
         return {drum: f"run of {drum} {self.worktree.round}" for drum in DRUMS}
 
     def origin(self, root):
-        return {"dose.dvc.tokens": f"md5 {self.worktree.round}"}
+        return {"dose.dvc.tokens": f"md5 {self.worktree.round}", "dose.git_dirty": "true"}
 
     def wants_bento(self, root):
         return True
@@ -220,6 +220,7 @@ def test_twenty_new_sounds_and_a_better_kick(project):
     version = project.tracker.version("dose-kick", 2)
     assert version.tags["dose.retrain"] == outcome.run.id
     assert version.tags["mlflow.source.git.commit"] == "decaf"
+    assert version.tags["dose.git_dirty"] == "false"
     assert version.tags["dose.dvc.tokens"] == "md5 2"
     assert version.run_id == "run of kick 2"
     assert project.labels == {"dose-kick": "2", "dose-snare": "1", "dose-hihat": "1"}

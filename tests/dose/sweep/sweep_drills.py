@@ -13,6 +13,7 @@ from pathlib import Path
 import sweep_stubs
 
 from dose.sweep import SweepConfig, run_sweep
+from dose.sweep.config import Resources
 
 
 def sweep(root: Path, pause: float, config: SweepConfig | None = None, hook=None) -> None:
@@ -106,6 +107,10 @@ def node_killed(root: Path, pause: float) -> None:
 def full_storage(root: Path, pause: float) -> None:
     """ROOT/small is a volume with little room; something else has filled it when the first state comes."""
     sweep(root, pause, sweep_stubs.sweep_config(storage=str(root / "small"), retries=0))
+
+
+def too_large(root: Path, pause: float) -> None:
+    sweep(root, pause, sweep_stubs.sweep_config(resources=Resources(memory_gib=999)))
 
 
 if __name__ == "__main__":

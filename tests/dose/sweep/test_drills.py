@@ -22,7 +22,8 @@ HERE = Path(__file__).parent
 
 
 def environment(**more):
-    return os.environ | {"PYTHONPATH": str(HERE), "CUDA_VISIBLE_DEVICES": ""} | more
+    search = os.pathsep.join([str(HERE), os.environ["PYTHONPATH"]])
+    return os.environ | {"PYTHONPATH": search, "CUDA_VISIBLE_DEVICES": ""} | more
 
 
 def drill(name, root, pause=0.01, **env):
@@ -254,3 +255,19 @@ def test_a_full_storage_fails_the_trials_and_goes_on_when_there_is_room(project)
     finally:
         subprocess.run(["umount", str(small)], check=True)
         shutil.rmtree(small)
+
+
+def test_a_sweep_that_asks_for_999_gib_ends_in_a_sentence(project):
+    """Issue 21, 7: it waited for such a machine in silence, for ever."""
+    done = drill("too_large", project)
+    assert done.returncode != 0
+    assert "sweep kick: Ray on this machine: " in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert (
+        "A trial of the kick sweep asks for 1 CPU, 999 GiB, and no machine of the Ray cluster has that"
+        in last
+    )
+    assert "params.yaml: sweep.resources" in last
+    # The sweep's own run does not stay RUNNING.
+    assert [r.status for r in runs_of(project, "sweep")] == ["FAILED"]
+    assert runs_of(project, "trial") == []

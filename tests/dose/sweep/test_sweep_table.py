@@ -92,6 +92,36 @@ def test_show_prints_the_ranking(tmp_path, capsys, monkeypatch):
     assert [t["id"] for t in shown["trials"]] == ["b"]
 
 
+ALL = {
+    "val/mss": 12.345, "val/loss": 3.1234, "val/onset_loss": 1.2345, "val/fad_codec": 123.45,
+    "val/conditioning_gap": 0.1,
+}  # fmt: skip
+WIDE = {
+    "onset_weight": 0.5, "lr": 0.000123, "layers": 4, "width": 512, "dropout": 0.1, "weight_decay": 0.01,
+    "codebook_dropout": 0.25, "positions": "sinusoidal",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("searched", [1, 2, 4, 8])
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_show_fits_the_terminal(tmp_path, capsys, monkeypatch, searched, columns):
+    """Issue 21, 7: at 80 columns numbers and headings were cut up letter by letter."""
+    monkeypatch.setenv("COLUMNS", columns)
+    names = list(WIDE)[:searched]
+    points = [{name: WIDE[name] * (i + 1) for name in names} for i in range(3)]
+    trials = [trial(str(i), 4.0 + i, 0.0, metrics=ALL, hyper=point) for i, point in enumerate(points)]
+    commands.print_table({**ABOUT, "best": "0", "ablation": "1"}, trials)
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= int(columns)
+    # Nothing that is shown is broken over lines.
+    for text in ("12.35", "mss", "steps", "ended", "best", "ablation", "done"):
+        assert text in out
+    for metric in ("loss", "onset_loss", "fad_codec", "conditioning_gap"):
+        assert metric in out  # as a heading, or in the line below that names the hidden ones
+    if columns == "200" and searched < 8:
+        assert "In a wider terminal" not in out
+
+
 def test_show_before_any_sweep_says_what_to_do(tmp_path):
     with pytest.raises(MissingInputError, match="dvc repro sweep"):
         read_trials(tmp_path)

@@ -30,6 +30,22 @@ def test_the_default_store_is_in_the_project_and_the_environment_wins(tmp_path, 
     assert Tracker("x", uri="http://given", root=tmp_path).uri == "http://given"
 
 
+def test_an_experiment_in_a_temporary_workspace_has_the_projects_store(tmp_path, monkeypatch):
+    """Issue 21, 2: dvc deletes the workspace at the experiment's end, and its runs were gone with it."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    workspace = tmp_path / "project" / ".dvc" / "tmp" / "exps" / "standalone" / "tmpx"
+    workspace.mkdir(parents=True)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "project"))
+    monkeypatch.chdir(workspace)
+    tracker = Tracker("x")
+    assert tracker.uri == f"sqlite:///{tmp_path}/project/mlflow.db"
+    assert tracker.root == tmp_path / "project"  # of the artifacts too
+    # Only there: the stages of `dvc repro` have the variable as well, and may work for another folder.
+    assert Tracker("x", root=tmp_path / "other").root == tmp_path / "other"
+    monkeypatch.delenv("DVC_ROOT")
+    assert Tracker("x").root == workspace
+
+
 def test_a_run_is_found_again_by_its_key(tracker):
     parent = tracker.open_run("sweep", "kick")
     child = tracker.open_run("sweep/a", "trial a", parent=parent)

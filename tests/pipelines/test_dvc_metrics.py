@@ -1,0 +1,59 @@
+"""The scores as DVC shows them: of this commit, between two commits, beside experiments."""
+
+import json
+import random
+
+import pytest
+import yaml
+from dag import Project
+
+from dose.drums import DRUMS
+from pipelines import closure
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+METRICS = ("mss", "kad_codec", "attack_ms", "classifier_accuracy")
+KEYS = [f"rmod.{s}.{d}.{m}" for s in ("dose", "ablation", "reranked") for d in DRUMS for m in METRICS]
+SCREEN = 120  # columns
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Project:
+    """Two commits whose outputs differ in the scores and in a param."""
+    project = Project(tmp_path_factory.mktemp("metrics"))
+    project.more = {"COLUMNS": str(SCREEN)}
+    for stage in yaml.safe_load(closure.DVC.read_text())["stages"].values():
+        for drum in stage.get("matrix", {"drum": [""]})["drum"]:
+            [out] = [next(iter(o)) if isinstance(o, dict) else o for o in stage["outs"]]
+            (project.folder / out.replace("${item.drum}", drum)).mkdir(parents=True)
+            (project.folder / out.replace("${item.drum}", drum) / "output").write_text("output")
+    for seed in (0, 1):
+        params = project.folder / "params.yaml"
+        params.write_text(params.read_text().replace("warmup: 1", f"warmup: {1 + seed}"))
+        values = random.Random(seed)
+        scores = {key: round(values.uniform(0, 10), 4) for key in KEYS}
+        (project.folder / "data/evaluate/scores.json").write_text(json.dumps(scores))
+        project.run("dvc", "commit", "-f", "-q")
+        project.run("git", "add", "-A")
+        project.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", f"scores {seed}")
+    return project
+
+
+def test_dvc_shows_the_scores_and_their_difference_between_two_commits(project):
+    """Issue 21, 3: DVC knew no metric."""
+    [shown] = json.loads(project.run("dvc", "metrics", "show", "--json"))[""]["data"].values()
+    assert set(shown["data"]) == set(KEYS)
+    [changed] = json.loads(project.run("dvc", "metrics", "diff", "HEAD~1", "--json")).values()
+    assert set(changed) == set(KEYS)
+    assert {"old", "new", "diff"} <= set(changed["rmod.dose.kick.mss"])
+    lines = project.run("dvc", "metrics", "diff", "HEAD~1").splitlines()
+    assert max(map(len, lines)) <= SCREEN
+
+
+def test_experiments_fit_a_screen_with_the_documented_command(project):
+    hidden = ".*(/|kad|attack|class|ablation|reranked)"
+    table = project.run("dvc", "exp", "show", "--no-pager", "-n", "2", "--only-changed", "--drop", hidden)
+    assert max(map(len, table.splitlines())) <= SCREEN
+    for text in ("rmod.dose.kick.mss", "rmod.dose.hihat.mss", "sweep.fit.warmup"):
+        assert text in table
+    docs = (closure.ROOT / "docs" / "sweeps.md").read_text()
+    assert f"dvc exp show --only-changed --drop '{hidden}'" in docs
