@@ -97,7 +97,7 @@ def evaluate(
     results = TranscriptionResults(scores={}, titles={}, sizes={}, items=[], notes=list(notes))
     for dataset in sets.mixes:
         _run_mixes(dataset, systems, seed, results, progress)
-    names = [system.name for system in (*systems, *detectors)]
+    names = [system.name for system in systems] + [detector.name for detector in detectors]
     if sets.drum_free is not None:
         free: dict[str, list[scoring.DrumFreeScores]] = {name: [] for name in names}
         for sound in sets.drum_free():

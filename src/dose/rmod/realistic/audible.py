@@ -23,7 +23,8 @@ def audible_hits(
     for track, at in starts.items():
         own = _powers(tracks[track], at)
         rest = _powers(mix - tracks[track], at) + loudest * 10 ** (FLOOR_DB / 10) + 1e-20
-        audible[track] = tuple(bool(h) for h in (own > rest * 10 ** (AUDIBLE_DB / 10)).any(axis=1))
+        above = (own / rest).max(axis=1, initial=0.0) > 10 ** (AUDIBLE_DB / 10)  # [hits]
+        audible[track] = tuple(map(bool, above))
     return audible
 
 
