@@ -24,7 +24,7 @@ def test_everything_is_there_as_json(bundle, capsys):
     assert found["instructions"] == compute.instructions()
     assert found["packages"]["torch"]
     assert found["models"]["folder"] == str(bundle)
-    assert len(found["formats"]) == 3
+    assert len(found["formats"]) == 4
     for choice in found["formats"].values():
         assert choice["format"] in choice["gflop_per_s"] or choice["why"] == "gpu"
 

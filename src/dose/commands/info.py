@@ -90,11 +90,13 @@ def _formats(bundle: Any) -> dict[str, dict[str, Any]]:
     from dose.extract.candidates import SearchConfig
     from dose.model import checkpoint, packed
     from dose.train.number_format import choose_format
+    from dose.transcription import network, transcribe
 
     config = checkpoint.read_config(bundle.checkpoint(bundle.drums[0]))
     on = compute.device()
     choices: dict[str, Choice] = {
         f"decoding, width {config.width}": packed.choose("auto", on, config, SearchConfig().samples),
+        "transcription": transcribe.choose_threads(network.load(bundle.transcription)),
         f"training, width {config.width}": choose_format("auto", on, BATCH * config.steps, config.width),
         "convolutions (DAC)": dac.choose_format("auto"),
     }

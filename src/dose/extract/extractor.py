@@ -277,7 +277,8 @@ class Extractor:
                 audio=postprocess(candidate.shot, PostprocessConfig()),
                 raw=candidate.shot,
                 pan=rerank.pan(candidate.segment, drum),
-                confidence=float(probability[i]),
+                # Rounded once, here: file names, tags and tables round further, all from the JSON's number.
+                confidence=round(float(probability[i]), 3),
                 detected=bool(detected.max() >= self.search.detection_threshold),
                 time=candidate.segment.time,
                 seed=candidate.seed,

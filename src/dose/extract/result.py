@@ -28,7 +28,8 @@ class OneShot:
     audio: np.ndarray  # float32 [N], mono, 44.1 kHz, postprocessed with the defaults of `PostprocessConfig`
     raw: np.ndarray  # float32 [44100], mono, before postprocessing
     pan: tuple[float, float]  # gains for left and right with which it stands in the mix; (1, 1) is the centre
-    confidence: float  # 0..1: calibrated probability that the drum is in the mix and the candidate is correct
+    # 0..1, to three places: calibrated probability that the drum is in the mix and the candidate is correct
+    confidence: float
     detected: bool  # whether the drum is in the mix
     time: float  # seconds: onset in the source, the best one of the segment that conditioned the candidate
     seed: int  # of its sampling
@@ -77,7 +78,7 @@ class Kit:
                 drum: with_old_names(
                     {
                         "detected": self.detected(drum),
-                        "confidence": round(hits[0].confidence, 3) if hits else 0.0,
+                        "confidence": hits[0].confidence if hits else 0.0,
                         "resynthesis_score": round(self.resynthesis.get(drum, 0.0), 3),
                         "candidates": [_one_shot_facts(hit) for hit in hits],
                     },
@@ -94,7 +95,7 @@ def _one_shot_facts(shot: OneShot) -> dict[str, Any]:
     """A one-shot without its audio, for JSON."""
     return with_old_names(
         {
-            "confidence": round(shot.confidence, 3),
+            "confidence": shot.confidence,
             "time": round(shot.time, 3),
             "seed": shot.seed,
             "conditioning_fit": round(shot.conditioning_fit, 3),

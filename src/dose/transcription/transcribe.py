@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from dose import audio
+from dose import audio, compute
 from dose.audio import RATE
 from dose.transcription import network
 from dose.transcription.decode import decode
@@ -15,7 +15,7 @@ from dose.transcription.front_end import log_band_energies
 from dose.transcription.hits import Hit, Transcription
 from dose.transcription.network import TranscriptionNetwork
 from dose.transcription.rhythm import find_rhythm
-from dose.transcription.windows import Window, cut
+from dose.transcription.windows import WINDOW, Window, cut
 
 SILENCE = 1e-4  # peak, -80 dBFS: less holds no hits
 SAME_HIT = 0.025  # seconds: hits of a class this close, on either side of a seam of windows, are one
@@ -40,10 +40,27 @@ def bundled_network() -> TranscriptionNetwork:
     return network.load(network.BUNDLED)
 
 
+@functools.lru_cache(maxsize=8)
+def choose_threads(net: TranscriptionNetwork) -> compute.Choice:
+    """The number of threads for one window, measured once per machine: see `dose.compute`.
+
+    More threads gain little, since a third of the time goes into the recurrent layers' small products, and
+    wait for each other: beside a busy process two took 5 to 12 times as long as one.
+    """
+
+    def prepare() -> compute.Work:
+        sound = torch.zeros(1, WINDOW)
+        return torch.inference_mode()(lambda: net(log_band_energies(sound)))
+
+    flop = 8.2e8  # of the convolutions, for the default sizes
+    what, on = f"transcription, {dataclasses.astuple(net.config)}", torch.device("cpu")
+    return compute.choose("auto", on, what, {"fp32": prepare}, flop=flop, threads=True)
+
+
 def activations(mono: np.ndarray, net: TranscriptionNetwork) -> Activations:
     """Onset probabilities and velocities of a mix [N], mono, 44.1 kHz; T = N // HOP + 1. Silence has none."""
     sound = torch.from_numpy(np.ascontiguousarray(mono, dtype=np.float32))[None]
-    with torch.inference_mode():
+    with compute.limited_threads(choose_threads(net).threads), torch.inference_mode():
         logits, velocities = net(log_band_energies(sound))
         onsets = logits[0].sigmoid().numpy()
         if audio.peak(mono) <= SILENCE:

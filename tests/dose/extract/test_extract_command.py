@@ -80,6 +80,19 @@ def test_candidates_formats_and_json(run, mix):
     assert sum(name.endswith(".wav") for name in _names(Path("kit"))) == 6
 
 
+@pytest.mark.parametrize("value", [0.42496, 0.425, 0.4251])
+def test_the_file_name_and_the_json_hold_one_confidence(run, mix, monkeypatch, value):
+    """The name has two places: rounded from .4251 it would be 0.43, from the JSON's .425 it is 0.42."""
+    monkeypatch.setattr(confidence.Calibration, "confidence", lambda _, x: np.full(len(x), value))
+    options = ["--keep-undetected", "--drums", "kick", "--candidates", "2"]
+    code, out, _ = run(str(mix), "--out", "kit", *options, "--json")
+    assert code == 0
+    told = json.loads(out)["mixes"][0]["drums"]["kick"]
+    assert [told["confidence"], *(one["confidence"] for one in told["candidates"])] == [0.425] * 3
+    assert {"kick_01_0.42.wav", "kick_02_0.42.wav"} <= set(_names(Path("kit")))
+    assert b"confidence 0.42;" in Path("kit/kick_01_0.42.wav").read_bytes()
+
+
 def test_sound_options_are_applied(run, mix):
     options = ["--bits", "24", "--rate", "48000", "--tail", "0.1", "--peak", "-6", "--channels", "mix"]
     assert run(str(mix), "--out", "kit", "--keep-undetected", "--drums", "snare", *options)[0] == 0

@@ -181,9 +181,9 @@ def test_any_hits_give_a_valid_rhythm(seed):
 def test_an_hour_takes_time_in_proportion():
     beats = steady(120, 3600)
     hits = play(ROCK, beats)
-    start = time.perf_counter()
+    start = time.process_time()  # whatever else this machine does
     found = find_rhythm(hits, 3600.0)
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 30
     assert found is not None
     assert found.tempo == pytest.approx(120, rel=0.005)
     assert len(found.beats) == 7200

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
+from dose import compute
 from dose.audio import RATE
 from dose.transcription import transcribe
 from dose.transcription.front_end import FRAME_RATE
 from dose.transcription.hits import HIT_CLASSES, Hit
+from dose.transcription.network import NetworkConfig, TranscriptionNetwork
 from dose.transcription.transcribe import Activations, join
 
 
@@ -58,3 +61,40 @@ def test_a_class_that_is_certain_nowhere_is_not_there():
 def test_silence_and_a_few_samples_have_no_hits(clicks):
     assert transcribe.transcribe(np.zeros(RATE, np.float32)).hits == ()
     assert transcribe.transcribe(np.zeros(3, np.float32)).rhythm is None
+
+
+@pytest.fixture
+def two_cores(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(compute, "cores", lambda: 2)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def small_network():
+    return TranscriptionNetwork(NetworkConfig(channels=(4, 4, 4, 4), features=8, hidden=4, layers=1)).eval()
+
+
+@pytest.mark.parametrize(("two", "threads"), [(3.0, 1), (13.0, 1), (15.0, 2)])
+def test_the_network_runs_on_as_many_threads_as_are_worth_it(two_cores, monkeypatch, two, threads):
+    monkeypatch.setattr(compute, "_measure", lambda *_: {"fp32": 10.0, "fp32 with 2 threads": two})
+    net, seen = small_network(), []
+    net.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    transcribe.activations(np.zeros(RATE, np.float32), net)
+    assert seen == [threads]
+    assert torch.get_num_threads() == 2
+
+
+def test_threads_are_measured_on_the_network_itself_and_once(two_cores, monkeypatch):
+    net, runs = small_network(), []
+    net.register_forward_hook(lambda *_: runs.append(torch.get_num_threads()))
+    choice = transcribe.choose_threads(net)
+    assert set(runs) == {1, 2}
+    assert set(choice.rates) == {"fp32", "fp32 with 2 threads"}
+    # Another process finds the rates in the file.
+    transcribe.choose_threads.cache_clear()
+    monkeypatch.setattr(compute, "_measure", None)
+    assert transcribe.choose_threads(net) == choice

@@ -4,7 +4,7 @@ Which multiple of the pulse is the beat is not decided here, but in `metre`: a t
 energy on its grid is right about the grid and wrong about the octave in a third of songs.
 
 Steps: an impulse envelope of the hits; its autocorrelation in overlapping windows; the path through tempo
-that suits all windows (Viterbi, 1967); beat tracking by dynamic programming (Ellis, 2007, in librosa); a
+that suits all windows (Viterbi, 1967); beat tracking by dynamic programming (Ellis, 2007); a
 smooth curve through the hits near the grid. Each is linear in the length of the recording.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dose.transcription.hits import Hit
+from dose.transcription.rhythm.beat_tracking import track_beats
 
 FRAME_RATE = 100  # frames per second of the envelope; the last step restores finer timing
 HIT_WIDTH = 0.012  # seconds: standard deviation of a hit in the envelope, as of a drummer's timing
@@ -37,7 +38,7 @@ class Tracking:
     hop: float  # seconds between windows
     # Cost of a change of tempo between windows per octave, in units of the (0..1) autocorrelation.
     change_cost: float
-    # librosa's penalty of uneven beats. Its default 100 suits spectral flux; hits are cleaner.
+    # Penalty of uneven beats. The usual 100 suits spectral flux; hits are cleaner.
     tightness: float
     centre: float  # BPM of the pulses that are preferred
 
@@ -73,21 +74,10 @@ def loudness(hits: Sequence[Hit]) -> np.ndarray:
 
 def track(hits: Sequence[Hit], seconds: float, tracking: Tracking) -> np.ndarray:
     """Times of the pulse in seconds, [P], rising; empty if the hits lie within less than two pulses."""
-    import librosa
-
     onsets = envelope(hits, seconds)
-    tempo = _tempo_path(onsets, tracking)  # [T]
-    _, frames = librosa.beat.beat_track(
-        onset_envelope=onsets,
-        sr=FRAME_RATE,
-        hop_length=1,
-        bpm=tempo,
-        tightness=tracking.tightness,
-        trim=False,
-    )
-    if len(frames) < 2:
-        return np.empty(0)
-    return onto_hits(np.asarray(frames, float) / FRAME_RATE, hits)
+    periods = np.rint(60 * FRAME_RATE / _tempo_path(onsets, tracking)).astype(int)
+    frames = track_beats(onsets, periods, tracking.tightness)
+    return onto_hits(frames / FRAME_RATE, hits) if len(frames) >= 2 else np.empty(0)
 
 
 def _tempo_path(onsets: np.ndarray, tracking: Tracking) -> np.ndarray:
