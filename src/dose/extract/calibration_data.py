@@ -143,17 +143,27 @@ def presence_tables(
     first_mix: int,
     split: str = "val",
 ) -> dict[str, Table]:
-    """The segments' features of `count` realistic mixes; their rows are numbered from `first_mix` on."""
-    from dose.rmod.realistic.mix import stream
+    """The segments' features of `count` realistic mixes, and of each without each drum that is in it.
+
+    Rows are numbered by mix, from `first_mix` on.
+    """
+    from dose.rmod.realistic.mix import draw, render
 
     # More mixes that lack drums than music has: false drums are what this is fitted against.
     config = dataclasses.replace(config, drum_free=DRUM_FREE, single_drum=SINGLE_DRUM)
     gathered = {drum: _Rows() for drum in drums}
-    for index, mix in enumerate(stream(config, library, split, 0, count)):
-        features = extractor.segment_features(mix.audio[None], drums)
+    for index in range(count):
+        spec = draw(config, library, split, index)
+        whole = render(spec, library)
+        features = extractor.segment_features(whole.audio[None], drums)
         for drum in drums:
-            hit = any(mix.hits.get(cls) for cls in CLASSES_OF[drum])
-            gathered[drum].add(features[drum], hit, False, first_mix + index)
+            there = any(whole.hits.get(cls) for cls in CLASSES_OF[drum])
+            gathered[drum].add(features[drum], there, False, first_mix + index)
+            # The same music without the drum: what sounds like it is most often another drum.
+            if there:
+                lacking = render(spec, library, without=CLASSES_OF[drum]).audio[None]
+                row = extractor.segment_features(lacking, (drum,))[drum]
+                gathered[drum].add(row, False, False, first_mix + index)
     return {drum: rows.table() for drum, rows in gathered.items()}
 
 
