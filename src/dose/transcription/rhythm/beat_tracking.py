@@ -1,4 +1,4 @@
-"""Beat tracking by dynamic programming (Ellis, Journal of New Music Research 36, 2007).
+"""Beat tracking by dynamic programming, after Ellis (2007).
 
 The algorithm, and in the tests the beats, of `librosa.beat.beat_track`. Importing that takes 2.8 s of CPU
 time in every process, half of it to compile one function anew: more than the extraction from a short loop.
