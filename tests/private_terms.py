@@ -29,6 +29,7 @@ ALLOWED = (
     ("*/sweep/table.py", r"\b(shuffle gap|picture loss)\b", "metric names of the last release"),
     ("benchmarks/identity_probes/*", "", "the base commit's names, for the comparison with it"),
     ("*/evaluate/transcription/presence.py", r"\bdraw\b", "RMOD's function that draws a specification"),
+    ("*/extract/calibration_data.py", r"\bdraw\b", "RMOD's function that draws a specification"),
     ("*/rmod/realistic/styles.py", r"\bhouse\b", "the style of music"),
     ("serving/web/*.html", r"\bclass check\b", "a CSS class"),
     ("*/baselines/larsnet*", r"\bbanks?\b", "LarsNet is a bank of U-Nets in its paper's words"),

@@ -18,10 +18,10 @@ from dose.sources.library import Clip
 from dose.sources.shipped import source_items
 from dose.transcription.transcribe import transcribe
 
-# What the first network reaches, as guards against regressions. The goals: 2 of 100 sounds without drums, and
-# 95 of 100 drums named right (docs/transcription.md). Speech, taken for hi-hats, is the known weakness.
-MOST_FALSE = 2  # of the 32 sounds that are no speech
-NAMED_RIGHT, OTHERS, ONCE = 0.6, 0.6, 0.5  # shares of the sounds of a drum
+# What the shipped network reaches, as guards against regressions. The goals: 2 of 100 sounds without drums,
+# and 95 of 100 drums named right (docs/transcription.md).
+MOST_FALSE = 4  # of 40 sounds without drums
+NAMED_RIGHT, OTHERS, ONCE = 0.6, 0.4, 0.5  # shares of the sounds of a drum
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def _value(item, number, name):
 def test_sounds_without_drums_give_hardly_any(extractor):
     # 40 sounds: half of them loops of the package's test split, the rest speech, tones, noise and applause.
     found = {sound.name: detected(extractor, sound.audio) for sound in drum_free(library(), "test", 40)}
-    wrong = {name: drums for name, drums in found.items() if drums and not name.endswith("speech")}
+    wrong = {name: drums for name, drums in found.items() if drums}
     assert len(wrong) <= MOST_FALSE, wrong
 
 

@@ -30,7 +30,7 @@ class SearchConfig:
     source_blend: bool = True  # blend candidates with the input mix
     # Probability from which on a drum counts as detected: it trades drums that are reported though absent
     # against drums that are left out though present (docs/extract.md).
-    detection_threshold: float = 0.65
+    detection_threshold: float = 0.5
 
     def sample_count(self, candidates: int) -> int:
         return self.samples + self.samples_per_candidate * (candidates - 1)
