@@ -69,7 +69,8 @@ KNOWN = {
             name="open-source-drumkit",
             url="https://github.com/crabacus/the-open-source-drumkit",
             commit="c58808b2ff5a6cd77c2f47cf45f1a892ce6a1e2c",
-            licence="public domain",  # the maker's post that came with it: kvraudio.com, topic 277132
+            # No licence file; the maker's post (kvraudio.com, topic 277132), as others quote it.
+            licence="public domain",
             author="Real Music Media",
             contents="an acoustic kit in many strokes",
             download=800,
