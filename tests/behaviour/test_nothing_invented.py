@@ -29,9 +29,9 @@ def extractor():
     return Extractor.load(SHIPPED)
 
 
-def detected(extractor: Extractor, mix: np.ndarray) -> set[str]:
+def detected(extractor: Extractor, mix: np.ndarray) -> frozenset[str]:
     """The drums that an extraction of mono `mix` reports."""
-    return {d for d, there in extractor.detected(mix[None].astype(np.float32), DRUMS).items() if there}
+    return extractor.detected(mix[None].astype(np.float32), DRUMS)
 
 
 def shots(drum: str, split: str = "test") -> list[np.ndarray]:

@@ -236,16 +236,16 @@ class Extractor:
             for drum in drums
         }
 
-    def detected(self, mix: np.ndarray, drums: Sequence[str]) -> dict[str, bool]:
-        """Whether each drum is in a mix [C, N] at 44.1 kHz, as `extract` says it; nothing is generated."""
+    def detected(self, mix: np.ndarray, drums: Sequence[str]) -> frozenset[str]:
+        """Those of the drums that are in a mix [C, N] at 44.1 kHz, as `extract` says, without generating."""
         features = self.segment_features(mix, drums)
-        calibrations = {drum: self.calibration.get(drum, confidence.UNCALIBRATED) for drum in drums}
-        return {
-            drum: bool(
-                calibrations[drum].detected(features[drum][None])[0] >= self.search.detection_threshold
-            )
-            for drum in drums
-        }
+
+        def there(drum: str) -> bool:
+            calibration = self.calibration.get(drum, confidence.UNCALIBRATED)
+            probability = float(calibration.detected(features[drum][None])[0])
+            return probability >= self.search.detection_threshold
+
+        return frozenset(drum for drum in drums if there(drum))
 
     def _scan(self, blocks: Iterable[np.ndarray], drums: Sequence[str]) -> ScanResult:
         sources = {drum: self.model(drum).prompt_config.onsets for drum in drums}

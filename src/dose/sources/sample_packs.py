@@ -54,7 +54,7 @@ def _machine(folder: str, suffix: str) -> tuple[Sounds, ...]:
         Sounds(path=named("clap"), cls="clap"),
         Sounds(path=named("tom"), cls="tom"),
         Sounds(path=named("crash|splash"), cls="cymbal", variant="crash"),
-        Sounds(path=named("ride|cymbal|cymball"), cls="cymbal", variant="ride"),
+        Sounds(path=named("ride|cymbal"), cls="cymbal", variant="ride"),
         Sounds(
             path=named("clave|conga|cowb|rim|cabasa|tam|shaker|bongo|guiro|block|stick|timbal"),
             cls="percussion",

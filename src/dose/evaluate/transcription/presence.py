@@ -50,10 +50,7 @@ def extraction(bundle: Path | None = None) -> PresenceSystem:
 
     extractor = Extractor.load(bundle)
     return PresenceSystem(
-        name="DOSE extraction",
-        detect=lambda mono, drums: frozenset(
-            drum for drum, there in extractor.detected(mono[None], drums).items() if there
-        ),
+        name="DOSE extraction", detect=lambda mono, drums: extractor.detected(mono[None], drums)
     )
 
 
