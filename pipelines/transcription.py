@@ -34,8 +34,12 @@ def build(section: TranscriptionConfig, rmod: RmodConfig, library: SampleLibrary
     """Trains a network into the folder `out`; what an interrupted training has done is used."""
     settings, started = section.train, time.monotonic()
     source = MixSource(rmod=rmod, realistic=rmod.realistic, paper_share=settings.paper_share)
+    start = network.load(network.BUNDLED) if settings.init == "bundled" else None
+    first = files.sha256(network.BUNDLED / network.WEIGHTS) if start is not None else "random"
     # State of other params, data or code is of no use.
-    key = files.hash_json({"train": dataclasses.asdict(settings), "data": data_key(source, library)})
+    key = files.hash_json(
+        {"train": dataclasses.asdict(settings), "init": first, "data": data_key(source, library)}
+    )
     state = STATE / key
     for other in STATE.iterdir() if STATE.is_dir() else ():
         if other != state:
@@ -57,12 +61,13 @@ def build(section: TranscriptionConfig, rmod: RmodConfig, library: SampleLibrary
             if log is not None:
                 log.metrics(history[-1])
 
-        net = train(read_shards(shards["train"]), settings, state / "state", report)
+        net = train(read_shards(shards["train"]), settings, state / "state", report, start)
     # 3. One threshold for all classes.
     calibrate(net, val)
     card = {
         "mixes": settings.mixes,
         "steps": settings.steps,
+        "init": first,
         "library": library.id,
         "licences": sorted({c.licence for c in library.clips if c.split == "train"}),
         "val": scores(net, val),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from dose import config
+from dose import config, files
 from dose.errors import DoseError
 from dose.rmod import RmodConfig
 from dose.tracking.store import Tracker
@@ -21,7 +21,17 @@ from dose.transcription.hits import HIT_CLASSES
 from pipelines import transcription as stage
 
 TRAIN = TrainConfig(
-    mixes=4, val=2, paper_share=0.0, steps=4, batch=2, lr=0.01, ema=0.5, evaluate_every=2, workers=1, seed=0
+    mixes=4,
+    val=2,
+    paper_share=0.0,
+    init="random",
+    steps=4,
+    batch=2,
+    lr=0.01,
+    ema=0.5,
+    evaluate_every=2,
+    workers=1,
+    seed=0,
 )
 
 
@@ -118,6 +128,17 @@ def test_a_killed_training_goes_on_and_other_settings_start_anew(project, monkey
     run(monkeypatch)
     assert not other.exists()
     assert (stage.OUT / network.WEIGHTS).read_bytes() != whole
+
+
+def test_a_training_may_go_on_from_the_packages_network(project, monkeypatch):
+    still = dataclasses.replace(TRAIN, init="bundled", lr=1e-12)
+    project.sections["transcription"] = TranscriptionConfig(source="train", train=still, log=False)
+    run(monkeypatch)
+    trained, shipped = network.load(stage.OUT), network.load(network.BUNDLED)
+    for (name, a), (_, b) in zip(trained.named_parameters(), shipped.named_parameters(), strict=True):
+        torch.testing.assert_close(a, b, msg=name)
+    card = json.loads((stage.OUT / network.CARD).read_text())
+    assert card["init"] == files.sha256(network.BUNDLED / network.WEIGHTS)
 
 
 def test_ship_replaces_the_packages_network(project, monkeypatch, tmp_path):

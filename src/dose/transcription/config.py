@@ -13,6 +13,7 @@ class TrainConfig:
     mixes: int  # of RMOD's train split, rendered once
     val: int  # of its val split, for the calibration and the logged scores
     paper_share: float  # of the mixes that come from the paper's distribution
+    init: Literal["random", "bundled"]  # weights to begin with; bundled: the shipped network's
     steps: int
     batch: int  # crops of 4 s
     lr: float

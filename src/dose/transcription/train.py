@@ -27,7 +27,7 @@ CROP = 400  # frames: 4 s of a mix per crop
 # whose attacks are soft, below .5 (trial on real kits).
 TARGET_WIDTH = 1.0
 # Weights of the classes' losses: the last four have a tenth of the hits of the others.
-CLASS_WEIGHTS = (1.0, 1.2, 1.0, 1.5, 1.5, 1.5, 1.2)
+CLASS_WEIGHTS = (1.0, 1.5, 1.0, 1.5, 1.5, 1.5, 1.2)
 ONSET_WEIGHT, VELOCITY_WEIGHT = 10.0, 2.0  # brings both losses to about one; by hand
 EQ_POINTS, EQ_SD = 6, 0.25  # random gain curve: points on the band axis; 0.25 is 5 dB on the feature's scale
 BAND_DROPOUT = 0.3  # probability that a block of bands is hidden
@@ -132,15 +132,22 @@ def train(
     config: TrainConfig,
     state: Path,
     report: Callable[[int, float, TranscriptionNetwork], None],
-    network: NetworkConfig | None = None,
+    start: NetworkConfig | TranscriptionNetwork | None = None,
 ) -> TranscriptionNetwork:
-    """Trains from random weights, or goes on from `state`; gives the averaged network.
+    """Trains a network, or random weights of a size, or goes on from `state`; gives the averaged network.
 
     `report(step, mean loss, averaged network)` is called every `evaluate_every` steps, after a save
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        net = TranscriptionNetwork(network or NetworkConfig())
+        net = (
+            copy.deepcopy(start).requires_grad_(True)
+            if isinstance(start, TranscriptionNetwork)
+            else TranscriptionNetwork(start or NetworkConfig())
+        )
+    # An earlier calibration is no part of what is learned.
+    net.scale.fill_(1)
+    net.shift.fill_(0)
     to_channels_last(net)
     average = copy.deepcopy(net).requires_grad_(False)
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)

@@ -16,7 +16,17 @@ from dose.transcription.network import NetworkConfig, TranscriptionNetwork
 
 SMALL = NetworkConfig(channels=(4, 4, 4, 4), features=8, hidden=8, layers=1)
 CONFIG = TrainConfig(
-    mixes=8, val=4, paper_share=0.0, steps=12, batch=4, lr=0.02, ema=0.5, evaluate_every=4, workers=1, seed=0
+    mixes=8,
+    val=4,
+    paper_share=0.0,
+    init="random",
+    steps=12,
+    batch=4,
+    lr=0.02,
+    ema=0.5,
+    evaluate_every=4,
+    workers=1,
+    seed=0,
 )
 
 
