@@ -5,7 +5,7 @@ from pathlib import Path
 from dose import config, files
 from dose.rmod import RmodConfig
 from dose.rmod.build import build
-from dose.rmod.card import write_card
+from dose.rmod.card.data_card import write_card
 from dose.sources.library import SampleLibrary
 from pipelines.stage import run_stage
 

@@ -21,7 +21,8 @@ EXAMPLE = """examples:
 
 an external folder holds <index>/<drum>.wav (drum: kick, snare, hihat; index: that of the mix, <index>/mix.wav
 in the archives data/rmod/audio/test/*.zip and likewise in test_drums and test_groove); with more than one
-data set, one such folder per data set inside it: rmod/, rmod_drums/, groove/. See docs/benchmark.md.
+data set, one such folder per data set inside it: rmod/, rmod_drums/, groove/ ... See docs/benchmark.md.
+realistic and realistic_drums are mixes as music is, on the kits of the val split: choices rest on them.
 
 with --transcription, --data may name
   rmod, rmod_drums  RMOD's written test items: kick, snare and hi-hat
@@ -55,7 +56,9 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("--name", action="append", default=[], help="system name of each external folder")
     parser.add_argument(
-        "--data", help="data sets, comma-separated (rmod, rmod_drums, groove; default rmod); see below"
+        "--data",
+        help="data sets, comma-separated (rmod, rmod_drums, groove, realistic, realistic_drums; "
+        "default rmod); see below",
     )
     parser.add_argument(
         "--transcription",

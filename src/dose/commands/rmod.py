@@ -1,17 +1,20 @@
 """`dose rmod`: export, show and query the training data."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dose.rmod import RmodConfig
+    from dose.rmod.dataset import Export
     from dose.sources.library import SampleLibrary
 
 EXAMPLE = """examples:
   dose rmod export --split test --count 20 --out exported
   dose rmod export --split train --count 1000 --out exported --workers 2 --stems
   dose rmod export --dataset groove --count 8 --out exported
+  dose rmod export --dataset realistic --count 60 --out exported
   dose rmod show --split train --index 123456 --out shown
   dose rmod show --distribution realistic --index 7 --out shown
   dose rmod query "bass IS NULL AND kick.layers[1].kit = 'procedural'" --limit 10
@@ -65,37 +68,45 @@ def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
 def _selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=("train", "val", "test"), help="default test")
     parser.add_argument(
-        "--dataset", choices=("rmod", "rmod_drums", "groove"), help="a test set instead of a split"
+        "--dataset",
+        choices=("rmod", "rmod_drums", "groove", "realistic", "realistic_drums"),
+        help="a set of evaluation instead of a split",
     )
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="default params.yaml")
     parser.add_argument("--sources", type=Path, default=Path("data/sources"), help="default data/sources")
 
 
-def _load(args: argparse.Namespace) -> "tuple[RmodConfig, SampleLibrary, str, bool]":
-    """The config, the sample library, the split, and whether the instruments are muted."""
+def _load(args: argparse.Namespace) -> "tuple[RmodConfig, SampleLibrary, Export]":
+    """The config, the sample library, and which items of which split."""
     from dose import config
     from dose.errors import DoseError
     from dose.rmod import RmodConfig
+    from dose.rmod.dataset import REALISTIC_SPLIT, Export
     from dose.sources.library import SampleLibrary
 
     if args.split and args.dataset:
-        raise DoseError("Give --split or --dataset, not both: every --dataset is a test set.")
+        raise DoseError("Give --split or --dataset, not both: every --dataset has its split.")
     rmod = config.load("rmod", RmodConfig, args.params)
     library = SampleLibrary.load(args.sources)
-    split = "groove" if args.dataset == "groove" else (args.split or "test")
-    return rmod, library, split, args.dataset == "rmod_drums"
+    dataset = args.dataset or ""
+    realistic = dataset.startswith("realistic")
+    split = "groove" if dataset == "groove" else REALISTIC_SPLIT if realistic else (args.split or "test")
+    drums_only = dataset.endswith("_drums")
+    return rmod, library, Export(out=args.out, split=split, drums_only=drums_only, realistic=realistic)
 
 
 def run_export(args: argparse.Namespace) -> None:
     from dose.errors import DoseError
-    from dose.rmod.dataset import Export, write_items
+    from dose.rmod.dataset import write_items
 
     if args.count < 1 or args.start < 0 or args.workers < 1:
         raise DoseError("--count and --workers must be at least 1 and --start at least 0.")
-    rmod, library, split, drums_only = _load(args)
-    export = Export(out=args.out, split=split, drums_only=drums_only, stems=args.stems)
+    rmod, library, export = _load(args)
+    if args.stems and export.realistic:
+        raise DoseError("Realistic mixes have no stems; leave out --stems.")
+    export = dataclasses.replace(export, stems=args.stems)
     write_items(rmod, library, (export,), args.start, args.start + args.count, workers=args.workers)
-    print(f"{args.count} items of {args.dataset or split} in {args.out}")
+    print(f"{args.count} items of {args.dataset or export.split} in {args.out}")
 
 
 def run_show(args: argparse.Namespace) -> None:
@@ -107,7 +118,10 @@ def run_show(args: argparse.Namespace) -> None:
 
     if args.index < 0:
         raise DoseError("--index must be at least 0.")
-    rmod, library, split, drums_only = _load(args)
+    rmod, library, export = _load(args)
+    if export.realistic:
+        raise DoseError("Of a realistic mix give --distribution realistic and its --split, not --dataset.")
+    split = export.split
     if args.distribution == "realistic":
         if args.dataset:
             raise DoseError("--dataset names test sets of the paper's distribution; give --split instead.")
@@ -125,7 +139,7 @@ def run_show(args: argparse.Namespace) -> None:
         yaml.safe_dump(rounded(spec.as_dict()), sort_keys=False, default_flow_style=None, width=110), end=""
     )
     if args.out:
-        item = render(spec, library, rmod, drums_only=drums_only, stems=True)
+        item = render(spec, library, rmod, drums_only=export.drums_only, stems=True)
         write_for_inspection(spec, item, args.out)
         print(f"# mix, one-shots, stems, MIDI and the exact specification: {args.out}")
 

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from dose.config import was
 
-Dataset = Literal["rmod", "rmod_drums", "groove"]
+Dataset = Literal["rmod", "rmod_drums", "groove", "realistic", "realistic_drums"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -41,7 +41,7 @@ class Item:
 
 
 def rmod_items(root: Path | str, dataset: str, count: int) -> list[Item]:
-    """The first `count` items of "rmod", "rmod_drums", "groove" or "val" in data/rmod."""
+    """The first `count` items of a written set in data/rmod: see `dose.rmod.dataset.DATASETS`."""
     from dose.rmod import items
 
     found = items(Path(root), dataset)[:count]

@@ -39,6 +39,8 @@ TITLES = {
     "rmod": "RMOD",
     "rmod_drums": "RMOD, drums only",
     "groove": "Groove",
+    "realistic": "realistic mixes",
+    "realistic_drums": "realistic, drums only",
 }
 
 

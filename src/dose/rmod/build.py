@@ -15,13 +15,14 @@ from dose import files
 from dose.cluster import map_shards
 from dose.rmod import table
 from dose.rmod.config import RmodConfig
-from dose.rmod.dataset import Export, counts, exports, pack_shard
+from dose.rmod.dataset import REALISTIC, Export, counts, exports, pack_shard
+from dose.rmod.realistic_items import realistic_id
 
 if TYPE_CHECKING:
     from dose.sources.library import SampleLibrary
 
 # Fields of RmodConfig that change no item's bytes.
-HARMLESS = ("workers", "shard", "pitch_cache_mb", "train", "val", "test", "realistic")
+HARMLESS = ("workers", "shard", "pitch_cache_mb", "train", "val", "test", "realistic", "realistic_items")
 # Modules whose code decides an item's bytes. paper_ranges is not among them: its values are in the config.
 MAKERS = (
     "rng", "columns", "mix_spec", "patterns", "parameters", "draw", "draw_chain", "pitch", "mixer", "render",
@@ -49,7 +50,9 @@ def build(config: RmodConfig, library: "SampleLibrary", root: Path) -> None:
     tables: list[tuple] = []
     sounds: list[tuple] = []
     for split, count in counts(config).items():
-        tables += [(table.FOLDER, split, first, last) for first, last in _spans(count, table.PART)]
+        # Realistic mixes have no table: drawing one anew costs nothing beside rendering it.
+        if split != REALISTIC:
+            tables += [(table.FOLDER, split, first, last) for first, last in _spans(count, table.PART)]
         for export in exports(config, root)[split]:
             spans = _spans(count, config.shard)
             sounds += [(export.out.name, export, first, last) for first, last in spans]
@@ -71,7 +74,14 @@ def _spans(count: int, size: int) -> list[tuple[int, int]]:
 def _clear_stale(config: RmodConfig, library: "SampleLibrary", root: Path) -> None:
     """Removes data of other params, another library or other code, and half-written files of a killed run."""
     # The counts and the shard size are part of the key: they decide which files there are.
-    key = files.hash_json({"id": data_id(config, library), "counts": counts(config), "shard": config.shard})
+    key = files.hash_json(
+        {
+            "id": data_id(config, library),
+            "realistic": realistic_id(config.realistic, library),
+            "counts": counts(config),
+            "shard": config.shard,
+        }
+    )
     state = root / "build.json"
     if root.is_dir() and not (state.is_file() and files.read_json(state).get("key") == key):
         shutil.rmtree(root)

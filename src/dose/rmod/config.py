@@ -143,6 +143,8 @@ class RmodConfig:
     val: int
     test: int
     groove: Groove
+    # Mixes of the validation sets realistic and realistic_drums.
+    realistic_items: int = dataclasses.field(default=0, metadata=optional())
     shard: int  # mixes that a worker renders between two writes
     workers: int
     layering: LayeringConfig
@@ -163,8 +165,8 @@ class RmodConfig:
         # The seed is half of Philox's 128-bit key, and an int64 in the table.
         if not 0 <= self.seed < 2**63:
             raise ValueError("seed must lie in 0 .. 2^63 - 1")
-        if min(self.train, self.val, self.test) < 0:
-            raise ValueError("train, val and test are counts, 0 or more")
+        if min(self.train, self.val, self.test, self.realistic_items) < 0:
+            raise ValueError("train, val, test and realistic_items are counts, 0 or more")
         if self.shard < 1 or self.workers < 1 or self.pitch_cache_mb < 0:
             raise ValueError("shard and workers must be at least 1 and pitch_cache_mb at least 0")
         if set(self.tracks) != set(TRACKS):

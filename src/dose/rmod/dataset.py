@@ -15,13 +15,23 @@ from dose.rmod.config import RmodConfig
 from dose.rmod.draw import draw_many
 from dose.rmod.mix_spec import MixSpec
 from dose.rmod.patterns import write_midi
+from dose.rmod.realistic_items import item as realistic_item
 from dose.rmod.render import Rendered, render
 
 if TYPE_CHECKING:
     from dose.sources.library import SampleLibrary
 
 # Name of a written set in evaluation -> its folder under data/rmod/audio.
-DATASETS = {"val": "val", "rmod": "test", "rmod_drums": "test_drums", "groove": "test_groove"}
+DATASETS = {
+    "val": "val",
+    "rmod": "test",
+    "rmod_drums": "test_drums",
+    "groove": "test_groove",
+    "realistic": "realistic",
+    "realistic_drums": "realistic_drums",
+}
+# The realistic distribution's sets: of the val split's kits, since choices rest on them.
+REALISTIC, REALISTIC_SPLIT = "realistic", "val"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +47,7 @@ class TestItem:
 
 
 def items(root: Path | str, dataset: str) -> list[TestItem]:
-    """All items of a written set ("val", "rmod", "rmod_drums", "groove"), in order.
+    """All items of a written set (one of DATASETS), in order.
 
     The stage packs a shard of items into one archive; folders <index>/, as `dose rmod export` writes them,
     count as well. Raises MissingInputError when the rmod stage has not written the set.
@@ -91,6 +101,20 @@ def stream(
         yield render(spec, library, config, drums_only=drums_only, stems=stems)
 
 
+def stream_realistic(
+    config: RmodConfig,
+    library: "SampleLibrary",
+    split: str,
+    start: int,
+    stop: int,
+    *,
+    drums_only: bool = False,
+) -> Iterator[Rendered]:
+    """Realistic items start..stop of a split, rendered in order. Raises as `realistic.items.item`."""
+    for index in range(start, stop):
+        yield realistic_item(config.realistic, library, split, index, drums_only=drums_only)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Export:
     """What to write for each item, and where."""
@@ -99,6 +123,7 @@ class Export:
     split: str
     drums_only: bool = False
     stems: bool = False
+    realistic: bool = False  # of the realistic distribution instead of the paper's; it has no stems
 
 
 def write_items(
@@ -148,9 +173,11 @@ def pack_shard(config: RmodConfig, library: "SampleLibrary", export: Export, sta
 def _rendered(
     config: RmodConfig, library: "SampleLibrary", export: Export, start: int, stop: int
 ) -> Iterator[tuple[int, Rendered]]:
-    rendered = stream(
-        config, library, export.split, start, stop, drums_only=export.drums_only, stems=export.stems
-    )
+    split, drums_only = export.split, export.drums_only
+    if export.realistic:
+        rendered = stream_realistic(config, library, split, start, stop, drums_only=drums_only)
+    else:
+        rendered = stream(config, library, split, start, stop, drums_only=drums_only, stems=export.stems)
     return enumerate(rendered, start=start)
 
 
@@ -181,8 +208,14 @@ def write_for_inspection(spec: MixSpec, item: Rendered, folder: Path) -> None:
 
 
 def counts(config: RmodConfig) -> dict[str, int]:
-    """Mix specifications in each table."""
-    return {"train": config.train, "val": config.val, "test": config.test, "groove": config.groove.items}
+    """Items of each split, and of the realistic sets."""
+    return {
+        "train": config.train,
+        "val": config.val,
+        "test": config.test,
+        "groove": config.groove.items,
+        REALISTIC: config.realistic_items,
+    }
 
 
 def exports(config: RmodConfig, root: Path) -> dict[str, tuple[Export, ...]]:
@@ -196,4 +229,8 @@ def exports(config: RmodConfig, root: Path) -> dict[str, tuple[Export, ...]]:
             Export(out=base / "test_drums", split="test", drums_only=True),
         ),
         "groove": (Export(out=base / "test_groove", split="groove"),),
+        REALISTIC: tuple(
+            Export(out=base / name, split=REALISTIC_SPLIT, drums_only=drums_only, realistic=True)
+            for name, drums_only in (("realistic", False), ("realistic_drums", True))
+        ),
     }

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,15 @@ import torch
 from dose import audio, files
 from dose.cluster import map_shards
 from dose.codec import Codec, load_codec
-from dose.config import was
-from dose.drums import DRUMS, SHOT_SECONDS
+from dose.config import optional, was
+from dose.drums import DRUMS, MIX_SECONDS, SHOT_SECONDS
 from dose.errors import ConfigError
 from dose.rmod.config import RmodConfig
-from dose.rmod.dataset import stream
+from dose.rmod.draw import draw_many
+from dose.rmod.ranges import check_probability
+from dose.rmod.realistic_items import evenly_spread, realistic_id
+from dose.rmod.realistic_items import item as realistic_item
+from dose.rmod.render import Rendered, render
 from dose.sources.library import SampleLibrary
 from dose.tokens import band_energies, shards
 from dose.tokens.codebooks import codebook_vectors
@@ -27,7 +32,9 @@ from dose.transcription.transcribe import activations
 
 SPLITS = ("train", "val")
 # Keys of the rmod section that set how many items are made and how, but not how an item sounds.
-AMOUNTS = ("train", "val", "test", "groove", "shard", "workers", "pitch_cache_mb", "realistic")
+AMOUNTS = (
+    "train", "val", "test", "groove", "realistic_items", "shard", "workers", "pitch_cache_mb", "realistic",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,6 +43,8 @@ class TokensConfig:
     val: int
     shard: int  # items per shard, the unit of work and of resuming
     workers: int
+    # Share of the items that are of the realistic distribution, not the paper's.
+    realistic_share: float = dataclasses.field(default=0.0, metadata=optional())
     # Kinds of prompt that are stored: see dose.tokens.prompt.
     prompts: tuple[PromptKind, ...] = dataclasses.field(metadata=was(values=OLD_PROMPT_KINDS))
     hits: int  # onset-aligned segments per prompt
@@ -47,6 +56,7 @@ class TokensConfig:
     def __post_init__(self) -> None:
         if min(self.train, self.val, self.shard, self.workers) < 1:
             raise ValueError("train, val, shard and workers must be at least 1")
+        check_probability("realistic_share", self.realistic_share)
         if self.jitter_ms < 0 or self.seed < 0:
             raise ValueError("jitter_ms and seed must be at least 0")
         if self.shot_seconds < SHOT_SECONDS:
@@ -86,7 +96,11 @@ def build(
     """
     if config.train > rmod.train or config.val > rmod.val:
         raise ConfigError("tokens.train and tokens.val may not exceed rmod.train and rmod.val.")
-    data_id = files.hash_json([SampleLibrary.load(library).id, sound_settings(rmod)])
+    opened_library = SampleLibrary.load(library)
+    sounds: list[object] = [opened_library.id, sound_settings(rmod)]
+    if config.realistic_share:
+        sounds.append(realistic_id(rmod.realistic, opened_library))
+    data_id = files.hash_json(sounds)
     opened = load_codec(codec)
     codec_id = opened.id
     vectors = shards.write_vectors(out, codebook_vectors(opened))
@@ -145,14 +159,23 @@ def make_shard(job: EncodeJob) -> dict[str, object]:
     codec, library, net = _codec(job.codec), _library(job.library), _network(job.transcription)
     arrays_of_items: dict[str, list[np.ndarray]] = {}
     # Items are rendered on the fly; only their tokens are kept.
-    items = stream(job.rmod, library, job.split, job.start, job.stop)
-    for index, item in enumerate(items, start=job.start):
+    for index, item in enumerate(_items(job, library), start=job.start):
         mono = audio.downmix(item.mix)
         made = item_codes(codec, net, mono, item.shots, job.config, _jitter(job, index))
         for name, codes in made.items():
             arrays_of_items.setdefault(name, []).append(codes)
     arrays = {name: np.stack(codes) for name, codes in arrays_of_items.items()}
     return shards.write_shard(job.folder, job.number, arrays, job.key)
+
+
+def _items(job: EncodeJob, library: SampleLibrary) -> Iterator[Rendered]:
+    """The shard's items, rendered in order, of both distributions."""
+    specs = draw_many(job.rmod, library, job.split, job.start, job.stop)
+    for index, spec in enumerate(specs, start=job.start):
+        if evenly_spread(index, job.config.realistic_share):
+            yield realistic_item(job.rmod.realistic, library, job.split, index, seconds=MIX_SECONDS)
+        else:
+            yield render(spec, library, job.rmod)
 
 
 def item_codes(

@@ -21,6 +21,7 @@ from dose.rmod.config import RmodConfig
 from dose.rmod.draw import draw as draw_paper
 from dose.rmod.realistic.config import RealisticConfig
 from dose.rmod.realistic.mix import draw, render
+from dose.rmod.realistic_items import evenly_spread
 from dose.rmod.render import render as render_paper
 from dose.transcription.front_end import log_band_energies
 from dose.transcription.hits import HIT_CLASSES
@@ -79,8 +80,7 @@ def mixes(
 ) -> Iterator[AnnotatedMix]:
     """Mixes start..stop of a split."""
     for index in range(start, stop):
-        # Evenly spread, whatever the share.
-        if int((index + 1) * source.paper_share) > int(index * source.paper_share):
+        if evenly_spread(index, source.paper_share):
             yield paper_mix(source, library, split, index)
         else:
             mix = render(draw(source.realistic, library, split, index), library)

@@ -1,6 +1,6 @@
 """A sample library of synthetic sounds and the laptop's ranges."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ def _sound(cls: str, j: int, rng: np.random.Generator) -> np.ndarray:
     return 0.6 * np.sin(2 * np.pi * 110 * (j + 1) * t) * (1 + 0.4 * np.sin(2 * np.pi * 3 * t))
 
 
-def _write_library(root: Path, classes: Iterable[str], each: int) -> SampleLibrary:
+def _write_library(root: Path, classes: Iterable[str], each: int, variants: Sequence[str]) -> SampleLibrary:
     rng = np.random.default_rng(0)
     clips = []
     for split in SPLITS:
@@ -40,7 +40,7 @@ def _write_library(root: Path, classes: Iterable[str], each: int) -> SampleLibra
                         name=f"{cls} {j}",
                         cls=cls,
                         kind="oneshot" if cls in DRUMS else "loop",
-                        variant="",
+                        variant=variants[j % len(variants)] if cls == "hihat" else "",
                         source="folder",
                         package="made",
                         version="1",
@@ -62,8 +62,10 @@ def _write_library(root: Path, classes: Iterable[str], each: int) -> SampleLibra
 
 @pytest.fixture(scope="session")
 def make_library(tmp_path_factory) -> Callable[..., SampleLibrary]:
-    def make(classes: Iterable[str] = DRUMS + INSTRUMENTS, each: int = 4) -> SampleLibrary:
-        return _write_library(tmp_path_factory.mktemp("library"), classes, each)
+    def make(
+        classes: Iterable[str] = DRUMS + INSTRUMENTS, each: int = 4, variants: Sequence[str] = ("",)
+    ) -> SampleLibrary:
+        return _write_library(tmp_path_factory.mktemp("library"), classes, each, variants)
 
     return make
 
@@ -71,6 +73,12 @@ def make_library(tmp_path_factory) -> Callable[..., SampleLibrary]:
 @pytest.fixture(scope="session")
 def library(make_library) -> SampleLibrary:
     return make_library()
+
+
+@pytest.fixture(scope="session")
+def library_with_hats(make_library) -> SampleLibrary:
+    """Its hi-hats are closed and open ones, as realistic mixes need them."""
+    return make_library(variants=("closed", "open"))
 
 
 @pytest.fixture(scope="session")

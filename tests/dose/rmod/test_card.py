@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from dose import audio, files
-from dose.rmod import build, card
+from dose.rmod import build
+from dose.rmod.card import data_card as card
 from dose.rmod.dataset import items
 
 
@@ -21,7 +22,7 @@ def made(ranges, library, tmp_path_factory):
 def test_the_numbers_are_those_of_the_data(made, library):
     root, card_json, config = made
     assert card_json == files.read_json(root / "card.json")
-    assert card_json["items"] == {"train": 10, "val": 0, "test": 2, "groove": 1}
+    assert card_json["items"] == {"train": 10, "val": 0, "test": 2, "groove": 1, "realistic": 0}
     assert card_json["groove"] == "groove-like, not GMD"
     assert card_json["clips"]["class"]["kick"] == {"train": 4, "val": 4, "test": 4}
     assert card_json["clips"]["class"]["clap"] == {"train": 0, "val": 0, "test": 0}

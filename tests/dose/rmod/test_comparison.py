@@ -8,8 +8,8 @@ import tiny_library
 
 from dose import audio
 from dose.drums import DRUMS, OTHER_DRUMS
-from dose.rmod import comparison
-from dose.rmod.comparison_plot import plot
+from dose.rmod.card import comparison
+from dose.rmod.card.comparison_plot import plot
 from dose.rmod.draw import draw_many
 from dose.rmod.realistic.kit import render_tracks
 from dose.rmod.realistic.mix import draw

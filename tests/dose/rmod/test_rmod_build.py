@@ -8,6 +8,7 @@ import pytest
 from dose import audio, files
 from dose.drums import DRUMS
 from dose.rmod import build, render, table
+from dose.rmod import realistic_items as realistic
 from dose.rmod.dataset import Export, items, write_items
 from dose.rmod.draw import draw
 from dose.rmod.mix_spec import MixSpec
@@ -35,6 +36,20 @@ def test_every_set_has_its_items(built, small, library):
         np.testing.assert_allclose(audio.read(item.mix_path, mono=False), made.mix, atol=2**-15)
         for drum in DRUMS:
             np.testing.assert_allclose(audio.read(item.shots[drum]), made.shots[drum], atol=2**-15)
+
+
+def test_the_realistic_sets_are_of_validation_kits(small, library_with_hats, tmp_path):
+    library, built = library_with_hats, tmp_path
+    few = dataclasses.replace(small, train=0, val=0, test=0, realistic_items=3)
+    build.build(few, library, built)
+    for dataset, drums_only in (("realistic", False), ("realistic_drums", True)):
+        written = items(built, dataset)
+        assert [i.index for i in written] == [0, 1, 2]
+        made = realistic.item(small.realistic, library, "val", 2, drums_only=drums_only)
+        assert written[2].hits == made.hits
+        np.testing.assert_allclose(audio.read(written[2].mix_path, mono=False), made.mix, atol=2**-15)
+        for drum in DRUMS:
+            np.testing.assert_allclose(audio.read(written[2].shots[drum]), made.shots[drum], atol=2**-15)
 
 
 def test_an_archive_is_a_zip_of_the_classic_folders(built, small, library, tmp_path):

@@ -22,8 +22,8 @@ from dose.transcription.transcribe import activations, bundled_network
 from pipelines import tokens as script
 
 SMALL = stage.TokensConfig(
-    train=5, val=2, shard=2, workers=1, prompts=("hits", "band_energies"), hits=2, seconds=0.1, jitter_ms=0.0,
-    shot_seconds=1.0, seed=0,
+    train=5, val=2, shard=2, workers=1, realistic_share=0.0, prompts=("hits", "band_energies"),
+    hits=2, seconds=0.1, jitter_ms=0.0, shot_seconds=1.0, seed=0,
 )  # fmt: skip
 
 
@@ -39,20 +39,30 @@ def item(split: str, index: int):
     return types.SimpleNamespace(mix=mix, shots=shots, hits=hits)
 
 
+def stand_in(patch, made: list) -> None:
+    """RMOD without sounds; notes in `made` which items were rendered."""
+
+    def specs(config, library, split, start, stop):
+        return ((split, index) for index in range(start, stop))
+
+    def render(spec, library, config):
+        made.append(spec)
+        return item(*spec)
+
+    def realistic(config, library, split, index, *, seconds):
+        made.append((f"realistic {split}", index))
+        return item(split, index)
+
+    patch.setattr(stage, "draw_many", specs)
+    patch.setattr(stage, "render", render)
+    patch.setattr(stage, "realistic_item", realistic)
+    patch.setattr(stage.SampleLibrary, "load", lambda folder: types.SimpleNamespace(id="bank"))
+
+
 @pytest.fixture(autouse=True)
 def rendered(monkeypatch):
-    """Stands in for RMOD and notes which items were rendered."""
     made = []
-
-    def stream(config, library, split, start, stop):
-        for index in range(start, stop):
-            made.append((split, index))
-            yield item(split, index)
-
-    monkeypatch.setattr("dose.tokens.encode.stream", stream)
-    monkeypatch.setattr("dose.rmod.dataset.stream", stream)
-    library = types.SimpleNamespace(id="bank")
-    monkeypatch.setattr("dose.sources.library.SampleLibrary.load", lambda folder: library)
+    stand_in(monkeypatch, made)
     stage._library.cache_clear()
     return made
 
@@ -74,10 +84,7 @@ def first(codec, rmod, tmp_path_factory):
     """Built once; tests work on copies."""
     out = tmp_path_factory.mktemp("first") / "tokens"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            stage, "stream", lambda c, b, split, start, stop: (item(split, i) for i in range(start, stop))
-        )
-        patch.setattr(stage.SampleLibrary, "load", lambda folder: types.SimpleNamespace(id="bank"))
+        stand_in(patch, [])
         stage.build(SMALL, rmod, out / "bank", codec, BUNDLED, out)
     return out
 
@@ -142,6 +149,17 @@ def test_shards_with_another_key_are_made_again_and_surplus_ones_deleted(built, 
     assert [p.name for p in sorted((out / "train").glob("shard-*"))] == ["shard-00000"]
     again(seconds=0.12, train=2)
     assert len(rendered) == 4
+
+
+def test_a_share_of_the_items_is_realistic(built, rendered):
+    out, again = built
+    before = shards.Tokens(out, "train").index.data_id
+    again(realistic_share=0.5)
+    assert rendered == [
+        ("train", 0), ("realistic train", 1), ("train", 2), ("realistic train", 3), ("train", 4),
+        ("val", 0), ("realistic val", 1),
+    ]  # fmt: skip
+    assert shards.Tokens(out, "train").index.data_id != before
 
 
 def test_training_names_the_tampered_shard_and_refuses_another_codecs_vectors(built):

@@ -189,6 +189,12 @@ def tilted(sound: np.ndarray, tilt_db: float) -> np.ndarray:
     return out
 
 
+def render_one_shot(kit: KitSpec, track: str, library: "SampleLibrary") -> np.ndarray:
+    """What a hit of a track sounds like at full velocity, float32 [N], peak 1."""
+    sound = render_sound(kit.sounds[track], library)
+    return _with_sub(sound, kit) if track == "kick" and kit.sub_hz else sound
+
+
 def render_tracks(
     kit: KitSpec, groove: Groove, library: "SampleLibrary", samples: int
 ) -> dict[str, np.ndarray]:
@@ -197,9 +203,7 @@ def render_tracks(
     for track, spec in kit.sounds.items():
         if not (hits := groove.hits[track]):
             continue
-        sound = render_sound(spec, library)
-        if track == "kick" and kit.sub_hz:
-            sound = _with_sub(sound, kit)
+        sound = render_one_shot(kit, track, library)
         if track == "tom":
             tracks[track] = _toms(spec, sound, hits, samples)
         else:

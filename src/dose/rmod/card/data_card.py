@@ -12,9 +12,10 @@ import numpy as np
 
 from dose import audio, files
 from dose.drums import DRUMS, INSTRUMENTS, MIX_SECONDS, OTHER_DRUMS
-from dose.rmod import comparison, table
+from dose.rmod import table
 from dose.rmod.build import summary
-from dose.rmod.comparison_plot import plot
+from dose.rmod.card import comparison
+from dose.rmod.card.comparison_plot import plot
 from dose.rmod.config import RmodConfig
 from dose.rmod.dataset import DATASETS, items
 from dose.rmod.draw import draw_many
@@ -25,7 +26,14 @@ if TYPE_CHECKING:
 
 MEASURED = 200  # items of a set whose sound is measured: enough for a histogram, by hand
 DRY = "rmod_drums"
-SETS = {"val": "val", "rmod": "test", "rmod_drums": "test, drums only", "groove": "groove"}
+SETS = {
+    "val": "val",
+    "rmod": "test",
+    "rmod_drums": "test, drums only",
+    "groove": "groove",
+    "realistic": "realistic",
+    "realistic_drums": "realistic, drums only",
+}
 
 
 def write_card(config: RmodConfig, library: "SampleLibrary", root: Path) -> dict[str, Any]:

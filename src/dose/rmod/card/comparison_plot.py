@@ -1,4 +1,4 @@
-"""Histograms for `dose.rmod.comparison`: both distributions, one over the other."""
+"""Histograms for `dose.rmod.card.comparison`: both distributions, one over the other."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from dose.drums import DRUMS
-from dose.rmod.comparison import INTERVAL_EDGES, PAPER, REALISTIC, SIXTEENTHS, TEMPO_EDGES
+from dose.rmod.card.comparison import INTERVAL_EDGES, PAPER, REALISTIC, SIXTEENTHS, TEMPO_EDGES
 
 COLOURS = {PAPER: "C7", REALISTIC: "C1"}
 
