@@ -15,7 +15,7 @@ import numpy as np
 
 from dose.evaluate.embeddings import embed_cached
 from dose.metrics.attack import attack_error
-from dose.metrics.bootstrap import Estimate, mean_estimate, set_estimate
+from dose.metrics.bootstrap import Estimate, mean_estimate, quantile_estimate, set_estimate
 from dose.metrics.embeddings import Embedder
 from dose.metrics.envelope import envelope_distance
 from dose.metrics.fad import (
@@ -29,7 +29,10 @@ from dose.metrics.kad import kad
 from dose.metrics.lsd import log_spectral_distance
 from dose.metrics.mss import mss_and_log
 from dose.metrics.one_shots import is_silent
+from dose.metrics.tail import length_error, tail_level
 
+# Of metrics whose mean says little: a few one-shots that start late or do not end are what a user notices.
+QUANTILES = {"attack_ms": (0.95,), "tail_db": (0.5, 0.9), "length_error_ms": (0.5,)}
 MIN_CURVE_ITEMS = 4  # least size of a sub-set in `size_curve`
 
 
@@ -62,12 +65,19 @@ def item_scores(generated: np.ndarray, reference: np.ndarray) -> dict[str, np.nd
         "lsd_db": log_spectral_distance(generated, reference),
         "envelope_db": envelope_distance(generated, reference),
         "attack_ms": attack_error(generated, reference),
+        "tail_db": tail_level(generated, reference),
+        "length_error_ms": length_error(generated, reference),
         "silent": np.array([float(is_silent(shot)) for shot in generated]),
     }
 
 
 def item_estimates(scores: Mapping[str, np.ndarray], resampling: Resampling) -> dict[str, Estimate]:
+    """The mean of each metric, and QUANTILES as <metric>_p<percent>."""
     estimates = {metric: mean_estimate(values, resampling.items) for metric, values in scores.items()}
+    for metric, quantiles in QUANTILES.items():
+        for q in quantiles if metric in scores else ():
+            name = f"{metric}_p{round(100 * q)}"
+            estimates[name] = quantile_estimate(scores[metric], resampling.items, q)
     return {metric: e for metric, e in estimates.items() if e is not None}
 
 

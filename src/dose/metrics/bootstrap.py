@@ -50,6 +50,17 @@ def mean_estimate(values: np.ndarray, counts: np.ndarray) -> Estimate | None:
     return _percentile_estimate(float(filled.sum() / valid.sum()), int(valid.sum()), replicates)
 
 
+def quantile_estimate(values: np.ndarray, counts: np.ndarray, quantile: float) -> Estimate | None:
+    """A quantile (0..1) of the finite `values` [n] over resamples [R, n]; None where there is none."""
+    valid = np.isfinite(values)
+    if not valid.any():
+        return None
+    finite = values[valid]
+    repeated = [np.repeat(finite, row) for row in counts[:, valid]]
+    replicates = np.array([np.quantile(row, quantile) for row in repeated if len(row)])
+    return _percentile_estimate(float(np.quantile(finite, quantile)), int(valid.sum()), replicates)
+
+
 def ratio_estimate(numerator: np.ndarray, denominator: np.ndarray, counts: np.ndarray) -> Estimate | None:
     """A ratio of sums over items [n], such as an F-measure of summed counts; None where the whole is 0."""
     if denominator.sum() == 0:

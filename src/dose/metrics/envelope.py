@@ -19,16 +19,14 @@ def envelope_distance(generated: np.ndarray, reference: np.ndarray) -> np.ndarra
     generated, reference = check_pairs(generated, reference)
     out = np.empty(len(generated))
     for i in range(len(generated)):
-        levels = relative_decibels(
-            np.stack([_rms(generated[i]), _rms(reference[i])]), FLOOR_DB
-        )  # [2, frames]
+        levels = relative_decibels(np.stack([rms(generated[i]), rms(reference[i])]), FLOOR_DB)  # [2, frames]
         # Frames in which both are silent would lower the mean of a short one-shot.
         active = (levels > FLOOR_DB).any(axis=0)
         out[i] = np.abs(levels[0] - levels[1])[active].mean() if active.any() else 0.0
     return out
 
 
-def _rms(shot: np.ndarray) -> np.ndarray:
+def rms(shot: np.ndarray) -> np.ndarray:
     """[N] -> [frames], frames centred on multiples of HOP."""
     padded = np.pad(shot, WINDOW // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]  # [frames, WINDOW]

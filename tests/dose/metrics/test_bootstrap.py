@@ -7,6 +7,7 @@ from dose.metrics.bootstrap import (
     mean_difference,
     mean_estimate,
     normalised_improvement,
+    quantile_estimate,
     resamples,
     set_estimate,
 )
@@ -63,3 +64,17 @@ def test_normalised_improvement_of_the_papers_means_is_the_papers():
     assert estimate.value == pytest.approx(0.4375, abs=1e-3)
     assert estimate.low == pytest.approx(estimate.high)
     assert normalised_improvement(reconstruction, system, baseline, counts) is None
+
+
+def test_a_quantile_is_that_of_the_finite_values_and_its_interval_holds_the_truth():
+    values = np.array([1.0, 2.0, np.nan, 3.0, 100.0])
+    estimate = quantile_estimate(values, resamples(5, 300, seed=0), 0.5)
+    assert (estimate.value, estimate.n) == (2.5, 4)
+    assert estimate.low <= 2.5 <= estimate.high
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(100):
+        estimate = quantile_estimate(rng.uniform(0, 1, 80), resamples(80, 200, seed=1), 0.9)
+        covered.append(estimate.low <= 0.9 <= estimate.high)
+    assert np.mean(covered) > 0.85
+    assert quantile_estimate(np.full(4, np.nan), resamples(4, 200, seed=0), 0.5) is None
