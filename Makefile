@@ -13,7 +13,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # download, a user or a decision made stays: archives, larsnet, retrain, registry, serving.
 MADE := sources rmod codec transcription tokens sweep .sweep evaluate scores package cache
 
-.PHONY: help install ui demo test test-fast identity test-kill test-retrain test-retrain-kill test-slow test-web test-load test-fuzz test-restart lint scale lock deps clean distclean
+.PHONY: help install ui demo listen test test-fast identity test-kill test-retrain test-retrain-kill test-slow test-web test-load test-fuzz test-restart lint scale lock deps clean distclean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -38,6 +38,13 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 demo: install ## data, models, evaluation and a drum kit: dvc repro at laptop scale, then the table
 	dvc repro
 	python -m pipelines.demo
+
+# Six loops that come with the package, and four of Debian's sonic-pi-samples; all CC0.
+FETCHED = $(addprefix data/archives/sonic-pi-samples/usr/share/sonic-pi/samples/loop_,amen.flac electric.flac mehackit1.flac weirdo.flac)
+
+listen: install ## data/listen/listen.html: ten real recordings with their kits, grooves and resynthesis
+	test -d data/archives/sonic-pi-samples || dose sources fetch sonic-pi-samples
+	dose extract src/dose/sources/demo $(FETCHED) --out data/listen/kits --page data/listen/listen.html
 
 # Without the job workers, which take 2.7 GB and do nothing here.
 ui: install ## every run, curve and sound in MLflow's UI, on http://127.0.0.1:5000

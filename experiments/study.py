@@ -146,7 +146,7 @@ def _train_and_score(
     result = fit(settings, data, out / "fit")
     spent = time.process_time() - began
     model = checkpoint.load(result.last).model
-    scores = _score(study, data, model, codec, mixes)
+    scores = _score(study, drum, data, model, codec, mixes)
     sizes = {"pairs": len(data.train), "steps": result.steps, "seconds": round(spent, 1)}
     losses = {m: result.history[-1][m] for m in LOSSES if m in result.history[-1]}
     return {**sizes, "parameters": parameter_count(model), **losses}, scores
@@ -196,7 +196,7 @@ def _first(pairs: Pairs, count: int) -> Pairs:
 
 
 def _score(
-    study: Study, data: FitData, model: DoseModel, codec: Codec, mixes: list[Mix]
+    study: Study, drum: str, data: FitData, model: DoseModel, codec: Codec, mixes: list[Mix]
 ) -> dict[str, np.ndarray]:
     """{"mss_<method>", "attack_<method>"}: [mixes], distances to the reference one-shots."""
     out = {f"{metric}_{method}": np.zeros(len(mixes)) for metric in METRICS for method in METHODS}
@@ -212,7 +212,7 @@ def _score(
         greedy, *sampled = (prepare(sound) for sound in sounds)
         samples, expected = np.stack(sampled), None if spectrogram is None else spectrogram[0].numpy()
         # 2. One one-shot of the samples by each method.
-        matched, blended = (prepare(rerank.consensus(samples, expected, s)) for s in ((), mix.segments))
+        matched, blended = (prepare(rerank.consensus(samples, expected, s, drum)) for s in ((), mix.segments))
         made = np.stack([greedy, samples[rerank.medoid(samples)], matched, blended, *sampled])
         references = np.stack([mix.reference] * len(made))
         # 3. Their distances; "sample" is the mean over all samples.

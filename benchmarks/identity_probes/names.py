@@ -65,6 +65,8 @@ OLD: dict[str, str] = {
     "replace.calibrations": "dose.extract.confidence:from_json",
     "replace.uncalibrated": "dose.extract.confidence:UNCALIBRATED",
     "replace.further_notes": "",
+    "replace.averages": "",
+    "replace.clean_tail": "",
     # The network that finds onsets in the tree: the base commit has it inside the functions above
     "path.transcription": "",
     # Attributes and keywords
@@ -178,6 +180,8 @@ NEW: dict[str, str] = OLD | {
     "replace.find_onsets": "dose.tokens.prompt:choose_onsets dose.extract.segments:choose_onsets "
     "dose.extract.segments:find_onsets",
     "replace.further_notes": "dose.kits.drumkit:FURTHER_NOTES",
+    "replace.averages": "dose.extract.candidates:averages",
+    "replace.clean_tail": "dose.extract.candidates:clean_tail",
     "path.transcription": "src/dose/transcription/bundled",
     "TokensConfig": "dose.tokens.encode:TokensConfig",
     "build_tokens": "dose.tokens.encode:build",

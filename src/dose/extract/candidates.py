@@ -12,8 +12,10 @@ from dose import audio
 from dose.extract import confidence, rerank, resynthesis
 from dose.extract.postprocess import SILENT_PEAK
 from dose.extract.segments import Segment
-from dose.extract.source_blend import blend_source, source_segments
+from dose.extract.source_average import averages
+from dose.extract.source_blend import blend_source
 from dose.extract.spectral_match import match_envelope
+from dose.extract.tail import clean_tail
 from dose.model.sampling import Sampling
 from dose.transcription.transcribe import Activations
 
@@ -60,12 +62,19 @@ class Models(Protocol):
 
 
 def generate_candidates(
-    models: Models, segments: Sequence[Segment], drum: str, count: int, seed: int, *, processed: int | None
+    models: Models,
+    segments: Sequence[Segment],
+    song: Sequence[Segment],
+    drum: str,
+    count: int,
+    seed: int,
+    *,
+    processed: int | None,
 ) -> list[Candidate]:
     """`count` samples conditioned on the segments, as one batch, best first; silent ones are left out.
 
-    Only the `processed` best ones (None: all) are spectrally matched and blended. The others only contribute
-    to the scores.
+    Only the `processed` best ones (None: all) are spectrally matched, blended with the hits of all segments
+    of the `song`, and freed of traces in their tails. The others only contribute to the scores.
     """
     search = models.search
     # 1. Prompts [segments, K, P]; the samples use them in turn.
@@ -84,17 +93,19 @@ def generate_candidates(
     onsets = resynthesis.onset_energies(segments, drum)
     covered = [resynthesis.explained(shots[i], onsets, drum) for i in sounding]
     features = confidence.candidate_features(scores, covered, segments)
-    # 4. Spectral matching and source blending of the best ones.
+    # 4. Spectral matching, source blending and clean tails of the best ones.
     source_energy_ratio = np.zeros(count)
     if expected is not None:
         best = [sounding[int(i)] for i in scores.order[:processed]]
         for i in best:
             shots[i] = match_envelope(shots[i], expected)
-        sources = source_segments(shots[best[0]], expected, segments) if search.source_blend else []
-        # Candidates are blended with different hits of the mix, so that they differ from each other.
+        sources = averages(shots[best[0]], expected, song, drum) if search.source_blend else []
+        # A song may hold two snares: candidates are blended with different groups of hits.
         for rank, i in enumerate(best) if sources else ():
             blend = blend_source(shots[i], expected, sources[rank % len(sources)])
             shots[i], source_energy_ratio[i] = blend.audio, blend.source_energy_ratio
+        for i in best:
+            shots[i] = clean_tail(shots[i])
     return [
         Candidate(
             shot=shots[sounding[i]],

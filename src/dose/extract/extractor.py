@@ -191,12 +191,14 @@ class Extractor:
         shots_of, expected = shots.reshape(len(mixes), samples, SHOT), self.expected(drum, prompts)
         # Models without a condition encoder: the medoid.
         if expected is None:
-            return np.stack([rerank.consensus(own, None) for own in shots_of])
+            return np.stack([rerank.consensus(own, None, (), drum) for own in shots_of])
         # Onsets of each mix, from which the blend takes its source.
         scanned = [
             self._scan([mix], (drum,)).segments[drum] if self.search.source_blend else [] for mix in mixes
         ]
-        return np.stack([rerank.consensus(*one) for one in zip(shots_of, expected, scanned, strict=True)])
+        return np.stack(
+            [rerank.consensus(*one, drum) for one in zip(shots_of, expected, scanned, strict=True)]
+        )
 
     def model(self, drum: str) -> DrumModel:
         """Raises MissingInputError for a drum that the bundle has no model for."""
@@ -226,7 +228,8 @@ class Extractor:
         scanned = self._scan([np.atleast_2d(mix)], (drum,))
         chosen = segments.choose(scanned.segments[drum], self.search.segments)
         samples = self.search.sample_count(count)
-        return generate_candidates(self, chosen, drum, samples, seed, processed=None)
+        song = scanned.segments[drum]
+        return generate_candidates(self, chosen, song, drum, samples, seed, processed=None)
 
     def segment_features(self, mix: np.ndarray, drums: Sequence[str]) -> dict[str, np.ndarray]:
         """drum -> features [F] of a mix [C, N] at 44.1 kHz before anything is generated, for calibration."""
@@ -264,7 +267,7 @@ class Extractor:
         """The best `count` candidates of one drum, with their confidence."""
         chosen = segments.choose(scanned, self.search.segments)
         samples = self.search.sample_count(count)
-        candidates = generate_candidates(self, chosen, drum, samples, seed, processed=count)
+        candidates = generate_candidates(self, chosen, scanned, drum, samples, seed, processed=count)
         if not candidates:
             return ()
         calibration = self.calibration.get(drum, confidence.UNCALIBRATED)

@@ -11,8 +11,10 @@ from dose.dsp.mel import BANDS, HOP, drum_bands, mel_magnitudes
 from dose.dsp.onset import background, onset_levels
 from dose.extract.postprocess import attack_start
 from dose.extract.segments import Segment
-from dose.extract.source_blend import blend_source, source_segments
+from dose.extract.source_average import averages
+from dose.extract.source_blend import blend_source
 from dose.extract.spectral_match import compressed_band_energies, match_envelope
+from dose.extract.tail import clean_tail
 from dose.tokens.band_energies import expand_power
 
 # Constants without a note on their source were chosen by hand.
@@ -93,19 +95,21 @@ def mean_distances(shots: np.ndarray) -> np.ndarray:
     return total.mean(dim=1).numpy()
 
 
-def consensus(shots: np.ndarray, expected: np.ndarray | None, segments: Sequence[Segment] = ()) -> np.ndarray:
+def consensus(
+    shots: np.ndarray, expected: np.ndarray | None, segments: Sequence[Segment], drum: str
+) -> np.ndarray:
     """One sound [N] from samples [n, N] of one prompt.
 
     Without an expected spectrogram it is the medoid. With one [BANDS, T], it is the sample of least cost,
-    spectrally matched, and blended with the best hit of `segments`, if any fits.
+    spectrally matched, blended with the hits of `segments` that agree, and freed of traces in its tail.
     """
     if expected is None:
         sample: np.ndarray = shots[medoid(shots)]
         return sample
     best = int(costs(compressed_band_energies(shots, expected), expected).argmin())
     matched = match_envelope(shots[best], expected)
-    sources = source_segments(matched, expected, segments)
-    return blend_source(matched, expected, sources[0]).audio if sources else matched
+    sources = averages(matched, expected, segments, drum)
+    return clean_tail(blend_source(matched, expected, sources[0]).audio if sources else matched)
 
 
 def costs(spectrograms: np.ndarray, expected: np.ndarray) -> np.ndarray:

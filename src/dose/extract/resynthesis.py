@@ -63,7 +63,7 @@ def resynthesis_scores(shots: Mapping[str, np.ndarray], segments: Sequence[Segme
         frames: dict[str, list[int]] = {}
         for drum, shot in shots.items():
             own = [h for h in hits if DRUM_OF.get(h.drum) == drum]
-            frames[drum] = [min(int(h.seconds * RATE) // HOP, mix.shape[1] - 1) for h in own]
+            frames[drum] = _frames(own, mix)
             part = mel_magnitudes(_played(shot, own, segment.mono.size)) ** 2
             rendered += part * _gain(part, mix, frames[drum], drum_bands(drum))
         # 2. What the sum covers at each drum's hits, in the drum's bands.
@@ -74,6 +74,22 @@ def resynthesis_scores(shots: Mapping[str, np.ndarray], segments: Sequence[Segme
                 covered[drum] += float(np.minimum(_cut(rendered, frame)[bands], added).sum())
                 total[drum] += float(added.sum())
     return {drum: covered[drum] / total[drum] for drum in shots if total[drum] > 0}
+
+
+def resynthesis(shots: Mapping[str, np.ndarray], hits: Sequence[Hit], mono: np.ndarray) -> np.ndarray:
+    """The kit playing the groove, each drum at its level in the mix [N]: float32 [N]."""
+    mix, out = mel_magnitudes(mono), np.zeros(mono.size, np.float32)
+    for drum, shot in shots.items():
+        own = [h for h in hits if DRUM_OF.get(h.drum) == drum and h.seconds * RATE < mono.size]
+        part = _played(shot, own, mono.size)
+        gain = _gain(mel_magnitudes(part) ** 2, mix, _frames(own, mix), drum_bands(drum))
+        out += part * np.float32(np.sqrt(gain))
+    return out
+
+
+def _frames(hits: Sequence[Hit], mix: np.ndarray) -> list[int]:
+    """The frame of each hit in a mix's magnitudes [BANDS, T]."""
+    return [min(int(h.seconds * RATE) // HOP, mix.shape[1] - 1) for h in hits]
 
 
 def _played(shot: np.ndarray, hits: Sequence[Hit], samples: int) -> np.ndarray:

@@ -29,7 +29,6 @@ MAX_DEVIATION = 3.0  # nepers of power: larger deviations of a band count as thi
 LIKELIHOOD_WEIGHT = 0.3  # nepers of misfit that an onset likelihood of 1 offsets
 # Misfit in nepers: up to the first a hit is trusted fully, from the second on not at all.
 FULL_TRUST, NO_TRUST = 0.9, 1.2
-MASK_EXPONENT = 1.5  # above 1: where half the power is another sound, less than half is taken
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,6 +38,7 @@ class SourceSegment:
     sound: np.ndarray  # float32 [N]
     power: np.ndarray  # [BANDS, T], relative to the expectation's loudest
     trust: float  # 0..1
+    hits: int = 1  # of the mix that it is the average of
 
 
 def source_segments(
@@ -56,11 +56,12 @@ def source_segments(
             around = mono[onset : onset + ALIGN_BEFORE + 2 * ONSET_TOLERANCE + len(shot)]
             sound = around[_align(around, shot) :][: len(shot)]
             power = band_energies.one_shot_band_energies(sound[None], expected.shape[1])[0]  # [BANDS, T]
-            level, misfit = _level(power, wanted)
+            level, misfit = misfit_of(power, wanted)
             misfit -= LIKELIHOOD_WEIGHT * likelihood
             if misfit < NO_TRUST:
-                trust = min(1.0, (NO_TRUST - misfit) / (NO_TRUST - FULL_TRUST))
-                source = SourceSegment(sound=sound / np.sqrt(level), power=power / level, trust=trust)
+                source = SourceSegment(
+                    sound=sound / np.sqrt(level), power=power / level, trust=trust_of(misfit)
+                )
                 found.append((misfit, source))
     return [source for _, source in sorted(found, key=lambda pair: pair[0])]
 
@@ -81,7 +82,7 @@ def blend_source(shot: np.ndarray, expected: np.ndarray, source: SourceSegment) 
     mask = np.sqrt(np.clip(wanted / (source.power + 1e-9), 0, 1))
     generated, real = stft(shot / np.sqrt(top)), stft(source.sound)  # [bins, columns]
     gain = torch.from_numpy(spectral_match.to_stft_grid(mask, generated.shape[1]).astype(np.float32))
-    from_source = source.trust * gain**MASK_EXPONENT * real
+    from_source = source.trust * gain * real
     from_sample = (1 - source.trust * gain) * generated
     source_energy, sample_energy = (float(part.abs().square().sum()) for part in (from_source, from_sample))
     blended = istft(from_source + from_sample, len(shot))
@@ -105,7 +106,12 @@ def _align(around: np.ndarray, shot: np.ndarray) -> int:
     return ALIGN_BEFORE + int(similarity.argmax()) * ALIGN_STEP
 
 
-def _level(power: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
+def trust_of(misfit: float) -> float:
+    """How far a hit of this misfit (nepers) is trusted, 0..1."""
+    return float(np.clip((NO_TRUST - misfit) / (NO_TRUST - FULL_TRUST), 0, 1))
+
+
+def misfit_of(power: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
     """Level and misfit of a hit's band powers [BANDS, T] against the wanted ones.
 
     The level is the weighted median of their ratios, robust against bands that other sounds mask. The misfit

@@ -7,7 +7,7 @@ import numpy as np
 from dose import audio
 from dose.evaluate.page import groove
 from dose.evaluate.page.kits import KitPage
-from dose.extract.result import Kit
+from dose.extract.result import Kit, OneShot
 from dose.transcription.hits import Hit, Rhythm, Transcription
 
 HITS = tuple(
@@ -47,3 +47,23 @@ def test_the_page_has_the_groove_only_where_there_is_one(tmp_path):
         page.add(tmp_path / "song.wav", kit)
         page.write(tmp_path / "page.html")
         assert (tmp_path / "page.html").read_text().count('<svg class="groove"') == count
+
+
+def test_the_kit_plays_the_groove_beside_the_recording(tmp_path):
+    audio.write(tmp_path / "song.wav", np.zeros((1, 44100), np.float32) + 0.1)
+    shot = np.hanning(4000).astype(np.float32)
+    kick = OneShot(
+        drum="kick", audio=shot, raw=shot, pan=(1.0, 1.0), confidence=0.9, detected=True, time=0.0, seed=0,
+        conditioning_fit=0.5, self_consistency=0.5,
+    )  # fmt: skip
+    for detected, cards in ((True, 1), (False, 0)):
+        page = KitPage()
+        kit = Kit(
+            hits={"kick": (dataclasses.replace(kick, detected=detected),)}, seconds=1.0, version="dose-1",
+            data_id="made", seed=0, transcription=SONG, resynthesis={"kick": 0.42} if detected else {},
+        )  # fmt: skip
+        page.add(tmp_path / "song.wav", kit)
+        page.write(tmp_path / "page.html")
+        text = (tmp_path / "page.html").read_text()
+        assert text.count("resynthesis score: kick 0.42") == cards
+        assert "kit plays the groove" in text

@@ -19,6 +19,7 @@ from dose.extract.rerank import (
     spectral_flux,
 )
 from dose.extract.segments import Segment
+from dose.extract.tail import clean_tail
 from dose.tokens import band_energies
 from dose.transcription.windows import WINDOW as SEGMENT
 
@@ -61,8 +62,9 @@ def test_the_expected_sound_ranks_first_and_is_matched():
     assert scores.order[0] == 2
     assert scores.conditioning_fit[2] == pytest.approx(1)
     assert scores.conditioning_fit[0] < 0.5
-    assert np.abs(consensus(shots, expected) - SNARE).max() < 1e-4  # already as expected
-    assert (consensus(shots, None) == KICK).all()
+    # Already as expected; only the end of its tail changes.
+    assert np.abs(consensus(shots, expected, (), "snare") - clean_tail(SNARE)).max() < 1e-4
+    assert (consensus(shots, None, (), "snare") == KICK).all()
 
 
 def test_background_before_the_onset_is_subtracted():

@@ -5,10 +5,16 @@ import pytest
 from extract_beat import RATE
 
 from dose.drums import DRUMS
-from dose.extract.resynthesis import VELOCITY_POWER, explained, onset_energies, resynthesis_scores
+from dose.extract.resynthesis import (
+    VELOCITY_POWER,
+    explained,
+    onset_energies,
+    resynthesis,
+    resynthesis_scores,
+)
 from dose.extract.segments import Segment
 from dose.transcription.front_end import FRAME_RATE
-from dose.transcription.hits import HIT_CLASSES
+from dose.transcription.hits import HIT_CLASSES, Hit
 from dose.transcription.transcribe import Activations
 from dose.transcription.windows import WINDOW
 
@@ -123,3 +129,18 @@ def test_a_single_one_shot_explains_its_own_onsets_best():
     assert explained(shots["hihat"], onsets, "kick") < 0.8
     assert explained(shots["kick"], [], "kick") == 0.0
     assert explained(np.zeros(RATE, np.float32), onsets, "kick") == 0.0
+
+
+def test_the_right_kit_played_at_its_hits_is_the_mix():
+    shots, hits = _shots(3), _hits(3)
+    levels = {"kick": 1.0, "snare": 0.4, "hihat": 0.2}
+    mix = _mix({drum: levels[drum] * shot for drum, shot in shots.items()}, hits)
+    found = [
+        Hit(seconds=s, drum=CLASS[drum], velocity=v, probability=1.0)
+        for drum, own in hits.items()
+        for s, v in own
+    ]
+    played = resynthesis(shots, found, mix)
+    assert played.shape == mix.shape
+    assert np.square(played - mix).sum() < 0.05 * np.square(mix).sum()
+    assert not resynthesis(shots, [], mix).any()

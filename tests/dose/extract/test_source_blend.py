@@ -5,7 +5,7 @@ import pytest
 
 from dose.audio import RATE
 from dose.extract.segments import Segment
-from dose.extract.source_blend import _level, blend_source, source_segments
+from dose.extract.source_blend import blend_source, misfit_of, source_segments
 from dose.extract.spectral_match import compressed_band_energies
 from dose.transcription.windows import WINDOW as SEGMENT
 
@@ -91,7 +91,7 @@ def test_where_nothing_is_expected_there_is_silence():
 
 def test_level_and_misfit_of_a_hit_by_hand():
     wanted = np.full((3, 1), 0.25)
-    level, misfit = _level(wanted * np.array([[1], [2], [8]]), wanted)
+    level, misfit = misfit_of(wanted * np.array([[1], [2], [8]]), wanted)
     assert level == pytest.approx(2)
     assert misfit == pytest.approx((np.log(2) + 0 + np.log(4)) / 3)
 
@@ -112,7 +112,7 @@ def test_shipped_models_blend_unless_switched_off():
     assert np.abs(np.corrcoef(first.raw[:4000], second.raw[:4000])[0, 1]) < 0.95  # another hit of the mix
     for drum in ("snare", "hihat"):
         real, generated = hits[True][drum][0], hits[False][drum][0]
-        assert 0.2 < real.source_energy_ratio < 1
+        assert 0.05 < real.source_energy_ratio < 1  # the snares of this live loop do not agree: half trust
         assert generated.source_energy_ratio == 0
         assert real.seed == generated.seed
         assert not np.array_equal(real.raw, generated.raw)

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from dose import audio, files
 from dose.evaluate.page import groove
 from dose.evaluate.page.document import Document
 from dose.extract.result import Kit
+from dose.extract.resynthesis import resynthesis
 from dose.metrics.one_shots import prepare
 
 TITLE = "Kits out of"  # `is_page` recognises pages by it
@@ -14,7 +17,8 @@ RECORDING_SECONDS = 12.0  # of a recording on the page
 LEAD = (
     "Press a card to play it, press again to stop. The best one-shot of each drum, all at one peak level; "
     "models {version}. The source energy ratio is the share of a one-shot's energy that comes from the "
-    "recording itself; the rest is generated."
+    "recording itself; the rest is generated. The resynthesis score is the share of the recording's onset "
+    "energy that the kit explains when it plays the recording's groove, 0 to 1."
 )
 
 
@@ -33,6 +37,7 @@ class KitPage:
         if kit.transcription is not None:
             svg = groove.drawing(kit.transcription)
             cards.append(self._page.drawing("groove", groove.facts(kit.transcription), svg))
+            cards.append(self._resynthesis(recording, kit))
         for drum in kit.hits:
             best = kit.best(drum)
             if best is None:
@@ -47,6 +52,17 @@ class KitPage:
             cards.append(self._page.card(drum, prepare(best.raw, drum), ", ".join(facts)))
         self._page.case(files.printable(path.stem), cards)
         self._count, self._version = self._count + 1, kit.version
+
+    def _resynthesis(self, recording: np.ndarray, kit: Kit) -> str:
+        """The kit playing the groove beside the recording: the check by ear."""
+        best = {drum: hit for drum in kit.hits if (hit := kit.best(drum)) is not None and hit.detected}
+        hits = kit.transcription.hits if kit.transcription else ()
+        if not best or not hits:
+            return self._page.missing("kit plays the groove", "no drums detected")
+        shots = {drum: hit.audio for drum, hit in best.items()}
+        sound = resynthesis(shots, hits, audio.downmix(recording))
+        fact = ", ".join(f"{drum} {score:.2f}" for drum, score in kit.resynthesis.items())
+        return self._page.card("kit plays the groove", sound, f"resynthesis score: {fact}", mix=True)
 
     def write(self, path: Path) -> None:
         title = f"{TITLE} {self._count} recording{'s' if self._count != 1 else ''}"
