@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 # `clean` removes these below data/: outputs of the stages, their caches and the sweeps' running state. What a
 # download, a user or a decision made stays: archives, larsnet, retrain, registry, serving.
-MADE := sources rmod codec transcription tokens sweep .sweep evaluate scores package cache
+MADE := inputs sources rmod codec transcription tokens sweep .sweep evaluate scores package cache
 
 .PHONY: help install ui demo test test-fast identity test-kill test-retrain test-retrain-kill test-slow test-web test-load test-fuzz test-restart lint scale lock deps clean distclean
 

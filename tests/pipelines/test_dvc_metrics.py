@@ -4,7 +4,6 @@ import json
 import random
 
 import pytest
-import yaml
 from dag import Project
 
 from dose.drums import DRUMS
@@ -21,11 +20,7 @@ def project(tmp_path_factory) -> Project:
     """Two commits whose outputs differ in the scores and in a param."""
     project = Project(tmp_path_factory.mktemp("metrics"))
     project.more = {"COLUMNS": str(SCREEN)}
-    for stage in yaml.safe_load(closure.DVC.read_text())["stages"].values():
-        for drum in stage.get("matrix", {"drum": [""]})["drum"]:
-            [out] = [next(iter(o)) if isinstance(o, dict) else o for o in stage["outs"]]
-            (project.folder / out.replace("${item.drum}", drum)).mkdir(parents=True)
-            (project.folder / out.replace("${item.drum}", drum) / "output").write_text("output")
+    project.pretend_outputs()
     for seed in (0, 1):
         params = project.folder / "params.yaml"
         params.write_text(params.read_text().replace("warmup: 1", f"warmup: {1 + seed}"))

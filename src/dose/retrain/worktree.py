@@ -74,7 +74,7 @@ class Worktree:
         return files.hash_json(params)
 
     def downloads_key(self) -> str:
-        """Hash of the downloaded files' names and sizes, which an update of a package changes."""
+        """Hash of names and sizes of downloads and own sounds, which an update or another file changes."""
         sizes = {
             path.relative_to(self.root).as_posix(): path.stat().st_size
             for name in _downloads(self._committed_params())
@@ -88,7 +88,7 @@ class Worktree:
         return params
 
     def _link_downloads(self) -> None:
-        """Links the project's downloaded packages and weights into the worktree."""
+        """Links what git does not track: downloaded packages and weights, a user's own sounds."""
         for name in _downloads(yaml.safe_load((self.path / "params.yaml").read_text())):
             source, link = self.root / name, self.path / name
             if source.exists() and not link.exists():
@@ -172,15 +172,15 @@ class Worktree:
 
 
 def _downloads(params: Mapping[str, Any]) -> list[str]:
-    """The paths in the project that the keys in DOWNLOADS name."""
-    paths = []
+    """The paths in the project that the keys in DOWNLOADS name, and a user's own folders of sounds."""
+    listed = params["sources"].get("folders") or []
+    paths = [f["path"] for f in listed if Path(f["path"]).parts[0] != BATCHES]
     for keys in DOWNLOADS:
         value: object = params
         for key in keys:
             value = value.get(key) if isinstance(value, Mapping) else None
-        if isinstance(value, str) and not Path(value).is_absolute():
-            paths.append(value)
-    return paths
+        paths += [value] if isinstance(value, str) else []
+    return [path for path in paths if not Path(path).is_absolute()]
 
 
 def branch(run: str) -> str:

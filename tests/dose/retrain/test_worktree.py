@@ -104,6 +104,20 @@ def test_downloads_are_linked_into_the_worktree_and_their_update_changes_the_key
     assert worktree.downloads_key() != one
 
 
+def test_a_users_own_untracked_sounds_are_linked_into_the_worktree_and_count_as_data(worktree, store):
+    """Issue 21, 4: the run ended with "the folder does not exist"."""
+    entry = "{path: mine, licence: CC0-1.0, author: me, split: auto}"
+    (worktree.root / "params.yaml").write_text(f"sources:\n  folders: [{entry}]\n")
+    git(worktree.root, "commit", "-q", "-a", "-m", "mine")
+    before = worktree.downloads_key()
+    sound = worktree.root / "mine" / "kick" / "boom.wav"
+    sound.parent.mkdir(parents=True)
+    sound.write_bytes(b"boom")
+    assert worktree.downloads_key() != before
+    worktree.set_up("r1", store, BATCHES)
+    assert (worktree.path / "mine" / "kick" / "boom.wav").read_bytes() == b"boom"
+
+
 def test_the_locks_of_a_killed_git_are_no_obstacle(worktree, store):
     worktree.set_up("r1", store, BATCHES)
     worktree.reproduce("evaluate")
