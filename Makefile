@@ -41,6 +41,7 @@ demo: install ## data, models, evaluation and a drum kit: dvc repro at laptop sc
 
 # Without the job workers, which take 2.7 GB and do nothing here.
 ui: install ## every run, curve and sound in MLflow's UI, on http://127.0.0.1:5000
+	@echo 'model training, by val/mss: http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&orderByKey=metrics.%60val%2Fmss%60&orderByAsc=true'
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --backend-store-uri sqlite:///mlflow.db
 
 test: install ## every check: lint, layers, types, tests, the whole DAG at tiny scale

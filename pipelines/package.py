@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from tqdm import tqdm
 
 from dose import config, files
@@ -24,7 +23,7 @@ from dose.registry.registry import Registry
 from dose.rmod import RmodConfig
 from dose.sources.library import SampleLibrary
 from dose.sweep.table import read_trials
-from dose.tracking import Tracker, lineage_tags
+from dose.tracking import Tracker, dvc_outputs, lineage_tags
 from pipelines.stage import run_stage
 
 OUT = Path("data/package")
@@ -158,10 +157,7 @@ def register(bundle: Bundle, first_champion: str) -> dict[str, Any]:
 
 def origin(root: Path) -> dict[str, str]:
     """Tags that tie a version to code, machine and data: dvc's hash of every output it depends on."""
-    lock = root / "dvc.lock"
-    stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
-    # dvc.lock lists the hash of each stage's outputs.
-    outputs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", ())}
+    outputs = dvc_outputs(root)
     names = {path: path.removeprefix("data/").replace("/", ".") for path in outputs}
     return lineage_tags(root) | {
         f"{DATA_TAG}{name}": outputs[path] for path, name in names.items() if name not in LATER_STAGES

@@ -55,8 +55,9 @@ def evaluate_project(
         cache=folders.cache, unavailable=unavailable, about=about(config, folders),
         recordings=(demo, demo_outputs), progress=progress,
     )  # fmt: skip
-    bundles = {system.name: system.key for system in available if isinstance(system, DoseSystem)}
-    log_runs(results, bundles, config, out)
+    dose = [system for system in available if isinstance(system, DoseSystem)]
+    models = {system.name: system.extractor.bundle for system in dose}
+    log_runs(results, {system.name: system.key for system in dose}, config, out, models=models)
     return results
 
 

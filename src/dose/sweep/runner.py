@@ -20,8 +20,8 @@ from dose.sweep.config import SweepConfig
 from dose.sweep.ddp import train_distributed
 from dose.sweep.table import Trial, ranking, write_tables
 from dose.sweep.trial import DrumTask, Train, run_trial
-from dose.tokens.shards import read_index
-from dose.tracking import Outbox, Tracker, lineage_tags
+from dose.tokens.shards import Index, read_index
+from dose.tracking import DatasetInput, Outbox, Tracker, dvc_outputs, lineage_tags
 
 if TYPE_CHECKING:
     from dose.sweep.callback import SweepLogger
@@ -88,6 +88,7 @@ class _Sweep:
             "dose.data_id": index.data_id,
             "dose.seed": str(config.seed),
         }
+        self.datasets = _datasets(tokens, self.root, index, val)
         self.started_ray = False
         self.train: Train = train or DrumTask(
             config=config,
@@ -114,13 +115,20 @@ class _Sweep:
                 f"{self.drum} sweep",
                 tags={**tags, "dose.kind": "sweep"},
                 params={
+                    "drum": self.drum,
+                    "codec_id": self.tags["dose.codec_id"],
+                    "data_id": self.tags["dose.data_id"],
                     "search": self.config.search,
                     "scheduler": self.config.scheduler,
+                    "select": self.config.select,
                     "steps": self.config.fit.steps,
                 },
+                datasets=self.datasets,
             )
             # Whatever happens, the sweep's own run and those of its trials are ended.
-            logger = SweepLogger(self.id, self.config, self.drum, self.state / "trials", outbox, tags)
+            logger = SweepLogger(
+                self.id, self.config, self.drum, self.state / "trials", outbox, tags, self.datasets
+            )
             try:
                 trials = self._search_and_write(logger, out)
                 outbox.artifacts(self.id, out / "trials.csv")
@@ -294,3 +302,17 @@ class _Sweep:
         for run in tracker.runs({"dose.sweep": self.id}):
             if run.status == "RUNNING":
                 tracker.end_run(run.id, "KILLED")
+
+
+def _datasets(tokens: Path, root: Path, train: Index, val: Index) -> tuple[DatasetInput, ...]:
+    """The two splits, with DVC's hash of the tokens; outside of DVC with the id of their data."""
+    path = tokens.as_posix()
+    digest = dvc_outputs(root).get(path, train.data_id)
+    return (
+        DatasetInput(
+            name="tokens/train", digest=digest, path=f"{path}/train", context="training", items=train.count
+        ),
+        DatasetInput(
+            name="tokens/val", digest=digest, path=f"{path}/val", context="validation", items=val.count
+        ),
+    )
