@@ -146,6 +146,26 @@ def test_unavailable_systems_have_a_reason_and_the_others_keep_their_order(tmp_p
     assert [system.name for system in available][-2:] == ["DOSE", "DOSE (kit)"]
 
 
+def test_a_selected_model_without_onset_loss_adds_the_row_of_its_pair(tmp_path, monkeypatch):
+    """The other drums' selected models have the onset loss: their pair is the row DOSE itself."""
+    sweep = tmp_path / "sweep"
+    for place in ("kick/best", "kick/ablation", "snare/best", "snare/ablation", "snare/onset"):
+        (sweep / place).mkdir(parents=True)
+        (sweep / place / "model.json").write_text("{}")
+    made = {}
+    monkeypatch.setattr(
+        project, "swept_bundle", lambda kind, checkpoints, folders: made.update({kind: checkpoints})
+    )
+    monkeypatch.setattr(
+        DoseSystem, "load", lambda name, *_: DoseSystem(name=name, extractor=FakeExtractor(), key="k")
+    )
+    settings = EvaluateConfig(larsnet=str(tmp_path), samples=1)
+    available, _ = project.systems(settings, CoarseCodec(), project.Folders(sweep=sweep))
+    rows = [system.name for system in available][-3:]
+    assert rows == ["DOSE without onset loss", "DOSE with onset loss", "DOSE"]
+    assert made["onset"] == {"kick": sweep / "kick" / "best", "snare": sweep / "snare" / "onset"}
+
+
 def test_the_name_of_the_larsnet_system_tells_whose_networks_it_has(tmp_path, monkeypatch):
     shipped = systems.larsnet()
     assert shipped.name == "LarsNet (small, trained here)"
