@@ -103,7 +103,7 @@ def main() -> None:
     named = named_paths()
     link_from_project(name for paths in named.values() for name in paths)
     download_codec()
-    hashes = Hashes(CACHE)
+    hashes = Hashes(project_folder() / CACHE)  # an experiment does not hash gigabytes again
     with files.atomic(OUT) as beside:
         for stage, paths in named.items():
             suffixes = PERFORMANCES if stage == "rmod" else None

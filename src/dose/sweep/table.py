@@ -12,6 +12,8 @@ from dose import files
 from dose.errors import MissingInputError
 
 TRIALS = "trials.json"
+LEARNING = "learning.csv"  # every trial's curves
+BEST = "best.csv"  # the curve of the trial that is saved as best/
 LOG_RANGE = 30  # a plot's axis is logarithmic where the largest value exceeds so many times the smallest
 SHOWN = (
     "val/mss",
@@ -82,7 +84,7 @@ def as_good(trials: Sequence[Trial], select: str) -> list[Trial]:
 def write_tables(
     out: Path, trials: Sequence[Trial], curves: dict[str, list[dict[str, float]]], about: dict[str, Any]
 ) -> None:
-    """Writes trials.json, trials.csv, learning.csv and their plots to the folder `out`."""
+    """Writes trials.json, trials.csv, learning.csv, best.csv and their plots to the folder `out`."""
     ranked = ranking(trials)
     files.write_json(out / TRIALS, {**about, "trials": [_plain(t) for t in ranked]})
     names = list(dict.fromkeys(name for t in ranked for name in t.hyper))
@@ -95,12 +97,17 @@ def write_tables(
             writer.writerow([rank, t.id, *values, t.status, t.stopped, t.steps, *metrics])
     # One line per evaluation, for DVC's plots.
     labels = {t.id: trial_name(t.hyper, varied(ranked)) for t in ranked}
-    with files.atomic(out / "learning.csv") as beside, beside.open("w", newline="") as f:
+    with files.atomic(out / LEARNING) as beside, beside.open("w", newline="") as f:
         writer = csv.writer(f, lineterminator="\n")
         writer.writerow(["trial", "step", *TRAINING, *SHOWN])
         for t in ranked:
             for row in curves.get(t.id, []):
                 writer.writerow([labels[t.id], row["step"], *(row.get(m, "") for m in (*TRAINING, *SHOWN))])
+    with files.atomic(out / BEST) as beside, beside.open("w", newline="") as f:
+        writer = csv.writer(f, lineterminator="\n")
+        writer.writerow(["step", *TRAINING, *SHOWN])
+        for row in curves.get(str(about.get("best")), []):
+            writer.writerow([row["step"], *(row.get(m, "") for m in (*TRAINING, *SHOWN))])
     draw_parallel(out / "parallel.png", ranked, str(about["select"]))
     draw_curves(out / "learning.png", {labels[t.id]: curves.get(t.id, []) for t in ranked})
 

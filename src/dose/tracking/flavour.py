@@ -1,8 +1,9 @@
 """MLflow's pyfunc flavour: what makes the files of a registered model loadable by `mlflow.pyfunc`."""
 
+import contextlib
 import dataclasses
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 CONTENT = "content"  # the model's own files, beside MLmodel
@@ -18,8 +19,23 @@ class PyfuncFlavour:
     params: Mapping[str, int]  # of `predict`, with their defaults
 
 
-def write(folder: Path, flavour: PyfuncFlavour, out: Path) -> None:
-    """The files in `folder` as an MLflow model in `out`."""
+@contextlib.contextmanager
+def packed(folder: Path, flavour: PyfuncFlavour | None) -> Iterator[Path]:
+    """`folder` as an MLflow model, in a folder beside it that goes afterwards; itself without a flavour."""
+    if flavour is None:
+        yield folder
+        return
+    # A name that depends on the folder's alone: what a killed process left is replaced.
+    out = folder.with_name(f".{folder.name}.mlflow")
+    shutil.rmtree(out, ignore_errors=True)
+    try:
+        _write(folder, flavour, out)
+        yield out
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
+
+
+def _write(folder: Path, flavour: PyfuncFlavour, out: Path) -> None:
     import numpy as np
     from mlflow import pyfunc
     from mlflow.models import Model, ModelSignature

@@ -269,11 +269,8 @@ class Tracker:
             if e.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         tags = dict(tags) | {HASH_TAG: hash}
-        with tempfile.TemporaryDirectory() as scratch:
-            if flavour is not None:
-                flavours.write(Path(folder), flavour, Path(scratch))
-                folder = scratch
-            model = self.log_model(run_id, name, folder, tags)
+        with flavours.packed(Path(folder), flavour) as files_to_store:
+            model = self.log_model(run_id, name, files_to_store, tags)
         source = self.client.get_logged_model(model).artifact_location
         with self._as_global_store():
             created = self.client.create_model_version(

@@ -57,6 +57,10 @@ def test_tables_read_back_and_plots_are_written(tmp_path):
     assert rows[0] | {"rank": "1", "onset_weight": "1.0", "val/mss": "4.0"} == rows[0]
     with (tmp_path / "learning.csv").open() as f:
         assert [r["step"] for r in csv.DictReader(f)] == ["10", "20"]
+    assert (tmp_path / "best.csv").read_text().count("\n") == 1  # b, the best, was given no curve
+    write_tables(tmp_path, TRIALS, curves, ABOUT | {"best": "a"})
+    with (tmp_path / "best.csv").open() as f:
+        assert [(r["step"], r["val/mss"]) for r in csv.DictReader(f)] == [("10", "6.0"), ("20", "5.0")]
     for name in ("parallel.png", "learning.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
