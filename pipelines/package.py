@@ -71,7 +71,8 @@ def main(arguments: Sequence[str] = ()) -> None:
 
 def publish(bundle: Bundle) -> dict[str, Any]:
     """Registers the bundle and builds its Bento, as the params ask."""
-    section, done = load_section(), {}
+    section = load_section()
+    done: dict[str, Any] = {}
     if section.register:
         done["models"] = register(bundle, section.first_champion)
     # Labels tie the Bento to the registered versions.
