@@ -11,9 +11,9 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 # `clean` removes these below data/: outputs of the stages, their caches and the sweeps' running state. What a
 # download, a user or a decision made stays: archives, larsnet, retrain, registry, serving.
-MADE := sources rmod codec transcription tokens sweep .sweep evaluate scores package cache
+MADE := inputs sources rmod codec transcription tokens sweep .sweep evaluate scores package cache
 
-.PHONY: help install ui demo listen test test-fast identity test-kill test-retrain test-retrain-kill test-slow test-web test-load test-fuzz test-restart lint scale lock deps clean distclean
+.PHONY: help install ui demo listen restore test test-fast identity test-kill test-retrain test-retrain-kill test-slow test-web test-load test-fuzz test-restart lint scale lock deps clean distclean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -48,7 +48,13 @@ listen: install ## data/listen/listen.html: ten real recordings with their kits,
 
 # Without the job workers, which take 2.7 GB and do nothing here.
 ui: install ## every run, curve and sound in MLflow's UI, on http://127.0.0.1:5000
+	@echo 'model training, by val/mss: http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&orderByKey=metrics.%60val%2Fmss%60&orderByAsc=true'
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1 --backend-store-uri sqlite:///mlflow.db
+
+# The workspace of a release: outputs from the remote, then what DVC does not hold, from those outputs.
+restore: install ## a fresh clone with a DVC remote: its outputs, MLflow's trials, registry and Bento
+	dvc pull
+	python -m pipelines.package --restore
 
 test: install ## every check: lint, layers, types, tests, the whole DAG at tiny scale
 	$(MAKE) lint

@@ -111,7 +111,7 @@ def our_step(
     def step() -> None:
         tokens = layout.one_shot_steps(shot)
         with torch.autocast(mix.device.type, torch.bfloat16, enabled=number_format == "bf16"):
-            loss = training_loss(forward(mix, tokens[:, :-1])[0], model.head, tokens, mask, 1.0)
+            loss = training_loss(forward(mix, tokens[:, :-1])[0], model.head, tokens, mask, 1.0).total
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()

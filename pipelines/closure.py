@@ -15,11 +15,13 @@ from dose.files import atomic
 
 ROOT = Path(__file__).parent.parent
 DVC = ROOT / "dvc.yaml"
+# Modules that a stage packs without importing them: the Bento's service.
+PACKED = {"package": ("serving/service.py",)}
 PACKAGES = {"dose": ROOT / "src", "pipelines": ROOT, "serving": ROOT, "experiments": ROOT, "benchmarks": ROOT}
 
 
 def closure(stage: str) -> list[str]:
-    """Project files, relative and sorted, that `python -m pipelines.<stage>` can import.
+    """Project files, relative and sorted, that `python -m pipelines.<stage>` can import or packs.
 
     Imports inside functions count too. A module adds the data beside it that it names (`/ "weights"`: shipped
     clips, weights, templates), and a package the data that none of its modules names; files beside the stage
@@ -27,7 +29,7 @@ def closure(stage: str) -> list[str]:
     lists short.
     """
     visited: set[Path] = set()
-    queue = [ROOT / "pipelines" / f"{stage}.py"]
+    queue = [ROOT / "pipelines" / f"{stage}.py", *(ROOT / module for module in PACKED.get(stage, ()))]
     while queue:
         path = queue.pop()
         if path in visited:
@@ -99,7 +101,7 @@ def _files(module: str) -> Iterator[Path]:
 
 def is_source(dep: str) -> bool:
     """Whether a dep is a file of this project's code, which `closure` lists."""
-    return dep.startswith(("src/", "pipelines/", "serving/"))
+    return dep.split("/")[0] in ("src", "pipelines", "serving")
 
 
 def main() -> None:

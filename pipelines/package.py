@@ -10,21 +10,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from tqdm import tqdm
 
 from dose import config, files
 from dose.bundle import SHIPPED, Bundle, assemble, open_bundle
 from dose.drums import DRUMS
-from dose.errors import ConfigError, DoseError
+from dose.errors import ConfigError, DoseError, MissingInputError
 from dose.extract.calibrate import calibrate_bundle
 from dose.model import checkpoint
 from dose.registry.names import DATA_TAG, model_name
 from dose.registry.registry import Registry
 from dose.rmod import RmodConfig
 from dose.sources.library import SampleLibrary
+from dose.sweep.restore import restore_runs
 from dose.sweep.table import read_trials
-from dose.tracking import Tracker, lineage_tags
+from dose.tracking import Tracker, dvc_outputs, lineage_tags
 from pipelines.stage import run_stage
 
 OUT = Path("data/package")
@@ -54,20 +54,46 @@ class PackageConfig:
 def main(arguments: Sequence[str] = ()) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.package", description=__doc__)
     parser.add_argument("--ship", action="store_true", help="put the models into the Python package instead")
-    if parser.parse_args(arguments).ship:
+    parser.add_argument(
+        "--restore", action="store_true", help="after `dvc pull`: fill MLflow's store, registry, Bento store"
+    )
+    args = parser.parse_args(arguments)
+    if args.ship:
         print(f"package: {ship(Path()).version} in {SHIPPED}")
         return
-    section = load_section()
+    if args.restore:
+        restore()
+        return
     bundle = pack(Path(), OUT / "bundle")
-    done: dict[str, Any] = {"version": bundle.version}
+    files.write_json(OUT / "package.json", {"version": bundle.version, **publish(bundle)})
+    print(f"package: {bundle.version} in {bundle.folder}")
+
+
+def publish(bundle: Bundle) -> dict[str, Any]:
+    """Registers the bundle and builds its Bento, as the params ask."""
+    section = load_section()
+    done: dict[str, Any] = {}
     if section.register:
         done["models"] = register(bundle, section.first_champion)
     # Labels tie the Bento to the registered versions.
     if section.bento:
         labels = {model: str(facts["version"]) for model, facts in done.get("models", {}).items()}
         done["bento"] = build_bento(Path(), bundle, labels)
-    files.write_json(OUT / "package.json", done)
-    print(f"package: {bundle.version} in {bundle.folder}")
+    return done
+
+
+def restore() -> None:
+    """What `dvc pull` does not bring: trials in MLflow's store, registered models, the Bento.
+
+    Made from the stages' outputs, which stay as they are. Raises MissingInputError where they are missing.
+    """
+    if not (OUT / "bundle").is_dir():
+        raise MissingInputError(f"{OUT / 'bundle'} is missing; `dvc pull` fetches it, `dvc repro` makes it.")
+    tracker = Tracker(EXPERIMENTS[0])
+    tracker.ensure_store()
+    for drum in DRUMS:
+        print(f"package: {drum}: {restore_runs(SWEEP / drum, tracker)} trials logged to {tracker.uri}")
+    publish(open_bundle(OUT / "bundle"))
 
 
 def load_section(root: Path = Path()) -> PackageConfig:
@@ -158,10 +184,7 @@ def register(bundle: Bundle, first_champion: str) -> dict[str, Any]:
 
 def origin(root: Path) -> dict[str, str]:
     """Tags that tie a version to code, machine and data: dvc's hash of every output it depends on."""
-    lock = root / "dvc.lock"
-    stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
-    # dvc.lock lists the hash of each stage's outputs.
-    outputs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", ())}
+    outputs = dvc_outputs(root)
     names = {path: path.removeprefix("data/").replace("/", ".") for path in outputs}
     return lineage_tags(root) | {
         f"{DATA_TAG}{name}": outputs[path] for path, name in names.items() if name not in LATER_STAGES

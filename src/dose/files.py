@@ -131,6 +131,11 @@ def sha256(path: Path | str | ArchiveMember) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
+def hash_folder(folder: Path) -> str:
+    """16 hex digits of the names and contents of the files in a folder."""
+    return hash_json({p.name: sha256(p) for p in folder.iterdir()})
+
+
 def hash_json(value: Any) -> str:
     """16 hex digits that depend only on the value: keys are sorted, dataclasses become mappings."""
     # Sorted keys and no spaces: one text for one value.

@@ -43,6 +43,16 @@ class Project:
         }
         return kept | named | self.more
 
+    def pretend_outputs(self) -> None:
+        """Gives each stage an output of one small file, as if it had run; fingerprints are real."""
+        self.run(sys.executable, "-m", "pipelines.inputs")
+        for name, stage in yaml.safe_load((self.folder / "dvc.yaml").read_text())["stages"].items():
+            for drum in stage.get("matrix", {"drum": [""]})["drum"] if name != "inputs" else ():
+                [out] = [next(iter(o)) if isinstance(o, dict) else o for o in stage["outs"]]
+                folder = self.folder / out.replace("${item.drum}", drum)
+                folder.mkdir(parents=True)
+                (folder / "output").write_text("output")
+
     def run(self, *command: str) -> str:
         done = subprocess.run(
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False

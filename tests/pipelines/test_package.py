@@ -1,5 +1,6 @@
 """The package stage on synthetic sweeps: one bundle, one version per drum, idempotent."""
 
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import yaml
 
 from dose import files
 from dose.bundle import LIVE, SHIPPED, default_bundle
+from dose.errors import MissingInputError
 from dose.registry.registry import Registry
 from dose.sweep.table import Trial, write_tables
 from pipelines import package
@@ -41,7 +43,8 @@ def project(tmp_path, monkeypatch):
             metrics={"val/mss": 1.0},
         )
         about = {"drum": drum, "sweep": f"sweep-{drum}", "select": "val/mss", "best": "t0", "ablation": "t0"}
-        write_tables(sweep, [trial], {}, about)
+        curve = [{"step": 20, "val/mss": 2.0}, {"step": 40, "val/mss": 1.0}]
+        write_tables(sweep, [trial], {"t0": curve}, about)
     return tmp_path
 
 
@@ -99,3 +102,34 @@ def test_the_old_name_of_the_first_champion_is_read(project):
     old = {"register": True, "start": "own", "bento": False, "calibration_mixes": 0}
     (project / "params.yaml").write_text(yaml.safe_dump({"package": old}))
     assert package.load_section().first_champion == "trained"
+
+
+def test_a_fresh_clone_gets_back_what_dvc_pull_does_not(project, tmp_path_factory, monkeypatch):
+    """Issue 21, 3: runs, registry and Bentos were lost with the machine."""
+    package.main()
+    before = files.read_json(project / "data" / "package" / "package.json")
+    live = files.read_json(project / LIVE / "bundle.json")["drums"]
+    clone = tmp_path_factory.mktemp("clone") / "project"
+    shutil.copytree(project, clone, ignore=shutil.ignore_patterns("mlflow.db*", "mlartifacts", "registry"))
+    monkeypatch.chdir(clone)
+    for _ in range(2):  # a second time changes nothing
+        package.main(["--restore"])
+        registry = Registry()
+        (version,) = registry.versions("kick")
+        assert {"version": version.version, "aliases": list(version.aliases)} == before["models"]["dose-kick"]
+        run = registry.tracker.run(version.run_id)
+        assert (run.name, run.status, run.params["onset_weight"]) == (
+            "kick onset_weight=1",
+            "FINISHED",
+            "1.0",
+        )
+        assert registry.tracker.curve(run.id, "val/mss") == [(20, 2.0), (40, 1.0)]
+        assert registry.tracker.find_run("sweep-kick").status == "FINISHED"
+        assert len(list(registry.tracker.runs({"dose.kind": "trial"}))) == 3
+        assert files.read_json(clone / LIVE / "bundle.json")["drums"] == live
+    assert files.read_json(clone / "data" / "package" / "package.json") == before
+
+
+def test_without_the_pulled_outputs_restoring_is_one_sentence(project):
+    with pytest.raises(MissingInputError, match="dvc pull"):
+        package.main(["--restore"])

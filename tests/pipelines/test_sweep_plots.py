@@ -33,6 +33,8 @@ def test_dvc_plots_show_the_trials_table_and_the_pictures(tmp_path):
     for command in (["git", "init", "-q"], [dvc, "init", "-q"], [dvc, "plots", "show", "-o", "out"]):
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     page = (tmp_path / "out" / "index.html").read_text()
-    assert page.count('"val/mss": "4.125"') == len(DRUMS)
+    assert page.count('"val/mss": "4.125"') == 2 * len(DRUMS)  # a trial and its curve
+    for title in ("the sweeps' trials", "the selected trials' learning curves"):
+        assert title in page
     drawn = {p.name for p in (tmp_path / "out" / "static").iterdir()}
     assert drawn == {f"workspace_data_sweep_{d}_{n}.png" for d in DRUMS for n in ("parallel", "learning")}

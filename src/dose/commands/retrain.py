@@ -60,5 +60,10 @@ def run_render(args: argparse.Namespace) -> None:
     from dose import config
     from dose.retrain.config import RetrainConfig
     from dose.retrain.schedule import render
+    from dose.sweep.config import Resources
 
-    print(render(args.target, config.load("retrain", RetrainConfig), args.root.resolve()), end="")
+    resources = config.parse(
+        Resources, config.read_section("sweep").get("resources"), "params.yaml: sweep.resources"
+    )
+    settings = config.load("retrain", RetrainConfig)
+    print(render(args.target, settings, args.root.resolve(), resources), end="")

@@ -169,7 +169,7 @@ def run_show(args: argparse.Namespace) -> None:
 def run_add(args: argparse.Namespace) -> None:
     from dose import config
     from dose.drums import SPLITS
-    from dose.sources.adapters.folder import Folder, enter
+    from dose.sources.adapters.folder import Folder, enter, without_class
     from dose.sources.build import survey
     from dose.sources.config import SourcesConfig
     from dose.sources.library import CLASSES
@@ -186,6 +186,8 @@ def run_add(args: argparse.Namespace) -> None:
         print(f"rejected, {r.reason}: {r.detail}")
     if len(found.rejected) > 10:
         print(f"... {len(found.rejected)} rejected in all: {count_reasons(found.rejected)}")
+    for text in without_class(folder):
+        print(text)
     enter(folder, args.params)
     print(f"Entered in {args.params}: sources.folders. Run `dvc repro` to use these sounds.")
 

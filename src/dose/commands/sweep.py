@@ -1,7 +1,7 @@
 """`dose sweep`: the trials of a sweep, ranked."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dose.drums import DRUMS
@@ -58,7 +58,7 @@ def print_table(about: dict[str, Any], trials: "Sequence[Trial]") -> None:
     """`about` as `read_trials` returns it; trials best first. Shows the metrics that fit the terminal."""
     from rich.console import Console
 
-    from dose.sweep.table import SHOWN
+    from dose.sweep.table import SHOWN, as_good
 
     console = Console()
     # The metric that ranks comes first and stays.
@@ -72,6 +72,20 @@ def print_table(about: dict[str, Any], trials: "Sequence[Trial]") -> None:
     hidden = metrics[len(shown) :]
     if hidden:
         console.print(f"In a wider terminal, and with --json: {', '.join(hidden)}")
+    close = as_good(trials, about["select"])
+    if len(close) > 1:
+        console.print(
+            f"{len(close)} trials lie within one standard error (±) of the best. A larger "
+            "sweep.generation_items tells more of them apart."
+        )
+
+
+def _score(metrics: "Mapping[str, float]", name: str) -> str:
+    """A metric of a trial, with its standard error where it has one."""
+    if name not in metrics:
+        return "-"
+    error = metrics.get(f"{name}_se")
+    return f"{metrics[name]:.4g}" + (f" ±{error:.2g}" if error is not None else "")
 
 
 def _fits(console: "Console", table: "Table") -> bool:
@@ -94,11 +108,11 @@ def _trials_table(
         left = column in ("searched", "ended", "saved as")
         table.add_column(column, justify="left" if left else "right", overflow="fold")
     for rank, t in enumerate(trials, 1):
-        # The models that the sweep saved: the best trial's and its paired ablation's.
-        saved = [name for name in ("best", "ablation") if about.get(name) == t.id]
+        # The models that the sweep saved: the best trial's, and those with and without onset loss.
+        saved = [name for name in ("best", "ablation", "onset") if about.get(name) == t.id]
         hyper = [f"{v:g}" if isinstance(v := t.hyper.get(n), float) else str(v) for n in searched]
         if stacked:
             hyper = [trial_name(t.hyper, searched).replace(" ", "\n")]
-        scores = [f"{t.metrics[m]:.4g}" if m in t.metrics else "-" for m in metrics]
+        scores = [_score(t.metrics, m) for m in metrics]
         table.add_row(str(rank), *hyper, *scores, str(t.steps), t.stopped or t.status, ", ".join(saved))
     return table

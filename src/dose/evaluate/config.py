@@ -1,11 +1,15 @@
 """params.yaml: evaluate."""
 
 import dataclasses
+from pathlib import Path
 from typing import Literal, get_args
 
 from dose.config import was
 
 Dataset = Literal["rmod", "rmod_drums", "groove", "realistic", "realistic_drums"]
+# Files of pretrained embedding networks in the folder `weights`, as they are published.
+VGGISH_FILE, CLAP_FOLDER, ENCODEC_FILE = "vggish-10086976.pth", "clap", "encodec_24khz-d7cc33bc.th"
+NETWORKS = {"vggish": VGGISH_FILE, "clap": CLAP_FOLDER, "encodec": ENCODEC_FILE}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,3 +42,9 @@ class EvaluateConfig:
             raise ValueError("datasets must name at least one data set, and each once")
         if "codec" not in self.embeddings:
             raise ValueError("embeddings must include codec, which needs no weights")
+
+
+def weight_files(config: EvaluateConfig) -> list[str]:
+    """The files and folders of the configured embedding networks, with their pins; none need exist."""
+    paths = [Path(config.weights) / file for name, file in NETWORKS.items() if name in config.embeddings]
+    return [text for path in paths for text in (str(path), f"{path}.sha256")]

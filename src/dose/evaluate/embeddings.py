@@ -17,14 +17,13 @@ import numpy as np
 
 from dose import files
 from dose.errors import DoseError, IntegrityError, MissingInputError
+from dose.evaluate.config import CLAP_FOLDER, ENCODEC_FILE, VGGISH_FILE
 from dose.metrics.embeddings import ClapEmbedder, CodecEmbedder, Embedder, EncodecEmbedder
 
 if TYPE_CHECKING:
     from torch import nn
 
     from dose.codec.codec import Codec
-
-VGGISH_FILE, CLAP_FOLDER, ENCODEC_FILE = "vggish-10086976.pth", "clap", "encodec_24khz-d7cc33bc.th"
 
 
 def load_embedders(

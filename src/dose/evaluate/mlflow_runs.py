@@ -1,16 +1,19 @@
 """Logs an evaluation to MLflow: one run per bundle, reused where the same bundle is scored again."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dose import files
+from dose.bundle import Bundle
 from dose.config import with_old_names
 from dose.evaluate.config import EvaluateConfig
 from dose.evaluate.results import DEPRECATED_METRICS, Results
-from dose.tracking import Tracker, lineage_tags
+from dose.tracking import DatasetInput, Tracker, dvc_outputs, lineage_tags
 
 EXPERIMENT = "dose"
+TEST_SETS = "data/rmod"  # the output that holds them all
 ARTIFACTS = ("table.md", "metrics.json", "comparisons.json", "listening.html")
 
 
@@ -20,14 +23,21 @@ def log_runs(
     config: EvaluateConfig,
     out: Path,
     *,
+    models: Mapping[str, Bundle] | None = None,
     root: Path | str = ".",
     uri: str | None = None,
 ) -> list[str]:
     """Logs a run for each system in `bundles` (system name -> its key); returns the runs' ids.
 
     Metrics are <data set>/<drum>/<metric>, with _low and _high; artifacts are the table and the listening
-    page. Raises DoseError when the store cannot be reached.
+    page; inputs are the test sets and, of the systems in `models` that this store saw in training, their
+    logged models. Raises DoseError when the store cannot be reached.
     """
+    digest = dvc_outputs(root).get(TEST_SETS, "unknown")
+    datasets = [
+        DatasetInput(name=name, digest=digest, path=TEST_SETS, context="evaluation", items=config.items)
+        for name in config.datasets
+    ]
     tracker = Tracker(EXPERIMENT, uri, root)
     tracker.ensure_store()
     runs = []
@@ -43,6 +53,12 @@ def log_runs(
         tracker.log_params(
             run, {"items": config.items, "seed": config.seed, "datasets": ",".join(config.datasets)}
         )
+        bundle = (models or {}).get(system)
+        if bundle is not None:
+            ids = {"bundle": bundle.version, "codec_id": bundle.codec_id, "data_id": bundle.data_id}
+            tracker.set_tags(run, {f"dose.{name}": value for name, value in ids.items()})
+        digests = [files.hash_folder(bundle.checkpoint(drum)) for drum in bundle.drums] if bundle else []
+        tracker.log_inputs(run, datasets, tracker.logged_models(digests))
         tracker.log_metrics(run, [(0, int(time.time() * 1000), values)])
         for name in ARTIFACTS:
             tracker.log_artifacts(run, out / name)

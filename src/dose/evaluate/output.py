@@ -13,7 +13,8 @@ from dose.evaluate.results import DEPRECATED_METRICS, Estimates, Results, deprec
 
 # What DVC compares between commits and experiments: a spectral metric, one of sets, the attack, the class.
 SCORES = ("mss", "kad_codec", "attack_ms", "classifier_accuracy")
-SCORED = {"DOSE": "dose", "DOSE without onset loss": "ablation"}  # system -> its name in scores.json
+# System -> its name in scores.json.
+SCORED = {"DOSE": "dose", "DOSE without onset loss": "ablation", "DOSE with onset loss": "onset"}
 
 
 def write(results: Results, out: Path, title: str = "Scores") -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 # Training pairs below which a model is called a smoke test; the shipped models were trained on 64,000.
 SMOKE_TEST_PAIRS = 20_000
-SWEEP_MODELS = {"DOSE without onset loss": "ablation", "DOSE": "best"}  # system -> folder in a drum's sweep
+# System -> folder in a drum's sweep. DOSE has the trials that the sweeps selected.
+SWEEP_MODELS = {"DOSE without onset loss": "ablation", "DOSE with onset loss": "onset", "DOSE": "best"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,8 +56,9 @@ def evaluate_project(
         cache=folders.cache, unavailable=unavailable, about=about(config, folders),
         recordings=(demo, demo_outputs), progress=progress,
     )  # fmt: skip
-    bundles = {system.name: system.key for system in available if isinstance(system, DoseSystem)}
-    log_runs(results, bundles, config, out)
+    dose = [system for system in available if isinstance(system, DoseSystem)]
+    models = {system.name: system.extractor.bundle for system in dose}
+    log_runs(results, {system.name: system.key for system in dose}, config, out, models=models)
     return results
 
 
@@ -97,6 +99,11 @@ def systems(config: EvaluateConfig, codec: "Codec", folders: Folders) -> tuple[l
         unavailable["LarsNet"] = str(e)
     for name, kind in SWEEP_MODELS.items():
         checkpoints = {d: folders.sweep / d / kind for d in DRUMS if _has(folders, d, kind)}
+        if kind == "onset":
+            if not checkpoints:  # each selected trial has the onset loss: the row would be that of DOSE
+                continue
+            best = {d: folders.sweep / d / "best" for d in DRUMS if _has(folders, d, "best")}
+            checkpoints = best | checkpoints
         if checkpoints:
             folder = swept_bundle(kind, checkpoints, folders)
             available.append(DoseSystem.load(name, folder))

@@ -5,7 +5,7 @@ onset: the mean over the positions of the attack (`onset_mask`), times a weight:
 """
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,14 @@ class Losses:
     onset: Tensor
     per_codebook: Tensor  # [K]
     accuracy: Tensor  # [K], over positions that hold a code
+
+
+class TrainingLoss(NamedTuple):
+    """A named tuple, which DDP looks into for the tensors that carry gradients: `total` alone does."""
+
+    total: Tensor  # full + weight x onset, in nats per token
+    full: Tensor
+    onset: Tensor
 
 
 def onset_mask(steps: int, codebooks: int, region: Region, pattern: Pattern = "delay") -> Tensor:
@@ -68,8 +76,8 @@ def position_weights(mask: Tensor, onset_weight: float) -> Tensor:
 
 def training_loss(
     hidden: Tensor, head: nn.Linear, tokens: Tensor, mask: Tensor, onset_weight: float
-) -> Tensor:
-    """`losses(head(hidden), ...).total` alone, in less time and memory.
+) -> TrainingLoss:
+    """Total, full and onset of `losses(head(hidden), ...)`, in less time and memory.
 
     hidden [B, S, d], the head's weight [K * V, d], tokens [B, S, K], mask [S, K]. Within an autocast region
     the products are in its type.
@@ -78,10 +86,12 @@ def training_loss(
     weights = position_weights(mask, onset_weight).expand(b, -1, -1).reshape(b * s, k) / b
     on = hidden.device.type
     number_format = torch.get_autocast_dtype(on) if torch.is_autocast_enabled(on) else torch.float32
-    total: Tensor = HeadLoss.apply(
-        hidden.reshape(b * s, -1), head.weight, head.bias, tokens.reshape(b * s, k), weights, number_format
-    )
-    return total
+    onset_share = (mask.float() / mask.sum()).expand(b, -1, -1).reshape(b * s, k) / b
+    total, parts = HeadLoss.apply(
+        hidden.reshape(b * s, -1), head.weight, head.bias, tokens.reshape(b * s, k), weights, onset_share,
+        number_format,
+    )  # fmt: skip
+    return TrainingLoss(total, *parts)
 
 
 class HeadLoss(torch.autograd.Function):
@@ -102,17 +112,22 @@ class HeadLoss(torch.autograd.Function):
         bias: Tensor,
         target: Tensor,
         weights: Tensor,
+        onset_share: Tensor,
         number_format: torch.dtype,
-    ) -> Tensor:
-        """hidden [N, d] of N = B * S steps, weight [K * V, d], bias [K * V], target and weights [N, K]."""
+    ) -> tuple[Tensor, Tensor]:
+        """The total, and [2]: full and onset loss, without gradients.
+
+        hidden [N, d] of N = B * S steps, weight [K * V, d], bias [K * V]; target, the positions' weights in
+        the total and in the onset loss [N, K].
+        """
         k = target.shape[1]
         w, b = weight.to(number_format), bias.to(number_format)
-        total = torch.zeros((), device=hidden.device)
+        total, parts = torch.zeros((), device=hidden.device), torch.zeros(2, device=hidden.device)
         d_hidden = torch.empty_like(hidden)
         d_weight, d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
         size = HeadLoss.CHUNK if hidden.device.type == "cpu" else len(hidden)
-        chunks = (x.split(size) for x in (hidden, d_hidden, target, weights))
-        for h, d_h, token, position_weight in zip(*chunks, strict=True):
+        chunks = (x.split(size) for x in (hidden, d_hidden, target, weights, onset_share))
+        for h, d_h, token, position_weight, share in zip(*chunks, strict=True):
             # 1. Logits of n steps, and their weighted cross entropy.
             h, token, position_weight = (
                 h.to(number_format),
@@ -121,7 +136,10 @@ class HeadLoss(torch.autograd.Function):
             )
             logits = product(h, w, b).view(len(h) * k, -1)  # [n * K, V]
             log_p = torch.log_softmax(logits, 1, dtype=torch.float32)
-            total -= log_p.gather(1, token)[:, 0] @ position_weight[:, 0]
+            log_likelihood = log_p.gather(1, token)[:, 0]
+            total -= log_likelihood @ position_weight[:, 0]
+            parts[0] -= log_likelihood.sum() / target.numel()
+            parts[1] -= log_likelihood @ share.flatten()
             # 2. Their gradient in place: d total / d logits = weight * (p - 1 at the reference token).
             gradient = log_p.exp_().mul_(position_weight).scatter_add_(1, token, -position_weight)
             gradient = gradient.to(number_format).view(len(h), -1)  # [n, K * V]
@@ -132,8 +150,9 @@ class HeadLoss(torch.autograd.Function):
             )
             d_bias += gradient.sum(0, dtype=torch.float32)
         ctx.save_for_backward(d_hidden, d_weight, d_bias)
-        return total
+        ctx.mark_non_differentiable(parts)
+        return total, parts
 
     @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        return *(gradient * outer for gradient in ctx.saved_tensors), None, None, None
+    def backward(ctx: Any, outer: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        return *(gradient * outer for gradient in ctx.saved_tensors), None, None, None, None

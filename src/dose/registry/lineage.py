@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from dose.registry.registry import Registry
 from dose.tracking import ModelVersion, RunRecord
 
 MAX_VALUE_CHARS = 60  # of a run's parameter; some are whole lists
+LINE_CHARS = 100  # of the list of params
 
 
 def resolve(registry: Registry, query: str) -> dict[str, int]:
@@ -84,7 +86,7 @@ def _describe_run(run: RunRecord | None) -> Iterator[str]:
     values = [f"{k} {v[:MAX_VALUE_CHARS]}" for k, v in sorted(run.params.items())]
     values += [f"{k} {v:.4g}" for k, v in sorted(run.metrics.items()) if k.startswith("val/")]
     if values:
-        yield f"          {', '.join(values)}"
+        yield from (f"          {line}" for line in textwrap.wrap(", ".join(values), LINE_CHARS))
 
 
 def _describe_data(version: ModelVersion, drum: str, root: Path) -> Iterator[str]:

@@ -19,7 +19,13 @@ from dose.errors import DoseError, MissingInputError
 from dose.registry.audit import AliasChange, AuditLog, new_change
 from dose.registry.live_bundle import LiveBundle
 from dose.registry.names import CHALLENGER, CHAMPION, EXPERIMENT, PREVIOUS, model_name
+from dose.registry.pyfunc import FLAVOUR
 from dose.tracking import ModelVersion, Tracker, project_folder
+
+ABOUT = """\
+Extracts the {drum} of a drum mix as a one-shot: a transformer generates the tokens of an audio codec,
+conditioned on the mix at the hits that the transcription network finds.
+Input: float32 [channels, samples]. Output: [samples], mono, at 44.1 kHz."""
 
 
 class Registry:
@@ -61,6 +67,9 @@ class Registry:
                         hash=_content_hash(bundle, drum),
                         tags={**tags, "dose.drum": drum, "dose.codec_id": bundle.codec_id},
                         run_id=(runs or {}).get(drum),
+                        about=ABOUT.format(drum=drum),
+                        description=_describe(bundle, drum),
+                        flavour=FLAVOUR,
                     )
                 self._set_first_alias(drum, versions[drum].version)
             # The first champions go into service at once.
@@ -276,6 +285,17 @@ def _content_hash(bundle: Bundle, drum: str) -> str:
         if p.is_file()
     }
     return files.hash_json([digests, _of_drum(bundle.calibration, drum)])
+
+
+def _describe(bundle: Bundle, drum: str) -> str:
+    """Where a version is from, and its scores where it has any."""
+    scores = [
+        f"MSS {values['mss']:.3g} on {dataset}"
+        for dataset, values in bundle.metrics.get(drum, {}).items()
+        if isinstance(values, Mapping) and "mss" in values
+    ]
+    origin = f"{drum} of {bundle.version}, trained on data {bundle.data_id} with codec {bundle.codec_id}"
+    return "; ".join([origin, *scores]) + "."
 
 
 def _of_drum(by_drum: Mapping[str, Any], drum: str) -> dict[str, Any]:

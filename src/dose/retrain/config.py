@@ -5,6 +5,7 @@ from pathlib import Path
 
 from croniter import croniter
 
+from dose.config import optional
 from dose.registry.gate_config import GateConfig
 
 
@@ -43,6 +44,8 @@ class RetrainConfig:
     free_gb: float = 2.0  # disk space below which nothing is started
     image: str = "registry.example/dose:latest"  # of the Kubernetes targets
     claim: str = "dose-shared"  # persistent volume claim with the project, at /shared/dose/project
+    # MLflow's server of the Kubernetes targets: that of deploy/ray/shared.yaml.
+    tracking_uri: str = dataclasses.field(default="http://mlflow.default.svc:5000", metadata=optional())
 
     def __post_init__(self) -> None:
         if self.attempts < 1 or self.lock_hours <= 0 or self.free_gb < 0:

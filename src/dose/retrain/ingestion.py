@@ -14,7 +14,7 @@ import yaml
 from dose import files
 from dose.config import parse
 from dose.errors import AudioError, ConfigError, MissingInputError
-from dose.sources.adapters.folder import ALIASES, SUFFIXES
+from dose.sources.adapters.folder import SUFFIXES, class_of
 from dose.sources.cleaning import clean, read
 from dose.sources.library import CLASSES, kind_of
 
@@ -93,8 +93,7 @@ def read_licence(path: Path) -> Licence:
 
 def rejection_reason(path: Path, name: str) -> str | None:
     """Why a sound cannot be used, or None; `name` is its path in the watched folder."""
-    top = Path(name).parts[0].lower()
-    cls = ALIASES.get(top, top)
+    cls = class_of(Path(name).parts[0])
     if cls not in CLASSES:
         return f"It lies in no folder named after a class ({', '.join(CLASSES)})."
     kind = kind_of(cls)

@@ -5,7 +5,10 @@ the cron trigger alone the target starts `dose retrain` at that time, with any o
 command itself evaluates the triggers.
 """
 
+import math
 import shlex
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
@@ -13,6 +16,7 @@ import yaml
 
 from dose.errors import ConfigError, MissingInputError
 from dose.retrain.config import RetrainConfig, Triggers
+from dose.sweep.config import Resources
 
 HOURLY = "17 * * * *"  # not on the full hour, when most scheduled jobs start
 DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")  # cron counts Sunday as 0 and as 7
@@ -27,6 +31,10 @@ TEMPLATES = {
     "raycronjob": ("ray/retrain-raycronjob.yaml",),
     "github": ("github/retrain.yml",),
 }
+# Parts of these templates that are left out where trials ask for no GPU: the line `$name`.
+BLOCKS = {"gpu_limits": "kubernetes/retrain-gpu-limits.yaml", "gpu_workers": "ray/retrain-gpu-workers.yaml"}
+MOST_WORKERS = 8  # where the params do not bound the trials at a time
+WORKER_MEMORY_GIB = 28  # where the params reserve none: that of a common machine with one GPU
 
 
 def cron_expression(triggers: Triggers) -> str:
@@ -40,9 +48,16 @@ def cron_expression(triggers: Triggers) -> str:
     return triggers.cron
 
 
-def render(target: str, config: RetrainConfig, root: Path, deploy: Path = DEPLOY) -> str:
+def render(
+    target: str,
+    config: RetrainConfig,
+    root: Path,
+    resources: Resources | None = None,
+    deploy: Path = DEPLOY,
+) -> str:
     """The text of the file(s) of one of TEMPLATES; `root` is the project's folder on the scheduling machine.
 
+    `resources` are those of a trial: with GPUs the Kubernetes targets ask for machines that have them.
     Raises MissingInputError without a checkout, ConfigError where the target cannot express the schedule.
     """
     schedule = cron_expression(config.triggers)
@@ -53,15 +68,46 @@ def render(target: str, config: RetrainConfig, root: Path, deploy: Path = DEPLOY
         lines = [f"OnCalendar={calendar}" for calendar in systemd_calendars(schedule)]
         values = {"calendar": "\n".join(lines), "root": _systemd_path(root)}
     else:
-        named = {"schedule": schedule, "image": config.image, "claim": config.claim}
+        named = {
+            "schedule": schedule,
+            "image": config.image,
+            "claim": config.claim,
+            "tracking_uri": config.tracking_uri,
+        }
         values = {name: _yaml_scalar(value) for name, value in named.items()}
-    return "\n".join(_template(deploy / name).substitute(values) for name in TEMPLATES[target])
+        values |= _gpu_values(resources) if resources and resources.gpus else {}
+    return "\n".join(_fill(deploy, name, values) for name in TEMPLATES[target])
 
 
-def _template(path: Path) -> Template:
+def _gpu_values(resources: Resources) -> dict[str, str]:
+    """Sizes of the machines for trials with GPUs: one machine holds all processes of a trial."""
+    r = resources
+    return {
+        "workers": str(r.parallel or MOST_WORKERS),
+        "gpus": str(math.ceil(r.gpus * r.processes)),
+        "cpus": str(math.ceil(r.cpus * r.processes)),
+        "memory": str(math.ceil(r.memory_gib * r.processes) or WORKER_MEMORY_GIB),
+        # Of a single pod: for the trials at a time; where they are not bounded, for one.
+        "all_gpus": str(math.ceil(r.gpus * r.processes * max(r.parallel, 1))),
+    }
+
+
+def _fill(deploy: Path, name: str, values: Mapping[str, str]) -> str:
+    """The template with its values; of BLOCKS those that there are values for, each at its line's indent."""
+    lines = []
+    for line in _read(deploy / name).splitlines(keepends=True):
+        block = BLOCKS.get(line.strip().removeprefix("$"))
+        if block is None:
+            lines.append(line)
+        elif "gpus" in values:
+            lines.append(textwrap.indent(_read(deploy / block), line[: line.index("$")]))
+    return Template("".join(lines)).substitute(values)
+
+
+def _read(path: Path) -> str:
     if not path.is_file():
         raise MissingInputError(f"{path} is missing; `dose schedule` needs a checkout of the project.")
-    return Template(path.read_text())
+    return path.read_text()
 
 
 def _yaml_scalar(value: str) -> str:

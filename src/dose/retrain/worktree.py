@@ -38,6 +38,25 @@ class Worktree:
     def __init__(self, root: Path, path: Path, *, dvc: tuple[str, ...] = DVC) -> None:
         self.root, self.path, self.dvc = root.resolve(), path.resolve(), dvc
 
+    def warnings(self) -> list[str]:
+        """What of the project as it is now takes no part in a run, for the log of its start."""
+        try:
+            changed = self._git("diff", "--name-only", "HEAD", at=self.root).splitlines()
+            detached = self._git("rev-parse", "--abbrev-ref", "HEAD", at=self.root) == "HEAD"
+        except DoseError:
+            return [f"{self.root} is no git repository with a commit; a run needs one."]
+        # A worktree gets the project's dvc.lock as it is.
+        changed = [name for name in changed if name != "dvc.lock"]
+        found = []
+        if changed:
+            named = ", ".join(changed[:3]) + (" and others" if len(changed) > 3 else "")
+            found.append(
+                f"Uncommitted changes take no part in a run: {named}. Commit them to train with them."
+            )
+        if detached:
+            found.append("HEAD is detached: a run trains this commit, which may be no branch's newest.")
+        return found
+
     def set_up(self, run: str, store: Path, batches: Mapping[str, Mapping[str, Any]]) -> str:
         """Commits the project's HEAD with all ingested batches added; gives the commit's id.
 
@@ -74,7 +93,7 @@ class Worktree:
         return files.hash_json(params)
 
     def downloads_key(self) -> str:
-        """Hash of the downloaded files' names and sizes, which an update of a package changes."""
+        """Hash of names and sizes of downloads and own sounds, which an update or another file changes."""
         sizes = {
             path.relative_to(self.root).as_posix(): path.stat().st_size
             for name in _downloads(self._committed_params())
@@ -88,7 +107,7 @@ class Worktree:
         return params
 
     def _link_downloads(self) -> None:
-        """Links the project's downloaded packages and weights into the worktree."""
+        """Links what git does not track: downloaded packages and weights, a user's own sounds."""
         for name in _downloads(yaml.safe_load((self.path / "params.yaml").read_text())):
             source, link = self.root / name, self.path / name
             if source.exists() and not link.exists():
@@ -160,7 +179,9 @@ class Worktree:
     def _run(self, *command: str, at: Path | None = None) -> str:
         # The worktree's own code and not the installed one; MLflow runs go to the project's store.
         environment = os.environ | {"PYTHONPATH": f"{self.path / 'src'}"}
-        environment.setdefault("MLFLOW_TRACKING_URI", sqlite_uri(self.root / "mlflow.db"))
+        # Empty in a workflow whose repository names no server.
+        if not environment.get("MLFLOW_TRACKING_URI"):
+            environment["MLFLOW_TRACKING_URI"] = sqlite_uri(self.root / "mlflow.db")
         done = subprocess.run(
             command, cwd=at or self.path, env=environment, capture_output=True, text=True,
             preexec_fn=files.die_with_parent,
@@ -172,15 +193,15 @@ class Worktree:
 
 
 def _downloads(params: Mapping[str, Any]) -> list[str]:
-    """The paths in the project that the keys in DOWNLOADS name."""
-    paths = []
+    """The paths in the project that the keys in DOWNLOADS name, and a user's own folders of sounds."""
+    listed = params["sources"].get("folders") or []
+    paths = [f["path"] for f in listed if Path(f["path"]).parts[0] != BATCHES]
     for keys in DOWNLOADS:
         value: object = params
         for key in keys:
             value = value.get(key) if isinstance(value, Mapping) else None
-        if isinstance(value, str) and not Path(value).is_absolute():
-            paths.append(value)
-    return paths
+        paths += [value] if isinstance(value, str) else []
+    return [path for path in paths if not Path(path).is_absolute()]
 
 
 def branch(run: str) -> str:

@@ -4,10 +4,12 @@ All of it passes through the driver, so that a trial whose process or machine di
 and one outbox preserves the order.
 """
 
+import dataclasses
 import json
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from dose.sweep.config import EXAMPLES, SweepConfig
 from dose.sweep.progress import SweepBar
 from dose.sweep.storage import copy_from, is_file, list_folder
 from dose.sweep.table import OLD_METRICS, Trial, best_row, draw_curves, trial_name
-from dose.tracking import Outbox
+from dose.tracking import DatasetInput, Outbox
 
 # By sweep id. Tune pickles its callbacks, so that they can hold an id but no open logger.
 _open: dict[str, "SweepLogger"] = {}
@@ -37,9 +39,10 @@ class SweepLogger:
         folder: Path,
         outbox: Outbox,
         tags: dict[str, str],
+        datasets: Sequence[DatasetInput] = (),
     ) -> None:
         self.sweep_id, self.config, self.drum = sweep_id, config, drum
-        self.folder, self.outbox, self.tags = folder, outbox, tags
+        self.folder, self.outbox, self.tags, self.datasets = folder, outbox, tags, datasets
         self.began = time.monotonic()
         self.resumed: str | None = None  # while a paired run continues a trial: that trial
         total = config.most_trials * config.fit.steps
@@ -60,11 +63,22 @@ class SweepLogger:
             self._write(name, hyper=hyper, status="RUNNING", stopped="", error="")
         self.outbox.open(
             self._key(name),
-            trial_name(hyper, self.config.varied),
+            f"{self.drum} {trial_name(hyper, self.config.varied)}",
             parent=self.sweep_id,
             tags={**self.tags, "dose.kind": "trial", "dose.trial": name},
-            params=hyper,
+            params=self._params(hyper),
+            datasets=self.datasets,
         )
+
+    def _params(self, hyper: dict[str, Any]) -> dict[str, Any]:
+        """Everything that shapes the trial, searched or not; names as in the search space."""
+        fit = dataclasses.asdict(self.config.fit_for(hyper))
+        model = fit.pop("model")
+        ids = {
+            name: self.tags[f"dose.{name}"] for name in ("codec_id", "data_id") if f"dose.{name}" in self.tags
+        }
+        sizes = {f"{d.context}_items": d.items for d in self.datasets}
+        return {"drum": self.drum, **ids, **sizes, **fit, **model}
 
     def result(self, trial: Any, result: dict[str, Any]) -> None:
         if "step" not in result:
@@ -122,8 +136,8 @@ class SweepLogger:
             copy_from(checkpoint, "config.json", folder / "config.json")
             self.outbox.artifacts(key, folder / "config.json")
         self.outbox.tags(key, _compute_tags(folder / "best"))
-        # Identifies the model by its files, wherever it is registered.
-        digest = files.hash_json({p.name: files.sha256(p) for p in (folder / "best").iterdir()})
+        # Identifies the model by its files, wherever it is evaluated.
+        digest = files.hash_folder(folder / "best")
         self.outbox.model(
             key, f"dose-{self.drum}", folder / "best", {"dose.hash": digest, "dose.drum": self.drum}
         )

@@ -54,7 +54,7 @@ class SweepConfig:
     grace: int = 1  # evaluations before ASHA may stop a trial; between PBT's exchanges
     reduction: int = 2  # ASHA: one in this many goes on at each rung
     minutes: float = 0.0  # wall time of the whole search; 0: no limit
-    # Also train the winner's paired run: the same without the onset loss, for the ablation in the table.
+    # Also train the winner's paired run: the same without (or with) the onset loss, for the table's pair.
     paired_run: bool = dataclasses.field(default=True, metadata=was("twin"))
     select: Metric = "val/mss"  # lowest wins: a trial, and within ASHA and PBT
     # Validation pairs whose one-shots are generated and compared with the reference at each evaluation.

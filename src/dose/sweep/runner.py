@@ -20,8 +20,8 @@ from dose.sweep.config import SweepConfig
 from dose.sweep.ddp import train_distributed
 from dose.sweep.table import Trial, ranking, write_tables
 from dose.sweep.trial import DrumTask, Train, run_trial
-from dose.tokens.shards import read_index
-from dose.tracking import Outbox, Tracker, lineage_tags
+from dose.tokens.shards import Index, read_index
+from dose.tracking import DatasetInput, Outbox, Tracker, dvc_outputs, lineage_tags
 
 if TYPE_CHECKING:
     from dose.sweep.callback import SweepLogger
@@ -49,8 +49,9 @@ def run_sweep(
     """Searches for `drum`'s best model; returns the trials, best first.
 
     Writes `out`: best/ and ablation/ (checkpoints), trials.json, trials.csv, learning.csv and plots. best/ is
-    the best trial that has the onset loss; ablation/, with `config.paired_run`, is its paired run: the same
-    hyperparameters and steps with onset weight 0. A sweep whose driver was killed resumes when it is run
+    the trial with the lowest `config.select`. With `config.paired_run` the same hyperparameters and steps are
+    also trained with onset weight 0 (ablation/) or, where the best trial has none, with it (onset/; ablation/
+    is then the best trial). A sweep whose driver was killed resumes when it is run
     again with the same params, data and codec. Raises DoseError when no trial gave a result, the disk is
     full, or no machine is as large as a trial asks for.
     """
@@ -88,6 +89,7 @@ class _Sweep:
             "dose.data_id": index.data_id,
             "dose.seed": str(config.seed),
         }
+        self.datasets = _datasets(tokens, self.root, index, val)
         self.started_ray = False
         self.train: Train = train or DrumTask(
             config=config,
@@ -114,13 +116,20 @@ class _Sweep:
                 f"{self.drum} sweep",
                 tags={**tags, "dose.kind": "sweep"},
                 params={
+                    "drum": self.drum,
+                    "codec_id": self.tags["dose.codec_id"],
+                    "data_id": self.tags["dose.data_id"],
                     "search": self.config.search,
                     "scheduler": self.config.scheduler,
+                    "select": self.config.select,
                     "steps": self.config.fit.steps,
                 },
+                datasets=self.datasets,
             )
             # Whatever happens, the sweep's own run and those of its trials are ended.
-            logger = SweepLogger(self.id, self.config, self.drum, self.state / "trials", outbox, tags)
+            logger = SweepLogger(
+                self.id, self.config, self.drum, self.state / "trials", outbox, tags, self.datasets
+            )
             try:
                 trials = self._search_and_write(logger, out)
                 outbox.artifacts(self.id, out / "trials.csv")
@@ -141,12 +150,12 @@ class _Sweep:
         try:
             self._search(logger, "search")
             best = self._winner(logger)
-            paired = self._paired_run(logger, best) if self.config.paired_run else None
+            paired = self._pair(logger, best) if self.config.paired_run else {}
         finally:
             if self.started_ray:
                 cluster.stop_ray()
         trials = ranking(logger.trials())
-        labels = {"best": best} | ({"ablation": paired} if paired else {})
+        labels = {"best": best, **paired}
         with files.atomic(out) as beside:
             beside.mkdir()
             for name, trial in labels.items():
@@ -162,24 +171,29 @@ class _Sweep:
         return trials
 
     def _winner(self, logger: "SweepLogger") -> Trial:
-        """The best trial with the onset loss; where the space holds none, the best of all."""
+        """The trial with the lowest `config.select`, whatever its onset weight."""
         trials = ranking([t for t in logger.trials() if t.score is not None and math.isfinite(t.score)])
         if not trials:
             first = (logger.errors() or ["no trial was started"])[0].splitlines()[-1]
             raise DoseError(f"No trial of the {self.drum} sweep gave a result; the first error is: {first}")
         # A failed trial has a score from before its failure; it wins only where none finished.
-        trials = [t for t in trials if t.status == "FINISHED"] or trials
-        return next((t for t in trials if self._onset_weight(t) > 0), trials[0])
+        return next((t for t in trials if t.status == "FINISHED"), trials[0])
 
     def _onset_weight(self, trial: Trial) -> float:
         return float(trial.hyper.get("onset_weight", self.config.fit.onset_weight))
 
-    def _paired_run(self, logger: "SweepLogger", best: Trial) -> Trial:
-        """The trial that differs from `best` in the onset loss alone; trained (further) where needed."""
-        if self._onset_weight(best) == 0:
-            return best
+    def _pair(self, logger: "SweepLogger", best: Trial) -> dict[str, Trial]:
+        """The models with and without onset loss, less `best` itself where it has the loss."""
+        if self._onset_weight(best) > 0:
+            return {"ablation": self._paired_run(logger, best, 0.0)}
+        # The weight of the best trial that has the loss; 1, the paper's, where the search held none.
+        weights = [w for t in ranking(logger.trials()) if (w := self._onset_weight(t)) > 0]
+        return {"ablation": best, "onset": self._paired_run(logger, best, weights[0] if weights else 1.0)}
+
+    def _paired_run(self, logger: "SweepLogger", best: Trial, onset_weight: float) -> Trial:
+        """The trial that differs from `best` in the onset weight alone; trained (further) where needed."""
         # The search may already hold it, at fewer steps than the winner: then it is continued.
-        hyper = {**best.hyper, "onset_weight": 0.0}
+        hyper = {**best.hyper, "onset_weight": onset_weight}
         same = [t for t in logger.trials() if t.hyper == hyper and t.score is not None]
         if same and same[0].steps >= best.steps:
             return same[0]
@@ -294,3 +308,17 @@ class _Sweep:
         for run in tracker.runs({"dose.sweep": self.id}):
             if run.status == "RUNNING":
                 tracker.end_run(run.id, "KILLED")
+
+
+def _datasets(tokens: Path, root: Path, train: Index, val: Index) -> tuple[DatasetInput, ...]:
+    """The two splits, with DVC's hash of the tokens; outside of DVC with the id of their data."""
+    path = tokens.as_posix()
+    digest = dvc_outputs(root).get(path, train.data_id)
+    return (
+        DatasetInput(
+            name="tokens/train", digest=digest, path=f"{path}/train", context="training", items=train.count
+        ),
+        DatasetInput(
+            name="tokens/val", digest=digest, path=f"{path}/val", context="validation", items=val.count
+        ),
+    )

@@ -12,6 +12,8 @@ from dose import files
 from dose.errors import MissingInputError
 
 TRIALS = "trials.json"
+LEARNING = "learning.csv"  # every trial's curves
+BEST = "best.csv"  # the curve of the trial that is saved as best/
 LOG_RANGE = 30  # a plot's axis is logarithmic where the largest value exceeds so many times the smallest
 SHOWN = (
     "val/mss",
@@ -20,6 +22,7 @@ SHOWN = (
     "val/fad_codec",
     "val/conditioning_gap",
 )  # metrics that get a column
+TRAINING = ("train/loss", "train/full_loss", "train/onset_loss")  # in the table of curves
 # Metrics that had another name in the last release: MLflow gets both for one release, and tables with the old
 # names are read.
 OLD_METRICS = {
@@ -69,30 +72,42 @@ def ranking(trials: Sequence[Trial]) -> list[Trial]:
     return sorted(trials, key=lambda t: _finite(t.score))
 
 
+def as_good(trials: Sequence[Trial], select: str) -> list[Trial]:
+    """The trials that score within one standard error of the best; none where that is unknown."""
+    ranked = [t for t in ranking(trials) if t.score is not None]
+    error = ranked[0].metrics.get(f"{select}_se") if ranked else None
+    if error is None:
+        return []
+    return [t for t in ranked if _finite(t.score) <= _finite(ranked[0].score) + error]
+
+
 def write_tables(
     out: Path, trials: Sequence[Trial], curves: dict[str, list[dict[str, float]]], about: dict[str, Any]
 ) -> None:
-    """Writes trials.json, trials.csv, learning.csv and their plots to the folder `out`."""
+    """Writes trials.json, trials.csv, learning.csv, best.csv and their plots to the folder `out`."""
     ranked = ranking(trials)
     files.write_json(out / TRIALS, {**about, "trials": [_plain(t) for t in ranked]})
     names = list(dict.fromkeys(name for t in ranked for name in t.hyper))
     with files.atomic(out / "trials.csv") as beside, beside.open("w", newline="") as f:
         writer = csv.writer(f, lineterminator="\n")
-        writer.writerow(["rank", "trial", *names, "status", "stopped", "steps", *SHOWN])
+        writer.writerow(["rank", "trial", *names, "status", "stopped", "steps", *SHOWN, "val/mss_se"])
         for rank, t in enumerate(ranked, 1):
-            metrics = [t.metrics.get(m, "") for m in SHOWN]
+            metrics = [t.metrics.get(m, "") for m in (*SHOWN, "val/mss_se")]
             values = [t.hyper.get(n, "") for n in names]
             writer.writerow([rank, t.id, *values, t.status, t.stopped, t.steps, *metrics])
     # One line per evaluation, for DVC's plots.
     labels = {t.id: trial_name(t.hyper, varied(ranked)) for t in ranked}
-    with files.atomic(out / "learning.csv") as beside, beside.open("w", newline="") as f:
+    with files.atomic(out / LEARNING) as beside, beside.open("w", newline="") as f:
         writer = csv.writer(f, lineterminator="\n")
-        writer.writerow(["trial", "step", "train/loss", *SHOWN])
+        writer.writerow(["trial", "step", *TRAINING, *SHOWN])
         for t in ranked:
             for row in curves.get(t.id, []):
-                writer.writerow(
-                    [labels[t.id], row["step"], *(row.get(m, "") for m in ("train/loss", *SHOWN))]
-                )
+                writer.writerow([labels[t.id], row["step"], *(row.get(m, "") for m in (*TRAINING, *SHOWN))])
+    with files.atomic(out / BEST) as beside, beside.open("w", newline="") as f:
+        writer = csv.writer(f, lineterminator="\n")
+        writer.writerow(["step", *TRAINING, *SHOWN])
+        for row in curves.get(str(about.get("best")), []):
+            writer.writerow([row["step"], *(row.get(m, "") for m in (*TRAINING, *SHOWN))])
     draw_parallel(out / "parallel.png", ranked, str(about["select"]))
     draw_curves(out / "learning.png", {labels[t.id]: curves.get(t.id, []) for t in ranked})
 

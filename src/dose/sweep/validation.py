@@ -23,8 +23,9 @@ UNRESTRICTED = Sampling(temperature=1.0)  # the model's whole distribution
 
 
 class GenerationValidator:
-    """`evaluate` for `fit`: generates validation one-shots and gives val/mss, val/mss_log and val/fad_codec.
+    """`evaluate` for `fit`: generates validation one-shots; gives val/mss, val/mss_log and val/fad_codec.
 
+    val/mss_se is the standard error of val/mss over the one-shots.
     Tokens are sampled from the model's whole distribution, with the same seeds each time. Greedy decoding is
     no measure of a model in training: it repeats one token on noise-like sounds, so that the distance of
     hi-hats grows while the loss falls. The references are the codec's reconstructions of the true one-shots,
@@ -61,6 +62,8 @@ class GenerationValidator:
         for i in range(self.examples):
             self._write_example(self.out / EXAMPLES / f"{step:07d}", i, generated[i])
         means = {f"val/{name}": float(np.mean(values)) for name, values in scores.items()}
+        if len(generated) > 1:  # the standard error of the mean, which tells how far scores can rank trials
+            means["val/mss_se"] = float(np.std(scores["mss"], ddof=1) / len(generated) ** 0.5)
         if len(generated) < MIN_ITEMS:
             return means
         vectors = flatten_windows(self.embedder.embed(generated))

@@ -32,6 +32,15 @@ def lineage_tags(root: Path | str = ".") -> dict[str, str]:
     }
 
 
+def dvc_outputs(root: Path | str = ".") -> dict[str, str]:
+    """Path -> hash of each stage's outputs, from the project's dvc.lock; empty where there is none."""
+    import yaml  # here, so that training runs where only torch and numpy are
+
+    lock = Path(root) / "dvc.lock"
+    stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
+    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", ())}
+
+
 def hardware() -> str:
     """For example "2 x AMD EPYC 7B13, 24 GiB, 1 x NVIDIA H100 80GB HBM3"."""
     parts = [f"{os.cpu_count()} x {_cpu_name()}", f"{_memory_gib()} GiB"]

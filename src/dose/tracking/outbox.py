@@ -6,15 +6,16 @@ was killed finds at its next start what is not yet delivered. A trial that resum
 some steps a second time: of each metric only the steps after the last one in the store are sent.
 """
 
+import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dose.tracking.message_log import Message, MessageLog
-from dose.tracking.records import Status
+from dose.tracking.records import DatasetInput, Status
 from dose.tracking.store import Tracker, now_ms
 
 log = logging.getLogger(__name__)
@@ -69,10 +70,12 @@ class Outbox:
         parent: str | None = None,
         tags: Mapping[str, str],
         params: Mapping[str, Any],
+        datasets: Sequence[DatasetInput] = (),
     ) -> None:
         """Makes sure that the run exists and is RUNNING; `parent` is the key of another run."""
         params = {k: str(v) for k, v in params.items()}
-        self._append("open", key, name=name, parent=parent, tags=dict(tags), params=params)
+        inputs = [dataclasses.asdict(d) for d in datasets]
+        self._append("open", key, name=name, parent=parent, tags=dict(tags), params=params, datasets=inputs)
 
     def metrics(self, key: str, step: int, values: Mapping[str, float]) -> None:
         self._append("metrics", key, step=step, ms=now_ms(), values={k: float(v) for k, v in values.items()})
@@ -159,10 +162,13 @@ class Outbox:
         key = message["key"]
         if message["kind"] == "open":
             parent = message["parent"] and self._run_id(message["parent"])
-            # All three are idempotent, so that a retry after a lost response does no harm.
+            # All are idempotent, so that a retry after a lost response does no harm.
             run_id = self._run_ids[key] = self.tracker.open_run(key, message["name"], parent=parent)
             self.tracker.set_tags(run_id, message["tags"])
             self.tracker.log_params(run_id, message["params"])
+            # Messages of earlier releases have none.
+            if inputs := message.get("datasets"):
+                self.tracker.log_inputs(run_id, [DatasetInput(**d) for d in inputs])
             return
         run_id = self._run_id(key)
         match message["kind"]:

@@ -1,4 +1,4 @@
-"""What the MLflow store returns, as plain dataclasses."""
+"""What the MLflow store takes and returns, as plain dataclasses."""
 
 import dataclasses
 from typing import Literal
@@ -16,6 +16,17 @@ class RunRecord:
     tags: dict[str, str]
     params: dict[str, str]
     metrics: dict[str, float]  # last values
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetInput:
+    """Data that a run reads."""
+
+    name: str
+    digest: str  # DVC's hash of the output, as in dvc.lock; at most 36 characters
+    path: str  # in the project
+    context: Literal["training", "validation", "evaluation"]
+    items: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

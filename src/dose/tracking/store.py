@@ -1,6 +1,7 @@
 """The MLflow store: runs that are found by a key, logged models, registered versions and their aliases."""
 
 import contextlib
+import json
 import logging
 import os
 import tempfile
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from dose import files
 from dose.errors import DoseError, MissingInputError
+from dose.tracking import flavour as flavours
+from dose.tracking.flavour import PyfuncFlavour
 from dose.tracking.project import project_folder
-from dose.tracking.records import ModelVersion, RunRecord, Status
+from dose.tracking.records import DatasetInput, ModelVersion, RunRecord, Status
 from dose.tracking.sqlite import create_database, sqlite_path, sqlite_uri
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 KEY_TAG = "dose.key"  # by which a run is found again after any crash
 HASH_TAG = "dose.hash"  # of a model version: the hash of its files
+# Of an experiment: MLflow's UI shows it as model training, not as an application of language models.
+KIND_TAG = {"mlflow.experimentKind": "custom_model_development"}
 MAX_METRICS = 1000  # MLflow's limit for one log_batch request
 
 
@@ -67,11 +72,14 @@ class Tracker:
         # MLflow has no atomic get-or-create.
         found = self.client.get_experiment_by_name(self.experiment)
         if found is not None:
+            # One of an earlier release.
+            for name, value in KIND_TAG.items() if not KIND_TAG.items() <= found.tags.items() else ():
+                self.client.set_experiment_tag(found.experiment_id, name, value)
             return found.experiment_id
         local = sqlite_path(self.uri) is not None
         # A server chooses the location of artifacts itself.
         location = (self.root / "mlartifacts" / self.experiment).as_uri() if local else None
-        return self.client.create_experiment(self.experiment, artifact_location=location)
+        return self.client.create_experiment(self.experiment, artifact_location=location, tags=KIND_TAG)
 
     def ensure_store(self) -> None:
         """Creates the database and the experiment; call it in the driver, before trials can race for it.
@@ -162,6 +170,30 @@ class Tracker:
 
         self.client.log_batch(run_id, params=[Param(k, str(v)) for k, v in params.items()], synchronous=True)
 
+    def log_inputs(
+        self, run_id: str, datasets: Sequence[DatasetInput] = (), models: Sequence[str] = ()
+    ) -> None:
+        """The data and the logged models (ids) that a run reads; idempotent."""
+        from mlflow import entities
+
+        self.client.log_inputs(
+            run_id,
+            [
+                entities.DatasetInput(
+                    entities.Dataset(
+                        name=d.name,
+                        digest=d.digest,
+                        source_type="local",
+                        source=json.dumps({"uri": d.path}),
+                        profile=json.dumps({"items": d.items}),
+                    ),
+                    [entities.InputTag("mlflow.data.context", d.context)],
+                )
+                for d in datasets
+            ],
+            [entities.LoggedModelInput(model) for model in models],
+        )
+
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
@@ -200,10 +232,30 @@ class Tracker:
         self.client.finalize_logged_model(model.model_id, "READY")
         return model.model_id
 
+    def logged_models(self, hashes: Sequence[str]) -> list[str]:
+        """Ids of the logged models with these values of dose.hash, where the experiment has them."""
+        found = (
+            self.client.search_logged_models([self.experiment_id], f"tags.`{HASH_TAG}` = '{digest}'")
+            for digest in dict.fromkeys(hashes)
+        )
+        return [models[0].model_id for models in found if models]
+
     def register(
-        self, name: str, folder: Path | str, *, hash: str, tags: Mapping[str, str], run_id: str | None = None
+        self,
+        name: str,
+        folder: Path | str,
+        *,
+        hash: str,
+        tags: Mapping[str, str],
+        run_id: str | None = None,
+        about: str = "",
+        description: str = "",
+        flavour: PyfuncFlavour | None = None,
     ) -> ModelVersion:
-        """The version of `name` with this `hash`; where there is none, a new one of the files in `folder`."""
+        """The version of `name` with this `hash`; where there is none, a new one of the files in `folder`.
+
+        `about` describes the model, `description` the version; with a `flavour` MLflow can load it.
+        """
         from mlflow.exceptions import MlflowException
 
         # The same files are one version, however often they are registered.
@@ -212,16 +264,17 @@ class Tracker:
                 return version
         try:
             # Creating is the only atomic test of existence.
-            self.client.create_registered_model(name)
+            self.client.create_registered_model(name, description=about)
         except MlflowException as e:
             if e.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         tags = dict(tags) | {HASH_TAG: hash}
-        model = self.log_model(run_id, name, folder, tags)
+        with flavours.packed(Path(folder), flavour) as files_to_store:
+            model = self.log_model(run_id, name, files_to_store, tags)
         source = self.client.get_logged_model(model).artifact_location
         with self._as_global_store():
             created = self.client.create_model_version(
-                name, source=source, run_id=run_id, tags=tags, model_id=model
+                name, source=source, run_id=run_id, tags=tags, model_id=model, description=description
             )
         return self.version(name, int(created.version))
 
@@ -284,7 +337,7 @@ class Tracker:
         # Beside the target, so that the rename stays on one file system.
         with files.atomic(to) as beside, tempfile.TemporaryDirectory(dir=beside.parent) as scratch:
             downloaded = download_artifacts(artifact_uri=source, dst_path=scratch, tracking_uri=self.uri)
-            Path(downloaded).rename(beside)
+            flavours.content(Path(downloaded)).rename(beside)
 
 
 def _record(run: Any) -> RunRecord:

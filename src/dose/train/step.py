@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dose.model.condition_encoder import spectrogram_loss
-from dose.model.loss import Losses, losses, onset_mask, training_loss
+from dose.model.loss import Losses, TrainingLoss, losses, onset_mask, training_loss
 from dose.model.transformer import DoseModel
 from dose.tokens import layout
 from dose.tokens.band_energies import compress_power
@@ -17,7 +17,7 @@ from dose.train.config import FitConfig
 from dose.train.data import Batch, Pairs
 
 # (prompts, tokens or None) to the language model's loss or None, and the expected spectrogram or None.
-Forward = Callable[[Tensor, Tensor | None], tuple[Tensor | None, Tensor | None]]
+Forward = Callable[[Tensor, Tensor | None], tuple[TrainingLoss | None, Tensor | None]]
 
 
 class LossModule(nn.Module):
@@ -28,7 +28,7 @@ class LossModule(nn.Module):
         self.model, self.mask, self.onset_weight = model, mask, onset_weight
         self.hidden = torch.compile(model.hidden) if compiled else model.hidden
 
-    def forward(self, prompt: Tensor, tokens: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    def forward(self, prompt: Tensor, tokens: Tensor | None) -> tuple[TrainingLoss | None, Tensor | None]:
         """Without tokens [B, S, K] only the condition encoder runs: the expected spectrogram alone."""
         if tokens is None:
             return None, self.model.encode_prompt(prompt).spectrogram
@@ -49,8 +49,8 @@ class BatchLoss:
     def module(self) -> LossModule:
         return LossModule(self.model, self.mask, self.config.onset_weight, self.config.compile)
 
-    def lm_loss(self, forward: Forward, batch: Batch) -> Tensor:
-        """Cross entropies of the one-shot's tokens, plus the weighted loss of the expected spectrogram."""
+    def lm_loss(self, forward: Forward, batch: Batch) -> TrainingLoss:
+        """Cross entropies of the one-shot's tokens; in the total also the expected spectrogram's loss."""
         prompt, tokens = self._inputs(batch)
         with self._autocast():
             loss, spectrogram = forward(prompt, tokens)
@@ -58,16 +58,18 @@ class BatchLoss:
         if spectrogram is None or batch.spectrogram is None or not self.config.spectrogram_weight:
             return loss
         reference = compress_power(batch.spectrogram.to(self.device))
-        return loss + self.config.spectrogram_weight * spectrogram_loss(spectrogram, reference)
+        added = self.config.spectrogram_weight * spectrogram_loss(spectrogram, reference)
+        return loss._replace(total=loss.total + added)
 
-    def encoder_loss(self, forward: Forward, batch: Batch) -> Tensor:
-        """The weighted loss of the expected spectrogram alone, on EQ-augmented pairs."""
+    def encoder_loss(self, forward: Forward, batch: Batch) -> TrainingLoss:
+        """The weighted loss of the expected spectrogram alone, on EQ-augmented pairs; no cross entropies."""
         assert batch.spectrogram is not None  # prompts of band energies have one
         prompt, reference = augment_eq(batch.prompt.to(self.device), batch.spectrogram.to(self.device))
         with self._autocast():
             _, spectrogram = forward(prompt, None)
         assert spectrogram is not None
-        return self.config.spectrogram_weight * spectrogram_loss(spectrogram, compress_power(reference))
+        total = self.config.spectrogram_weight * spectrogram_loss(spectrogram, compress_power(reference))
+        return TrainingLoss(total, torch.zeros_like(total), torch.zeros_like(total))
 
     @torch.no_grad()
     def validate(self, pairs: Pairs) -> dict[str, float]:

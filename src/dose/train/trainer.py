@@ -158,7 +158,7 @@ class _Trainer:
         return self._result()
 
     def _train(self, stream: Generator[Batch, None, None]) -> None:
-        since, loss, began = self.progress.step, torch.zeros(()), time.monotonic()
+        since, loss, began = self.progress.step, torch.zeros(3), time.monotonic()
         while self.progress.step < self.config.steps and not self.progress.stopped:
             loss += self._step(stream)
             step = self.progress.step = self.progress.step + 1
@@ -166,13 +166,24 @@ class _Trainer:
             if step % self.config.evaluate_every == 0 or step == self.config.steps:
                 seconds = time.monotonic() - began
                 pairs = (step - since) * self.config.batch * self.config.accumulate * self.world
-                self._evaluate(
-                    {"train/loss": float(loss) / (step - since), "train/pairs_per_s": pairs / seconds}
-                )
-                since, loss, began = step, torch.zeros(()), time.monotonic()
+                means = self._mean_losses(loss, since)
+                self._evaluate({**means, "train/pairs_per_s": pairs / seconds})
+                since, loss, began = step, torch.zeros(3), time.monotonic()
+
+    def _mean_losses(self, summed: Tensor, since: int) -> Metrics:
+        """Means over the steps after `since`; full and onset loss, which pre-training lacks, over the others.
+
+        The total contains the onset loss with its weight: across weights only its parts can be compared.
+        """
+        total, full, onset = map(float, summed)
+        means = {"train/loss": total / (self.progress.step - since)}
+        steps = self.progress.step - max(since, self.config.encoder_steps)
+        return means | (
+            {"train/full_loss": full / steps, "train/onset_loss": onset / steps} if steps > 0 else {}
+        )
 
     def _step(self, stream: Generator[Batch, None, None]) -> Tensor:
-        """One optimiser step; the mean total loss of this process."""
+        """One optimiser step; this process's mean losses [3]: total, full, onset."""
         c, step = self.config, self.progress.step
         self.model.train()
         # 1. Dropout and augmentation of this step and process, whatever ran before.
@@ -185,12 +196,12 @@ class _Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         # 3. Gradients, accumulated over micro-steps and synchronised with the last of them.
-        total = torch.zeros((), device=self.device)
+        summed = torch.zeros(3, device=self.device)
         for micro in range(c.accumulate):
             with self._sync_only_if(micro == c.accumulate - 1):
-                loss = loss_of(self.forward, next(stream)) / c.accumulate
-                loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
+                losses = loss_of(self.forward, next(stream))
+                (losses.total / c.accumulate).backward()  # type: ignore[no-untyped-call]
+            summed += torch.stack([loss.detach() for loss in losses]) / c.accumulate
         # 4. The update, and the averaged weights'.
         if c.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), c.clip)
@@ -198,7 +209,7 @@ class _Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         if self.ema:
             self.ema.update(self.model, step)
-        return total.cpu()
+        return summed.cpu()
 
     def _sync_only_if(self, last: bool) -> contextlib.AbstractContextManager[Any]:
         if self.world == 1 or last:

@@ -7,10 +7,13 @@ import shutil
 import grimp
 import numpy as np
 import pytest
+import tiny_bundle
+import yaml
 from drum_sounds import CoarseCodec, write_items
 
-from dose import audio, cli, config
+from dose import audio, cli, config, files
 from dose.baselines import larsnet
+from dose.bundle import open_bundle
 from dose.drums import DRUMS
 from dose.errors import ConfigError
 from dose.evaluate import project, systems
@@ -20,6 +23,7 @@ from dose.evaluate.mlflow_runs import log_runs, metrics_of
 from dose.evaluate.results import Results
 from dose.evaluate.systems import DoseSystem, Reconstruction
 from dose.metrics.bootstrap import mean_estimate, resamples
+from dose.tracking import Tracker
 
 
 def _results(system: str = "DOSE") -> Results:
@@ -28,27 +32,42 @@ def _results(system: str = "DOSE") -> Results:
     return Results(estimates={"rmod": {system: dict.fromkeys(DRUMS, metrics)}})
 
 
-@pytest.mark.slow
-def test_a_bundle_has_one_mlflow_run_with_metrics_and_artifacts_however_often_it_is_scored(tmp_path):
-    from dose.tracking import Tracker
-
+def test_a_bundle_has_one_mlflow_run_with_metrics_and_artifacts_however_often_it_is_scored(
+    own_store,
+):
+    tmp_path = own_store
     out = tmp_path / "out"
     out.mkdir()
     for name in ("table.md", "metrics.json", "comparisons.json", "listening.html"):
         (out / name).write_text("x")
     settings = EvaluateConfig(items=4)
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    first = log_runs(_results(), {"DOSE": "abc", "absent": "d"}, settings, out, root=tmp_path, uri=uri)
-    again = log_runs(_results(), {"DOSE": "abc"}, settings, out, root=tmp_path, uri=uri)
+    tracker = Tracker("dose", uri, tmp_path)
+    bundle = open_bundle(tiny_bundle.make(tmp_path / "made"))
+    checkpoint = bundle.checkpoint("kick")
+    trained = tracker.log_model(None, "dose-kick", checkpoint, {"dose.hash": files.hash_folder(checkpoint)})
+    lock = {"stages": {"rmod": {"outs": [{"path": "data/rmod", "md5": "aa.dir"}]}}}
+    (tmp_path / "dvc.lock").write_text(yaml.safe_dump(lock))
+    bundles = {"DOSE": "abc", "absent": "d"}
+    models = {"DOSE": bundle}
+    first = log_runs(_results(), bundles, settings, out, models=models, root=tmp_path, uri=uri)
+    again = log_runs(_results(), {"DOSE": "abc"}, settings, out, models=models, root=tmp_path, uri=uri)
     assert len(first) == 1
     assert again == first
-    tracker = Tracker("dose", uri, tmp_path)
     [run] = tracker.runs({"dose.kind": "evaluation"})
     assert run.metrics["rmod/kick/mss"] == 1.5
     assert run.metrics["rmod/kick/mss_low"] <= 1.5 <= run.metrics["rmod/hihat/fad_codec_high"]
     assert run.tags["dose.system_name"] == run.tags["dose.row"] == "DOSE"  # dose.row: old name
     assert run.metrics["rmod/kick/classifier_accuracy"] == run.metrics["rmod/kick/class_check"]  # old name
     assert run.status == "FINISHED"
+    # Issue 21, 5: no link from an evaluation to data, codec and models.
+    assert run.tags["dose.bundle"] == bundle.version
+    assert (run.tags["dose.codec_id"], run.tags["dose.data_id"]) == (bundle.codec_id, "made-up")
+    inputs = tracker.client.get_run(run.id).inputs
+    assert {(d.dataset.name, d.dataset.digest) for d in inputs.dataset_inputs} == {
+        (name, "aa.dir") for name in settings.datasets
+    }
+    assert [m.model_id for m in inputs.model_inputs] == [trained]
     other = log_runs(_results(), {"DOSE": "other"}, settings, out, root=tmp_path, uri=uri)
     assert other != first
 
@@ -125,6 +144,26 @@ def test_unavailable_systems_have_a_reason_and_the_others_keep_their_order(tmp_p
     further = dataclasses.replace(settings, samples=1, bundles=(str(tmp_path / "my" / "kit"),))
     available, _ = project.systems(further, CoarseCodec(), folders)
     assert [system.name for system in available][-2:] == ["DOSE", "DOSE (kit)"]
+
+
+def test_a_selected_model_without_onset_loss_adds_the_row_of_its_pair(tmp_path, monkeypatch):
+    """The other drums' selected models have the onset loss: their pair is the row DOSE itself."""
+    sweep = tmp_path / "sweep"
+    for place in ("kick/best", "kick/ablation", "snare/best", "snare/ablation", "snare/onset"):
+        (sweep / place).mkdir(parents=True)
+        (sweep / place / "model.json").write_text("{}")
+    made = {}
+    monkeypatch.setattr(
+        project, "swept_bundle", lambda kind, checkpoints, folders: made.update({kind: checkpoints})
+    )
+    monkeypatch.setattr(
+        DoseSystem, "load", lambda name, *_: DoseSystem(name=name, extractor=FakeExtractor(), key="k")
+    )
+    settings = EvaluateConfig(larsnet=str(tmp_path), samples=1)
+    available, _ = project.systems(settings, CoarseCodec(), project.Folders(sweep=sweep))
+    rows = [system.name for system in available][-3:]
+    assert rows == ["DOSE without onset loss", "DOSE with onset loss", "DOSE"]
+    assert made["onset"] == {"kick": sweep / "kick" / "best", "snare": sweep / "snare" / "onset"}
 
 
 def test_the_name_of_the_larsnet_system_tells_whose_networks_it_has(tmp_path, monkeypatch):

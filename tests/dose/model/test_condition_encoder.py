@@ -81,6 +81,7 @@ def test_the_encoder_may_be_pre_trained_alone(tmp_path):
     lm, encoder = ([h[name] for h in history] for name in ("val/loss", "val/spectrogram_loss"))
     assert encoder[1] < 0.6 < encoder[0]
     assert abs(lm[0] - lm[1]) < 0.05 < lm[1] - lm[2]  # the language model learns afterwards
+    assert ["train/onset_loss" in h for h in history[:3]] == [False, False, True]
 
     class Killed(Exception):
         pass

@@ -61,11 +61,15 @@ def test_the_training_loss_is_the_total_with_its_gradients(precision, weight, mo
     head = torch.nn.Linear(8, 4 * 31)
     tokens, mask = torch.randint(31, (2, 17, 4)), onset_mask(17, 4, "paper")
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
-        slow = losses(head(hidden).view(2, 17, 4, 31), tokens, mask, weight).total
-        fast = training_loss(hidden, head, tokens, mask, weight)
+        reference = losses(head(hidden).view(2, 17, 4, 31), tokens, mask, weight)
+        loss = training_loss(hidden, head, tokens, mask, weight)
+    slow, fast = reference.total, loss.total
     assert fast.dtype == torch.float32
     tolerance = {"rtol": 1e-5, "atol": 1e-6} if precision == torch.float32 else {"rtol": 0.02, "atol": 2e-3}
     torch.testing.assert_close(fast, slow, **tolerance)
+    torch.testing.assert_close(loss.full, reference.full, **tolerance)
+    torch.testing.assert_close(loss.onset, reference.onset, **tolerance)
+    assert not loss.full.requires_grad
     inputs = (hidden, head.weight, head.bias)
     ours, theirs = torch.autograd.grad(fast / 3, inputs), torch.autograd.grad(slow / 3, inputs)
     for a, b in zip(ours, theirs, strict=True):

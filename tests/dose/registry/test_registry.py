@@ -4,11 +4,15 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
+import tiny_bundle
+from drum_sounds import RATE, mix
 
 from dose import files
 from dose.bundle import assemble, open_bundle
 from dose.errors import DoseError, IntegrityError, MissingInputError
+from dose.extract import Extractor
 from dose.registry.audit import AliasChange
 from dose.registry.names import model_name
 from dose.registry.registry import Registry
@@ -230,3 +234,27 @@ def test_a_rollback_needs_no_mlflow_and_updates_it_later(registry, tmp_path, mon
     assert registry.aliases("snare") == {"champion": 1, "previous": 2}
     assert live_weights(registry, "kick") == "one kick"
     assert [c.action for c in registry.history()].count("rollback") == 2
+
+
+def test_mlflow_loads_a_registered_model_and_calls_it(registry, tmp_path, monkeypatch):
+    """Issue 21, 5: the registry's models were folders of which MLflow knew nothing."""
+    from mlflow import pyfunc
+
+    bundle = open_bundle(tiny_bundle.make(tmp_path / "tiny"))
+    registry.register(bundle, tags={})
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.tracker.uri)
+    model = pyfunc.load_model("models:/dose-kick@champion")
+    sound, _ = mix(0)
+    one_shot = model.predict(sound, params={"seed": 3})
+    assert one_shot.dtype == np.float32
+    assert one_shot.ndim == 1
+    assert np.isfinite(one_shot).all()
+    live = Extractor.load(registry.live).extract(sound, RATE, drums=("kick",), seed=3)
+    assert np.array_equal(one_shot, live.best("kick").audio)
+    with pytest.raises(Exception, match="shape"):
+        model.predict(sound[0])
+    found = registry.tracker.client.get_registered_model("dose-kick")
+    assert "kick of a drum mix" in found.description
+    version = registry.tracker.client.get_model_version("dose-kick", "1")
+    assert bundle.version in version.description
+    assert "codec " + bundle.codec_id in version.description

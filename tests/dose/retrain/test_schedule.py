@@ -19,7 +19,9 @@ from yamllint.config import YamlLintConfig
 
 from dose.errors import ConfigError, MissingInputError
 from dose.retrain.config import RetrainConfig, Triggers
-from dose.retrain.schedule import DEPLOY, HOURLY, TEMPLATES, render, systemd_calendars
+from dose.retrain.schedule import BLOCKS, DEPLOY, HOURLY, TEMPLATES, render, systemd_calendars
+from dose.retrain.worktree import branch
+from dose.sweep.config import Resources
 
 HERE = Path(__file__).parent
 ROOT = Path("/srv/dose")
@@ -59,21 +61,37 @@ Yaml12.yaml_implicit_resolvers = {
 Yaml12.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("true|false"), list("tf"))
 
 
-def load(target, config=ONLY_CRON):
-    return yaml.load(render(target, config, ROOT), Loader=Yaml12)
+GPUS = Resources(cpus=6, gpus=1, memory_gib=20, processes=2, parallel=3)  # a trial: two GPUs on one machine
+
+
+def load(target, config=ONLY_CRON, resources=None):
+    return yaml.load(render(target, config, ROOT, resources), Loader=Yaml12)
+
+
+def cluster_of(target, **options):
+    spec = load(target, **options)["spec"]
+    return spec.get("jobTemplate", spec)["rayClusterSpec"]
+
+
+def pod_of(target, **options):
+    """The pod in which `dose retrain` runs."""
+    if target == "k8s":
+        return load(target, **options)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return cluster_of(target, **options)["headGroupSpec"]["template"]["spec"]
 
 
 def fits(target, value):
     jsonschema.validate(value, SCHEMAS[target])
 
 
+@pytest.mark.parametrize("resources", [None, GPUS])
 @pytest.mark.parametrize("target", sorted(SCHEMAS))
-def test_yaml_fits_its_readers_schema_and_the_linter(target):
-    fits(target, load(target))
+def test_yaml_fits_its_readers_schema_and_the_linter(target, resources):
+    fits(target, load(target, resources=resources))
     rules = YamlLintConfig(
         "{extends: default, rules: {truthy: {check-keys: false}, line-length: {max: 110}}}"
     )
-    assert [str(p) for p in linter.run(render(target, ONLY_CRON, ROOT), rules)] == []
+    assert [str(p) for p in linter.run(render(target, ONLY_CRON, ROOT, resources), rules)] == []
 
 
 @pytest.mark.parametrize(
@@ -183,13 +201,13 @@ def test_a_value_that_yaml_would_read_as_something_else_is_quoted(value):
 
 
 def test_every_template_is_used():
-    named = {DEPLOY / name for names in TEMPLATES.values() for name in names}
+    named = {DEPLOY / name for names in (*TEMPLATES.values(), BLOCKS.values()) for name in names}
     assert named == {p for p in DEPLOY.rglob("*retrain*") if p.is_file()}
 
 
 def test_without_a_checkout_there_are_no_templates(tmp_path):
     with pytest.raises(MissingInputError, match="needs a checkout"):
-        render("cron", ONLY_CRON, ROOT, tmp_path)
+        render("cron", ONLY_CRON, ROOT, deploy=tmp_path)
 
 
 def test_the_command_lists_every_target():
@@ -221,3 +239,58 @@ def test_every_schedule_runs_the_code_of_its_checkout(target):
         assert f"cd {project} &&" in job["entrypoint"]
         named = yaml.safe_load(job["runtimeEnvYAML"])["env_vars"]
     assert named["PYTHONPATH"] == f"{project}/src"
+
+
+@pytest.mark.parametrize("target", ["k8s", "rayjob", "raycronjob"])
+def test_a_job_in_kubernetes_logs_to_the_server_with_secrets_by_reference(target):
+    """Issue 21, 8: runs went to a database on the pod's volume, beside the server that the sweeps use."""
+    config = dataclasses.replace(ONLY_CRON, tracking_uri="http://mlflow.other.svc:80")
+    container = pod_of(target, config=config)["containers"][0]
+    if target == "k8s":
+        named = {e["name"]: e["value"] for e in container["env"]}
+    else:
+        spec = load(target, config)["spec"]
+        named = yaml.safe_load(spec.get("jobTemplate", spec)["runtimeEnvYAML"])["env_vars"]
+    assert named["MLFLOW_TRACKING_URI"] == "http://mlflow.other.svc:80"
+    secret = {"secretRef": {"name": "dose-secrets", "optional": True}}
+    assert container["envFrom"] == [secret]
+    (shared,) = [
+        d for d in yaml.safe_load_all((DEPLOY / "ray/shared.yaml").read_text()) if d["kind"] == "Service"
+    ]
+    assert RetrainConfig().tracking_uri == f"http://{shared['metadata']['name']}.default.svc:5000"
+
+
+def test_the_workflow_has_variables_and_secrets_of_its_repository_and_pushes_the_runs_branches():
+    job = load("github")["jobs"]["retrain"]
+    assert job["env"]["MLFLOW_TRACKING_URI"] == "${{ vars.MLFLOW_TRACKING_URI }}"
+    assert job["env"]["MLFLOW_TRACKING_PASSWORD"] == "${{ secrets.MLFLOW_TRACKING_PASSWORD }}"
+    commands = [step.get("run", "") for step in job["steps"]]
+    at = commands.index(".venv/bin/dose retrain")
+    assert commands[at + 1].startswith("git push origin ")
+    assert branch("*") in commands[at + 1]
+    assert load("github")["permissions"] == {"contents": "write"}
+
+
+@pytest.mark.parametrize("target", ["rayjob", "raycronjob"])
+def test_ray_gets_gpu_workers_when_trials_ask_for_them(target):
+    """Issue 21, 8: a head alone, on which a trial with a GPU could never start."""
+    assert "workerGroupSpecs" not in cluster_of(target)
+    assert "workerGroupSpecs" not in cluster_of(target, resources=Resources(cpus=8))
+    cluster = cluster_of(target, resources=GPUS)
+    assert cluster["enableInTreeAutoscaling"]
+    (group,) = cluster["workerGroupSpecs"]
+    assert group["maxReplicas"] == 3
+    (worker,) = group["template"]["spec"]["containers"]
+    requests = worker["resources"]["requests"]
+    assert requests == {"cpu": "12", "memory": "40Gi", "nvidia.com/gpu": "2"}
+    head = cluster["headGroupSpec"]["template"]["spec"]
+    assert worker["image"] == head["containers"][0]["image"]
+    assert group["template"]["spec"]["volumes"] == head["volumes"]
+
+
+def test_a_single_pod_gets_gpus_for_the_trials_at_a_time():
+    assert "limits" not in pod_of("k8s")["containers"][0]["resources"]
+    container = pod_of("k8s", resources=GPUS)["containers"][0]
+    assert container["resources"]["limits"] == {"nvidia.com/gpu": "6"}
+    one = pod_of("k8s", resources=Resources(gpus=0.5))["containers"][0]
+    assert one["resources"]["limits"] == {"nvidia.com/gpu": "1"}

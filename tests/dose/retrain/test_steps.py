@@ -42,7 +42,7 @@ class MemoryTracker:
         if self.unreachable:
             raise ConnectionError("MLflow is unreachable")
 
-    def register(self, name, folder, *, hash, tags, run_id=None):
+    def register(self, name, folder, *, hash, tags, run_id=None, **_):
         self.ensure_store()
         for version in self.versions(name):
             if version.hash == hash:

@@ -104,6 +104,44 @@ def test_downloads_are_linked_into_the_worktree_and_their_update_changes_the_key
     assert worktree.downloads_key() != one
 
 
+def test_a_users_own_untracked_sounds_are_linked_into_the_worktree_and_count_as_data(worktree, store):
+    """Issue 21, 4: the run ended with "the folder does not exist"."""
+    entry = "{path: mine, licence: CC0-1.0, author: me, split: auto}"
+    (worktree.root / "params.yaml").write_text(f"sources:\n  folders: [{entry}]\n")
+    git(worktree.root, "commit", "-q", "-a", "-m", "mine")
+    before = worktree.downloads_key()
+    sound = worktree.root / "mine" / "kick" / "boom.wav"
+    sound.parent.mkdir(parents=True)
+    sound.write_bytes(b"boom")
+    assert worktree.downloads_key() != before
+    worktree.set_up("r1", store, BATCHES)
+    assert (worktree.path / "mine" / "kick" / "boom.wav").read_bytes() == b"boom"
+
+
+def test_what_takes_no_part_in_a_run_is_told(worktree, tmp_path):
+    """Issue 21, 8: hours later the models were found to be of other params."""
+    [changes] = worktree.warnings()
+    assert "params.yaml" in changes
+    git(worktree.root, "checkout", "-q", "params.yaml")
+    assert worktree.warnings() == []
+    (worktree.root / "dvc.lock").write_text("made")  # a run has it as it is
+    git(worktree.root, "add", "dvc.lock")
+    assert worktree.warnings() == []
+    git(worktree.root, "checkout", "-q", "--detach")
+    assert "detached" in worktree.warnings()[0]
+    elsewhere = Worktree(tmp_path / "none", tmp_path / "work")
+    (tmp_path / "none").mkdir()
+    assert "no git repository" in elsewhere.warnings()[0]
+
+
+def test_an_empty_address_of_mlflow_is_none(worktree, monkeypatch):
+    """As a workflow sets it whose repository has no such variable."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    code = "import os; print(os.environ['MLFLOW_TRACKING_URI'])"
+    said = worktree._run(sys.executable, "-c", code, at=worktree.root)
+    assert said.strip() == f"sqlite:///{worktree.root}/mlflow.db"
+
+
 def test_the_locks_of_a_killed_git_are_no_obstacle(worktree, store):
     worktree.set_up("r1", store, BATCHES)
     worktree.reproduce("evaluate")

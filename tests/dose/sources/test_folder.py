@@ -12,7 +12,7 @@ import yaml
 from dose import audio
 from dose.config import load
 from dose.errors import ConfigError, DoseError, MissingInputError
-from dose.sources.adapters.folder import Folder, enter, source_items
+from dose.sources.adapters.folder import Folder, enter, source_items, without_class
 from dose.sources.build import build, survey
 from dose.sources.config import SourcesConfig
 
@@ -87,6 +87,17 @@ def test_an_error_names_the_line_of_the_table(tree, table, words):
     (tree / "clips.csv").write_text(table)
     with pytest.raises(DoseError, match=words):
         list(source_items(folder_at(tree)))
+
+
+def test_sounds_in_no_folder_of_a_class_are_reported(tree):
+    assert without_class(folder_at(tree)) == []  # an empty folder of another name has nothing to report
+    for place in ("cowbell/kit/1.wav", "cowbell/2.wav", "loose.wav", "HH/closed.wav"):
+        (tree / place).parent.mkdir(parents=True, exist_ok=True)
+        (tree / place).touch()
+    loose, cowbell = without_class(folder_at(tree))
+    assert loose.startswith(f"{tree} is left out with its 1 sound:")
+    assert cowbell.startswith(f"{tree / 'cowbell'} is left out with its 2 sounds:")
+    assert "kick, snare" in cowbell
 
 
 def test_a_missing_and_an_empty_folder_are_named(tmp_path):

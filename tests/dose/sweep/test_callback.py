@@ -1,11 +1,14 @@
 """The logger's conclusions by themselves; the drills run it within sweeps."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
 from sweep_stubs import STEPS, sweep_config
 
 from dose.sweep.callback import SweepLogger, why_stopped
+from dose.tracking import DatasetInput
+from dose.train.config import FitConfig
 
 
 @pytest.mark.parametrize(
@@ -48,3 +51,22 @@ def test_mlflow_gets_renamed_metrics_under_both_names_and_the_table_under_the_ne
     logger.close()
     assert sent == [{"val/conditioning_gap": 0.5, "val/shuffle_gap": 0.5}]
     assert logger.rows("a") == [{"step": 10, "val/conditioning_gap": 0.5}]
+
+
+def test_a_trials_run_says_what_shaped_it_searched_or_not(tmp_path):
+    """Issue 21, 5: it held two params, and a name that the trials of three drums shared."""
+    opened = {}
+    outbox = SimpleNamespace(open=lambda key, name, **content: opened.update(key=key, name=name, **content))
+    data = DatasetInput(name="tokens/train", digest="d", path="data/tokens", context="training", items=600)
+    tags = {"dose.codec_id": "codec-x", "dose.data_id": "data-x"}
+    config = sweep_config()
+    logger = SweepLogger("s", config, "kick", tmp_path, outbox, tags, [data])
+    logger.start(SimpleNamespace(trial_id="a", config={"onset_weight": 0.0}))
+    logger.close()
+    assert (opened["key"], opened["name"]) == ("s/a", "kick onset_weight=0")
+    assert opened["datasets"] == [data]
+    params = opened["params"]
+    assert {f.name for f in dataclasses.fields(FitConfig)} - params.keys() == {"model"}
+    assert {f.name for f in dataclasses.fields(config.fit.model)} <= params.keys()
+    assert (params["onset_weight"], params["steps"], params["width"]) == (0.0, STEPS, 32)
+    assert (params["training_items"], params["codec_id"], params["data_id"]) == (600, "codec-x", "data-x")

@@ -8,7 +8,7 @@ import pytest
 
 from dose.commands import sweep as commands
 from dose.errors import MissingInputError
-from dose.sweep.table import Trial, best_row, ranking, read_trials, write_tables
+from dose.sweep.table import Trial, as_good, best_row, ranking, read_trials, write_tables
 
 ABOUT = {"drum": "kick", "sweep": "s", "select": "val/mss", "best": "b", "ablation": "a"}
 
@@ -57,6 +57,10 @@ def test_tables_read_back_and_plots_are_written(tmp_path):
     assert rows[0] | {"rank": "1", "onset_weight": "1.0", "val/mss": "4.0"} == rows[0]
     with (tmp_path / "learning.csv").open() as f:
         assert [r["step"] for r in csv.DictReader(f)] == ["10", "20"]
+    assert (tmp_path / "best.csv").read_text().count("\n") == 1  # b, the best, was given no curve
+    write_tables(tmp_path, TRIALS, curves, ABOUT | {"best": "a"})
+    with (tmp_path / "best.csv").open() as f:
+        assert [(r["step"], r["val/mss"]) for r in csv.DictReader(f)] == [("10", "6.0"), ("20", "5.0")]
     for name in ("parallel.png", "learning.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
@@ -125,3 +129,21 @@ def test_show_fits_the_terminal(tmp_path, capsys, monkeypatch, searched, columns
 def test_show_before_any_sweep_says_what_to_do(tmp_path):
     with pytest.raises(MissingInputError, match="dvc repro sweep"):
         read_trials(tmp_path)
+
+
+def noisy(name: str, score: float) -> Trial:
+    return trial(name, score, 1.0, metrics={"val/mss": score, "val/mss_se": 0.4})
+
+
+def test_show_says_how_far_the_scores_can_rank(capsys, monkeypatch):
+    """Issue 21, 6: a mean over a few one-shots ranked trials as if it were exact."""
+    monkeypatch.setenv("COLUMNS", "120")
+    trials = [noisy("a", 4.0), noisy("b", 4.3), noisy("c", 4.5), trial("d", None, 0.0)]
+    assert [t.id for t in as_good(trials, "val/mss")] == ["a", "b"]
+    assert as_good(TRIALS, "val/mss") == as_good([], "val/mss") == []
+    commands.print_table(ABOUT, trials)
+    out = capsys.readouterr().out
+    assert "4.3 ±0.4" in out
+    assert "2 trials lie within one standard error" in out
+    commands.print_table(ABOUT, [noisy("a", 4.0), noisy("c", 4.5)])
+    assert "standard error" not in capsys.readouterr().out

@@ -41,6 +41,7 @@ def test_its_metrics_are_those_of_the_stage_evaluate(material, model):
     assert metrics == pytest.approx(
         {
             "val/mss": items["mss"].mean(),
+            "val/mss_se": np.std(items["mss"], ddof=1) / np.sqrt(10),
             "val/mss_log": items["mss_log"].mean(),
             "val/fad_codec": scores.estimates["fad_codec"].value,
         }

@@ -10,8 +10,9 @@ from mlflow import MlflowClient
 
 from dose.errors import DoseError, MissingInputError
 from dose.files import write_manifest
-from dose.tracking import Tracker
+from dose.tracking import DatasetInput, Tracker
 from dose.tracking.sqlite import create_database
+from dose.tracking.store import KIND_TAG
 
 
 def folder_with(tmp_path, name, text):
@@ -56,6 +57,31 @@ def test_a_run_is_found_again_by_its_key(tracker):
     found = again.find_run("sweep/a")
     assert (found.status, found.tags["mlflow.parentRunId"]) == ("RUNNING", parent)
     assert len(list(again.runs({}))) == 2
+
+
+def test_the_ui_opens_an_experiment_as_model_training(tracker):
+    """Issue 21, 5: MLflow took it for an application of language models. Also one of an earlier release."""
+    assert tracker.client.get_experiment(tracker.experiment_id).tags == KIND_TAG
+    old = tracker.client.create_experiment("old", tags={"mine": "kept"})
+    assert Tracker("old", uri=tracker.uri, root=tracker.root).experiment_id == old
+    assert tracker.client.get_experiment(old).tags == {"mine": "kept", **KIND_TAG}
+
+
+def test_a_run_has_its_data_and_models_as_inputs(tracker, tmp_path):
+    trained = tracker.open_run("training", "training")
+    made = tracker.log_model(trained, "dose-kick", folder_with(tmp_path, "a", "{}"), {"dose.hash": "aa"})
+    assert tracker.logged_models(["aa", "unknown"]) == [made]
+    run = tracker.open_run("evaluation", "evaluation")
+    data = DatasetInput(
+        name="rmod", digest=f"{'0' * 32}.dir", path="data/rmod", context="evaluation", items=16
+    )
+    for _ in range(2):  # after a lost response
+        tracker.log_inputs(run, [data], [made])
+    inputs = tracker.client.get_run(run).inputs
+    [dataset] = inputs.dataset_inputs
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("rmod", data.digest)
+    assert {t.key: t.value for t in dataset.tags} == {"mlflow.data.context": "evaluation"}
+    assert [m.model_id for m in inputs.model_inputs] == [made]
 
 
 def test_repeating_a_request_leaves_no_duplicates(tracker):

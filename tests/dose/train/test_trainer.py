@@ -187,6 +187,16 @@ def test_the_first_losses_of_a_seeded_run_are_pinned(tmp_path):
     np.testing.assert_allclose([h["val/loss"] for h in history], golden["val/loss"], rtol=2e-4)
 
 
+def test_the_parts_of_the_loss_are_reported_beside_their_weighted_sum(tmp_path):
+    """Issue 21, 5: across onset weights the sum cannot be compared."""
+    for weight in (0.0, 2.0):
+        config = dataclasses.replace(FIT, onset_weight=weight)
+        for row in fit(config, data(), tmp_path / str(weight)).history:
+            parts = row["train/full_loss"] + weight * row["train/onset_loss"]
+            assert row["train/loss"] == pytest.approx(parts, rel=1e-5)
+            assert row["train/onset_loss"] > 0
+
+
 def test_training_learns_to_use_the_prompt(tmp_path):
     """On a toy whose prompt holds the reference, another prompt must raise the loss."""
     config = dataclasses.replace(FIT, steps=150, evaluate_every=150, batch=16, lr=3e-3, evaluate_items=16)

@@ -7,6 +7,7 @@ my/sounds/clips.csv                 file,class and optionally variant,kit,author
 
 import csv
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -103,9 +104,33 @@ def source_items(folder: Folder) -> Iterator[SourceItem]:
     yield from found
 
 
+def without_class(folder: Folder) -> list[str]:
+    """A sentence for each place whose sounds are left out, because its name is no class."""
+    root = Path(folder.path)
+    if (root / TABLE).is_file():
+        return []
+    sounds = Counter(
+        p.relative_to(root).parts[0] if p.parent != root else ""
+        for p in root.rglob("*")
+        if p.suffix.lower() in SUFFIXES and p.is_file()
+    )
+    left_out = {top: n for top, n in sorted(sounds.items()) if not top or class_of(top) not in CLASSES}
+    return [
+        f"{root / top} is left out with its {n} {'sound' if n == 1 else 'sounds'}: a folder must be named "
+        f"after one of {', '.join(CLASSES)}."
+        for top, n in left_out.items()
+    ]
+
+
+def class_of(name: str) -> str:
+    """The class that a folder or table names, such as hihat for HH; the name itself where it is none."""
+    name = name.strip().lower()
+    return ALIASES.get(name, name)
+
+
 def _from_tree(folder: Folder, root: Path) -> Iterator[SourceItem]:
     for top in sorted(p for p in root.iterdir() if p.is_dir()):
-        cls = ALIASES.get(top.name.lower(), top.name.lower())
+        cls = class_of(top.name)
         if cls not in CLASSES:
             continue
         for path in sorted(p for p in top.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()):
@@ -122,9 +147,7 @@ def _from_table(folder: Folder, table: Path) -> Iterator[SourceItem]:
         if not {"file", "class"} <= set(reader.fieldnames or ()):
             raise DoseError(f"{table} needs the columns file and class (first line of the table).")
         for number, row in enumerate(reader, start=2):
-            cls = (row["class"] or "").strip().lower()
-            # Common names of the classes, such as hh.
-            cls = ALIASES.get(cls, cls)
+            cls = class_of(row["class"] or "")
             split = (row.get("split") or "").strip()
             if cls not in CLASSES:
                 raise DoseError(
