@@ -25,6 +25,7 @@ COMMANDS = (
     "bundle",
     "info",
     "extract",
+    "serve",
 )
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"  # beside src/, outside the wheel
@@ -49,12 +50,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DoseError as e:
         print(f"dose: {e}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as e:
+        # Commands beyond extraction need packages of an extra; a missing module of this project is a bug.
+        package = (e.name or "").partition(".")[0]
+        if package in ("", "dose", "serving"):
+            raise
+        print(f"dose: {_missing_package(package, arguments)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # The reader (`| head`) has exited; without this, Python prints a second error while closing stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def _missing_package(package: str, arguments: Sequence[str]) -> str:
+    """The sentence for a command whose extra is not installed."""
+    extra = "dose[serve]" if arguments[:1] == ["serve"] else "dose[lab]"
+    return (
+        f"This needs the package '{package}', which is not installed; "
+        f"install the extra that brings it: pip install '{extra}'."
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:

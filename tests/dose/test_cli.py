@@ -77,6 +77,26 @@ def test_a_bug_is_not_hidden(monkeypatch):
         cli.main(["fake"])
 
 
+def test_a_package_of_an_extra_that_is_not_installed_is_named(monkeypatch, capsys):
+    def run(args):
+        import package_of_no_index  # noqa: F401
+
+    _fake_command(monkeypatch, run)
+    assert cli.main(["fake"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("dose: This needs the package 'package_of_no_index', which is not installed;")
+    assert err.endswith("pip install 'dose[lab]'.\n")
+
+
+def test_a_missing_module_of_this_project_is_a_bug(monkeypatch):
+    def run(args):
+        import dose.nonsense  # noqa: F401
+
+    _fake_command(monkeypatch, run)
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["fake"])
+
+
 def test_interrupt_is_130_and_a_command_chooses_its_own_code(monkeypatch):
     def interrupted(args):
         raise KeyboardInterrupt
