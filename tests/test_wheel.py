@@ -32,7 +32,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 def wheel(tmp_path_factory):
     """Built from a copy: setuptools leaves a folder `build`, from which removed files return."""
     copy = tmp_path_factory.mktemp("source")
-    for name in ("src", "serving"):
+    for name in ("src", "serving", "LICENSES"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for path in ROOT.iterdir():
         if path.is_file() and path.suffix in ("", ".toml", ".md"):
