@@ -70,6 +70,15 @@ def test_extract_runs_without_what_only_training_needs(binaries, tmp_path):
     assert (tmp_path / "kit.html").is_file()
 
 
+def test_the_demo_and_the_python_api_run(binaries, tmp_path):
+    told = run(binaries / "dose", "demo", cwd=tmp_path)
+    assert "The kit is in dose-demo" in told
+    assert {"kick.wav", "kit.html"} <= {p.name for p in (tmp_path / "dose-demo").iterdir()}
+    code = "import sys; from dose import Extractor; Extractor().extract_file(sys.argv[1]).save('kit')"
+    run(binaries / "python", "-c", code, LOOP, cwd=tmp_path)
+    assert (tmp_path / "kit/snare.wav").read_bytes() == (tmp_path / "dose-demo/snare.wav").read_bytes()
+
+
 def test_a_command_of_the_lab_names_the_extra(binaries, tmp_path):
     command = [binaries / "dose", "sources", "show"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -1,11 +1,6 @@
 """The Python API: from a mix to a saved kit.
 
-    from dose import Extractor
-
-    kit = Extractor().extract_file("song.wav")
-    print(kit.detected("kick"), kit.best("kick").confidence)
-    kit.save("kit", "sfz,ableton")
-
+docs/python.md shows its use: `Extractor().extract_file("song.wav").save("kit")` with Extractor from `dose`.
 The command line uses it too, and the service shares its extraction and its rendering of one-shots.
 """
 
