@@ -15,9 +15,9 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 # `clean` removes these below data/: outputs of the stages, their caches and the sweeps' running state. What a
 # download, a user or a decision made stays: archives, larsnet, retrain, registry, serving.
-MADE := sources rmod codec transcription tokens sweep .sweep evaluate scores package cache
+MADE := sources rmod codec transcription tokens sweep .sweep evaluate scores package cache site
 
-.PHONY: help install ui demo test test-fast identity test-kill test-retrain test-retrain-kill test-slow test-web test-load test-fuzz test-restart lint scale lock deps clean distclean
+.PHONY: help install ui demo test test-fast identity test-kill test-retrain test-retrain-kill test-slow test-web test-load test-fuzz test-restart lint docs scale lock deps clean distclean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -96,6 +96,9 @@ lint: install ## style, layers, types
 	ruff format --check .
 	lint-imports
 	mypy
+
+docs: install ## the documentation as a site, in data/site, built strictly and without a network
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 scale: install ## write another scale into params.yaml: make scale SCALE=paper
 	python -m pipelines.scale $(SCALE)

@@ -35,7 +35,10 @@ NOT_IMPORTED = {
     "pyworld": "dose.sources.synth.voice imports it by importlib",
     "ruamel-yaml-clib": "ruamel.yaml takes it where it is installed",
 }
-COMMANDS = {"mypy", "ruff", "import-linter", "pytest-timeout", "pytest-xdist", "types-pyyaml"}
+COMMANDS = {
+    "import-linter", "mkdocs", "mkdocs-material", "mypy", "pytest-timeout", "pytest-xdist", "ruff",
+    "types-pyyaml",
+}  # fmt: skip
 
 
 def _names(requirements: list[str]) -> set[str]:
