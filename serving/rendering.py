@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from dose.api import render_one_shots
+from dose.api.kit import render_one_shots
 from dose.config import with_old_names
 from dose.extract.result import FORMER_NAMES, Kit, OneShot
 from dose.kits import build

@@ -8,7 +8,7 @@ from typing import Any
 
 # Imported only when asked for: every stage, worker and `dose --help` imports this package, and torch takes
 # seconds. __init__.pyi tells type checkers what they are.
-_EXPORTS = {"Extractor": "dose.api", "Kit": "dose.api", "DoseError": "dose.errors"}
+_EXPORTS = {"Extractor": "dose.api.extractor", "Kit": "dose.api.kit", "DoseError": "dose.errors"}
 
 
 def __getattr__(name: str) -> Any:

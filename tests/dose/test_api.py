@@ -41,9 +41,16 @@ def test_importing_the_package_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+def test_the_service_shares_the_rendering_without_importing_torch():
+    """BentoML's supervisor imports the application too and never extracts."""
+    code = "import sys, serving.rendering; print('torch' in sys.modules, 'dose.api.kit' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+
+
 def test_the_package_lists_its_api():
     assert {"Extractor", "Kit", "DoseError", "__version__"} <= set(dir(dose))
-    assert dose.Kit.__module__ == "dose.api"
+    assert dose.Kit.__module__ == "dose.api.kit"
 
 
 def test_the_five_lines_of_the_documentation_run(monkeypatch, tmp_path, bundle):

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dose.api import Extractor, Kit
+    from dose.api.extractor import Extractor
+    from dose.api.kit import Kit
     from dose.evaluate.page.kits import KitPage
     from dose.extract.postprocess import PostprocessConfig
     from dose.extract.watch_state import WatchState
@@ -28,7 +29,7 @@ class ExtractJob:
     def extractor(self) -> "Extractor":
         """Loaded for the first readable mix, so that a mistyped name is reported at once."""
         if self._extractor is None:
-            from dose.api import Extractor
+            from dose.api.extractor import Extractor
             from dose.extract.candidates import SearchConfig
 
             search = SearchConfig(source_blend=self.args.source_blend)

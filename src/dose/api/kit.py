@@ -1,20 +1,12 @@
-"""The Python API: from a mix to a saved kit.
-
-docs/python.md shows its use: `Extractor().extract_file("song.wav").save("kit")` with Extractor from `dose`.
-The command line uses it too, and the service shares its extraction and its rendering of one-shots.
-"""
+"""A kit that can be saved, and the rendering of its one-shots, which the service shares. Without PyTorch."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
-import numpy as np
-
-from dose.drums import DRUMS
 from dose.errors import DoseError
-from dose.extract import extractor, result
-from dose.extract.extractor import Progress
+from dose.extract import result
 from dose.extract.postprocess import PostprocessConfig, place, postprocess
 from dose.extract.result import OneShot
 from dose.files import printable
@@ -93,45 +85,6 @@ class Kit(result.Kit):
             where = printable(self.source.name) if self.source else "the audio"
             raise DoseError(f"No drum was detected in {where}; undetected=True saves the likeliest sounds.")
         return write(kit, folder, formats, inputs=[self.source] if self.source else [], midi=midi)
-
-
-class Extractor(extractor.Extractor):
-    """`dose.extract.extractor.Extractor` whose kits can be saved.
-
-    Without arguments it opens the models in use here: the registry's champions, else the project's own, else
-    those shipped with the package. Loading takes seconds: make one and use it for all mixes.
-    """
-
-    def extract(
-        self,
-        sound: np.ndarray,
-        rate: int,
-        *,
-        drums: Sequence[str] = DRUMS,
-        candidates: int = 1,
-        seed: int = 0,
-        progress: Progress | None = None,
-        name: str = "The audio",
-    ) -> Kit:
-        kit = super().extract(
-            sound, rate, drums=drums, candidates=candidates, seed=seed, progress=progress, name=name
-        )
-        return Kit(**vars(kit))
-
-    def extract_file(
-        self,
-        source: Path | str | BinaryIO,
-        *,
-        drums: Sequence[str] = DRUMS,
-        candidates: int = 1,
-        seed: int = 0,
-        progress: Progress | None = None,
-        name: str | None = None,
-    ) -> Kit:
-        kit = super().extract_file(
-            source, drums=drums, candidates=candidates, seed=seed, progress=progress, name=name
-        )
-        return Kit(**vars(kit), source=Path(source) if isinstance(source, str | Path) else None)
 
 
 def render_one_shots(
