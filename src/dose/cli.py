@@ -31,6 +31,8 @@ COMMANDS = (
     "serve",
 )
 
+# Modules of pyproject.toml's extra `overridden`, which pip cannot install beside the others.
+OVERRIDDEN = ("audiotools", "dac", "encodec", "frechet_audio_distance", "tinysoundfont")
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"  # beside src/, outside the wheel
 
 EPILOG = """examples:
@@ -79,11 +81,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _missing_package(package: str, arguments: Sequence[str]) -> str:
     """The sentence for a command whose extra is not installed."""
-    extra = "dose[serve]" if arguments[:1] == ["serve"] else "dose[lab]"
-    return (
-        f"This needs the package '{package}', which is not installed; "
-        f"install the extra that brings it: pip install '{extra}'."
-    )
+    if package in OVERRIDDEN:
+        remedy = "run `make install` in the repository, which brings it"
+    else:
+        extra = "dose[serve]" if arguments[:1] == ["serve"] else "dose[lab]"
+        remedy = f"install the extra that brings it: pip install '{extra}'"
+    return f"This needs the package '{package}', which is not installed; {remedy}."
 
 
 class _PrintVersion(argparse.Action):

@@ -143,6 +143,15 @@ def test_a_package_of_an_extra_that_is_not_installed_is_named(monkeypatch, capsy
     assert err.endswith("pip install 'dose[lab]'.\n")
 
 
+def test_a_package_that_pip_cannot_install_beside_the_others_names_make_install(monkeypatch, capsys):
+    def run(args):
+        raise ModuleNotFoundError(name="encodec")
+
+    _fake_command(monkeypatch, run)
+    assert cli.main(["fake"]) == 1
+    assert "run `make install` in the repository" in capsys.readouterr().err
+
+
 def test_a_missing_module_of_this_project_is_a_bug(monkeypatch):
     def run(args):
         import dose.nonsense  # noqa: F401
