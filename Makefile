@@ -1,6 +1,10 @@
 # `make demo` and `make test` are the two entry points; both make .venv from the lock first.
-PYTHON ?= python3.11
-REMEDY := name one by: make install PYTHON=/path/to/python3.11
+# The first of these that is suitable makes .venv; another one: make install PYTHON=/path/to/python
+PYTHON ?= python3.13 python3.12 python3.11 python3
+# Exits with what a Python lacks. _ssl and _sqlite3 are missing where it was built without their libraries.
+SUITABLE := import sys, importlib.util as u; v = sys.version_info[:2]; \
+	no = [m for m in ("venv", "ensurepip", "_ssl", "_sqlite3") if not u.find_spec(m)]; \
+	sys.exit("is Python %d.%d" % v if not (3, 11) <= v <= (3, 13) else "lacks " + ", ".join(no) if no else 0)
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
@@ -11,9 +15,9 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 # `clean` removes these below data/: outputs of the stages, their caches and the sweeps' running state. What a
 # download, a user or a decision made stays: archives, larsnet, retrain, registry, serving.
-MADE := inputs sources rmod codec transcription tokens sweep .sweep evaluate scores package cache
+MADE := inputs sources rmod codec transcription tokens sweep .sweep evaluate scores package cache site
 
-.PHONY: help install ui demo listen restore test test-fast identity test-kill test-retrain test-retrain-kill test-slow test-web test-load test-fuzz test-restart lint scale lock deps clean distclean
+.PHONY: help install ui demo listen restore test test-fast identity test-kill test-retrain test-retrain-kill test-slow test-web test-load test-fuzz test-restart lint docs scale lock deps clean distclean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -24,12 +28,17 @@ install: $(VENV)/.installed ## make .venv from requirements.lock
 # uv, ten times faster. --no-deps: the lock is complete, and two packages' own pins are too narrow. Compiling
 # all modules here takes half a minute once; otherwise every stage and every worker would compile its imports.
 $(VENV)/.installed: requirements.lock pyproject.toml
-	@command -v "$(PYTHON)" >/dev/null || { echo "make: there is no $(PYTHON); $(REMEDY)" >&2; exit 1; }
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
-		|| { echo "make: $(PYTHON) is not Python 3.11; $(REMEDY)" >&2; exit 1; }
-	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null \
-		|| { echo "make: $(PYTHON) cannot make environments (Debian: apt install python3.11-venv); $(REMEDY)" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@if "$(BIN)/python" -c '$(SUITABLE)' 2>/dev/null; then exit 0; fi; \
+	for python in $(PYTHON); do \
+		if ! command -v "$$python" >/dev/null; then reason="there is none"; \
+		elif reason=$$("$$python" -c '$(SUITABLE)' 2>&1); then \
+			echo "$$python -m venv $(VENV)"; exec "$$python" -m venv $(VENV); \
+		fi; \
+		reasons="$$reasons  $$python: $$(echo "$$reason" | head -n 1)\n"; \
+	done; \
+	printf "make: no Python of version 3.11 to 3.13 that can make environments was found:\n%b" "$$reasons" >&2; \
+	echo "Install one (Debian: apt install python3 python3-venv), or: make install PYTHON=/path/to/python" >&2; \
+	exit 1
 	$(BIN)/pip install --disable-pip-version-check --quiet torch==2.13.0 uv==0.13.9
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --compile-bytecode -r requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
@@ -101,14 +110,21 @@ lint: install ## style, layers, types
 	lint-imports
 	mypy
 
+docs: install ## the documentation as a site, in data/site, built strictly and without a network
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+
 scale: install ## write another scale into params.yaml: make scale SCALE=paper
 	python -m pipelines.scale $(SCALE)
 
 deps: install ## write each stage's import closure into dvc.yaml
 	python -m pipelines.closure
 
-lock: install ## compile requirements.lock from requirements.in
-	uv pip compile requirements.in --override overrides.txt --no-emit-package torch --no-header --no-annotate -o requirements.lock
+# One lock for all supported Pythons. Versions in requirements.lock stay where they fit: to move one forward,
+# delete its line first. Packages of no system at all are what overrides.txt leaves out.
+lock: install ## compile requirements.lock from pyproject.toml
+	uv pip compile pyproject.toml --all-extras --override overrides.txt --universal --fork-strategy fewest \
+		--python-version 3.11 --no-emit-package torch --no-header --no-annotate --quiet -o requirements.lock
+	sed -i "/sys_platform == 'never'/d" requirements.lock
 
 clean: ## remove what the stages made; keeps fetched packages, retraining's sounds, MLflow's store and the registry
 	rm -rf $(MADE:%=data/%)

@@ -60,6 +60,9 @@ def _data(package: Path, modules: set[Path]) -> Iterator[Path]:
     for path in package.iterdir():
         if path.suffix == ".py" or path.name == "__pycache__" or any(path.rglob("*.py")):
             continue
+        # For type checkers alone.
+        if path.suffix == ".pyi" or path.name == "py.typed":
+            continue
         # Data that no module names may be read by any of them.
         users = {p for p, names in named.items() if path.name in names}
         if not users or users & modules:

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from dose.api.kit import render_one_shots
 from dose.config import with_old_names
-from dose.extract.postprocess import place, postprocess
 from dose.extract.result import FORMER_NAMES, Kit, OneShot
 from dose.kits import build
 from dose.kits.drumkit import DrumKit, Sound
@@ -55,20 +55,8 @@ def render_kit(kit: Kit, hits: Hits, params: RenderParams) -> DrumKit:
             message = f"None of {drums} seems to be in the sound; undetected=keep gives the likeliest."
             raise APIError(400, message)
         raise APIError(400, f"None of {drums} was found in the sound; send one with drums in it.")
-    rendered = {
-        drum: [
-            build.RenderedOneShot(
-                hit=hit,
-                audio=postprocess(
-                    place(hit.raw, hit.pan) if params.channels == "mix" else hit.raw,
-                    params.postprocess_config(drum),
-                ),
-            )
-            for hit in found
-        ]
-        for drum, found in hits.items()
-        if found
-    }
+    found = {drum: own for drum, own in hits.items() if own}
+    rendered = render_one_shots(found, params.postprocess_config, params.channels)
     origin = build.Origin(source=SOURCE, version=kit.version, data_id=kit.data_id)
     # Query parameters are strings, so the options' literals are too.
     bits = cast(Bits, int(params.bits))

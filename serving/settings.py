@@ -1,6 +1,7 @@
 """Settings of the service: section `serving` of params.yaml, and the paths that the service uses.
 
-Paths in the section are relative to the project's root, which inside a built Bento is its source folder.
+Paths in the section are relative to the project's root: inside a built Bento its source folder, for an
+installed package the working directory. Without a params.yaml there, defaults.yaml beside this file applies.
 Three environment variables override what an operator changes per machine: DOSE_PARAMS (another params file),
 DOSE_STATE (folder of the job store) and DOSE_BUNDLE (the models). When DOSE_API_KEY is set, every request
 that costs computing time must carry it.
@@ -13,7 +14,15 @@ from typing import Literal
 
 from dose import config
 
-ROOT = Path(__file__).resolve().parent.parent
+
+def project_root(source: Path) -> Path:
+    """`source`, the folder that holds this package, if it is a project's; else the working directory."""
+    # An installed package lies among other packages, which are no project.
+    return source if (source / "params.yaml").is_file() else Path.cwd()
+
+
+ROOT = project_root(Path(__file__).resolve().parent.parent)
+DEFAULTS = Path(__file__).parent / "defaults.yaml"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,7 +99,9 @@ class ServingConfig:
 
 def load_config() -> ServingConfig:
     """The section `serving`. Raises ConfigError or MissingInputError when it does not fit."""
-    return config.load("serving", ServingConfig, os.environ.get("DOSE_PARAMS") or ROOT / "params.yaml")
+    own = ROOT / "params.yaml"
+    params = os.environ.get("DOSE_PARAMS") or (own if own.is_file() else DEFAULTS)
+    return config.load("serving", ServingConfig, params)
 
 
 def state_folder(settings: ServingConfig) -> Path:

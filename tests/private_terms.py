@@ -32,6 +32,7 @@ ALLOWED = (
     ("*/extract/calibration_data.py", r"\bdraw\b", "RMOD's function that draws a specification"),
     ("*/rmod/realistic/styles.py", r"\bhouse\b", "the style of music"),
     ("serving/web/*.html", r"\bclass check\b", "a CSS class"),
+    ("*", r"\bdose lab\b", "the extra of the package, pip install 'dose[lab]'"),
     ("*/baselines/larsnet*", r"\bbanks?\b", "LarsNet is a bank of U-Nets in its paper's words"),
 )
 

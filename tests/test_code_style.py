@@ -28,7 +28,11 @@ def _sources() -> list[str]:
 
 
 def _packages() -> set[str]:
-    inside = {f"dose.{p.stem}" for p in (ROOT / "src/dose").iterdir() if p.stem.isidentifier()}
+    inside = {
+        f"dose.{p.stem}"
+        for p in (ROOT / "src/dose").iterdir()
+        if p.stem.isidentifier() and p.suffix in ("", ".py")
+    }
     return inside - {"dose.__init__", "dose.__pycache__"} | OUTSIDE
 
 

@@ -9,6 +9,7 @@ import types
 
 import pytest
 
+import dose
 import dose.commands
 from dose import cli, compute
 from dose.errors import DoseError
@@ -35,6 +36,60 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "extract" in done.stdout
     assert done.stderr == ""
+
+
+def test_the_version_is_printed_by_the_command_and_the_module(capsys):
+    with pytest.raises(SystemExit) as done:
+        cli.main(["--version"])
+    assert done.value.code == 0
+    told = capsys.readouterr().out
+    assert told == f"dose {dose.__version__}\n"
+    module = subprocess.run(
+        [sys.executable, "-m", "dose", "--version"], capture_output=True, text=True, check=True
+    )
+    assert module.stdout == told
+
+
+def test_help_lists_the_exit_codes_that_main_gives(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    codes = capsys.readouterr().out.partition("exit codes:")[2]
+    listed = [line.split()[0] for line in codes.splitlines() if line.strip()]
+    assert listed == ["0", "1", "2", "130", "141"]
+
+
+def test_an_unknown_option_is_2(capsys):
+    with pytest.raises(SystemExit) as done:
+        cli.main(["info", "--nonsense"])
+    assert done.value.code == 2
+    assert "unrecognized arguments: --nonsense" in capsys.readouterr().err
+
+
+def _completed(script: str, *words: str) -> list[str]:
+    """What bash offers for the last of `words`."""
+    line = f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _shtab_dose"
+    line += "; printf '%s\\n' \"${COMPREPLY[@]}\""
+    bash = ["bash", "-c", f"complete() {{ :; }}; compopt() {{ :; }}\n{script}\n{line}"]
+    return subprocess.run(bash, capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_bash_completes_commands_options_and_files(capsys, tmp_path, monkeypatch):
+    with pytest.raises(SystemExit):
+        cli.main(["--print-completion", "bash"])
+    script = capsys.readouterr().out
+    assert _completed(script, "dose", "ext") == ["extract"]
+    assert "--candidates" in _completed(script, "dose", "extract", "--ca")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop.wav").write_text("")
+    assert _completed(script, "dose", "extract", "lo") == ["loop.wav"]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "tcsh"])
+def test_other_shells_have_a_script_with_every_command(shell, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--print-completion", shell])
+    script = capsys.readouterr().out
+    assert all(name in script for name in ("extract", "demo", "promote"))
 
 
 def test_every_command_module_is_listed():
@@ -74,6 +129,35 @@ def test_a_bug_is_not_hidden(monkeypatch):
 
     _fake_command(monkeypatch, run)
     with pytest.raises(ZeroDivisionError):
+        cli.main(["fake"])
+
+
+def test_a_package_of_an_extra_that_is_not_installed_is_named(monkeypatch, capsys):
+    def run(args):
+        import package_of_no_index  # noqa: F401
+
+    _fake_command(monkeypatch, run)
+    assert cli.main(["fake"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("dose: This needs the package 'package_of_no_index', which is not installed;")
+    assert err.endswith("pip install 'dose[lab]'.\n")
+
+
+def test_a_package_that_pip_cannot_install_beside_the_others_names_make_install(monkeypatch, capsys):
+    def run(args):
+        raise ModuleNotFoundError(name="encodec")
+
+    _fake_command(monkeypatch, run)
+    assert cli.main(["fake"]) == 1
+    assert "run `make install` in the repository" in capsys.readouterr().err
+
+
+def test_a_missing_module_of_this_project_is_a_bug(monkeypatch):
+    def run(args):
+        import dose.nonsense  # noqa: F401
+
+    _fake_command(monkeypatch, run)
+    with pytest.raises(ModuleNotFoundError):
         cli.main(["fake"])
 
 

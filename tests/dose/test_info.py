@@ -5,6 +5,7 @@ import json
 import pytest
 import tiny_bundle
 
+import dose
 from dose import cli, compute
 
 
@@ -23,7 +24,10 @@ def test_everything_is_there_as_json(bundle, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["instructions"] == compute.instructions()
     assert found["packages"]["torch"]
+    assert found["dose"] == dose.__version__
     assert found["models"]["folder"] == str(bundle)
+    assert found["transcription"]["folder"].endswith("transcription/bundled")  # these models have none
+    assert found["transcription"]["steps"] > 0
     assert len(found["formats"]) == 4
     for choice in found["formats"].values():
         assert choice["format"] in choice["gflop_per_s"] or choice["why"] == "gpu"
@@ -34,6 +38,8 @@ def test_the_text_names_models_and_formats(bundle, capsys):
     out = capsys.readouterr().out
     for word in (str(bundle), compute.cpu_name(), "fp32", "training", "decoding", "convolutions"):
         assert word in out
+    assert "transcription network of" in out
+    assert "\x1b" not in out
 
 
 def test_measure_discards_cached_rates(bundle, capsys):

@@ -34,6 +34,8 @@ def test_the_closure_follows_inner_imports_and_named_data_and_folds_packages_mos
         "src/dose/room/weights/a": "",
         "src/dose/room/pictures/b.png": "",
         "src/dose/room/table.csv": "",
+        "src/dose/room/__init__.pyi": "",
+        "src/dose/room/py.typed": "",
     }.items():
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(closure, "ROOT", tmp_path)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dose.api.extractor import Extractor
+    from dose.api.kit import Kit
     from dose.evaluate.page.kits import KitPage
-    from dose.extract.extractor import Extractor
     from dose.extract.postprocess import PostprocessConfig
-    from dose.extract.result import Kit
     from dose.extract.watch_state import WatchState
 
 
@@ -29,11 +29,11 @@ class ExtractJob:
     def extractor(self) -> "Extractor":
         """Loaded for the first readable mix, so that a mistyped name is reported at once."""
         if self._extractor is None:
+            from dose.api.extractor import Extractor
             from dose.extract.candidates import SearchConfig
-            from dose.extract.extractor import Extractor
 
             search = SearchConfig(source_blend=self.args.source_blend)
-            self._extractor = Extractor.load(
+            self._extractor = Extractor(
                 self.args.bundle, device=self.args.device, precision=self.args.precision, search=search
             )
             # What was loaded is never garbage: it is excluded from collection for good.
@@ -157,35 +157,18 @@ class ExtractJob:
 
     def _write(self, path: Path, kit: "Kit", out: Path) -> tuple[list[Path], list[str]]:
         """Writes the kit. Gives its files (none if no drum was detected) and what a format could not hold."""
-        from dose.extract.postprocess import place, postprocess
-        from dose.kits import build
         from dose.kits.write import left_out, parse_formats, write
 
-        rendered = {}
-        for drum, hits in kit.hits.items():
-            if hits and (self.args.keep_undetected or kit.detected(drum)):
-                rendered[drum] = [
-                    build.RenderedOneShot(
-                        hit=hit,
-                        audio=postprocess(
-                            place(hit.raw, hit.pan) if self.args.channels == "mix" else hit.raw,
-                            self.postprocess,
-                        ),
-                    )
-                    for hit in hits
-                ]
-        if not rendered:
-            return [], []
-        origin = build.Origin(source=path.name, version=kit.version, data_id=kit.data_id, seed=kit.seed)
-        drum_kit = build.build(
-            path.stem if self.args.name is None else self.args.name,
-            rendered,
-            origin,
-            rate=self.args.rate,
+        drum_kit = kit.drum_kit(
+            self.args.name,
+            undetected=self.args.keep_undetected,
+            sound=self.postprocess,
             bits=self.args.bits,
-            layering=self.args.layers,
-            transcription=kit.transcription,
+            channels=self.args.channels,
+            layers=self.args.layers,
         )
+        if drum_kit is None:
+            return [], []
         formats = parse_formats(self.args.kit)
         files = write(drum_kit, out, formats, inputs=[*self.paths, path], midi=self.args.midi)
         return files, left_out(drum_kit, formats)

@@ -57,12 +57,13 @@ def facts(folder: Path | None = None) -> dict[str, Any]:
     """All facts, as JSON has them. Raises as `open_bundle` does."""
     import platform
 
+    import dose
     from dose import compute
     from dose.bundle import default_bundle, open_bundle
 
     bundle = open_bundle(folder or default_bundle())
     return {
-        "dose": _version("dose"),
+        "dose": dose.__version__,
         "python": platform.python_version(),
         "system": platform.platform(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
@@ -80,6 +81,19 @@ def facts(folder: Path | None = None) -> dict[str, Any]:
             "codec": bundle.codec_id,
             "created": bundle.created,
         },
+        "transcription": _transcription(bundle.transcription),
+    }
+
+
+def _transcription(folder: Path) -> dict[str, Any]:
+    """The transcription network of the models: where it is, and how it was trained."""
+    from dose import files
+    from dose.transcription.network import CARD
+
+    card = files.read_json(folder / CARD)
+    return {
+        "folder": str(folder),
+        **{key: card.get(key) for key in ("library", "mixes", "steps", "licences")},
     }
 
 
@@ -144,6 +158,9 @@ def _as_text(report: dict[str, Any]) -> str:
         f"GPU      {', '.join(report['gpus']) or 'none that torch can use'}",
         f"models   {models['version']} ({', '.join(models['drums'])}), codec {models['codec']}",
         f"         {models['folder']}",
+        f"hits     transcription network of {report['transcription']['steps']} steps, "
+        f"library {report['transcription']['library']}",
+        f"         {report['transcription']['folder']}",
         f"formats  GFLOP/s as measured here, cached in {report['compute_cache']}",
     ]
     for name, work in report["formats"].items():

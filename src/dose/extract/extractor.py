@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dose import audio, compute
 from dose.audio import RATE
-from dose.bundle import Bundle, default_bundle, open_bundle
+from dose.bundle import default_bundle, open_bundle
 from dose.codec import load_codec
 from dose.drums import DRUMS
 from dose.errors import AudioError, DoseError
@@ -23,7 +23,6 @@ from dose.extract.resynthesis import resynthesis_scores
 from dose.extract.segments import ScanResult, Segment
 from dose.model.sampling import Sampling
 from dose.transcription import network
-from dose.transcription.network import TranscriptionNetwork
 from dose.transcription.transcribe import SILENCE, Activations, activations, join
 
 SHORTEST = 0.05  # seconds: a shorter input cannot hold a hit
@@ -39,14 +38,28 @@ class Extractor:
 
     def __init__(
         self,
-        bundle: Bundle,
-        models: dict[str, DrumModel],
-        transcription: TranscriptionNetwork,
-        search: SearchConfig,
+        folder: Path | str | None = None,
+        *,
+        device: str = "auto",
+        precision: compute.DecodingPrecision = "auto",
+        search: SearchConfig | None = None,
     ) -> None:
-        self.bundle, self.models, self.search = bundle, models, search
-        self.transcription = transcription
-        self.calibration = confidence.from_json(bundle.calibration)
+        """Opens a bundle (the default one if none is named).
+
+        `device` and `precision` as in `dose.compute`: auto takes a GPU where there is one, and the number
+        format that decodes fastest here. Raises as `open_bundle` does, and ConfigError for what this machine
+        lacks.
+        """
+        self.search = search or SearchConfig()
+        self.bundle = open_bundle(folder or default_bundle())
+        codec = load_codec(self.bundle.codec)
+        on = str(compute.device(device))
+        self.models = {
+            drum: load_drum_model(self.bundle, codec, drum, on, precision, self.search.samples)
+            for drum in self.bundle.drums
+        }
+        self.transcription = network.load(self.bundle.transcription)
+        self.calibration = confidence.from_json(self.bundle.calibration)
 
     @classmethod
     def load(
@@ -56,21 +69,9 @@ class Extractor:
         device: str = "auto",
         precision: compute.DecodingPrecision = "auto",
         search: SearchConfig | None = None,
-    ) -> "Extractor":
-        """Opens a bundle (the default one if none is named).
-
-        `device` and `precision` as in `dose.compute`: auto takes a GPU where there is one, and the number
-        format that decodes fastest here. Raises as `open_bundle` does, and ConfigError for what this machine
-        lacks.
-        """
-        search = search or SearchConfig()
-        bundle = open_bundle(folder or default_bundle())
-        codec = load_codec(bundle.codec)
-        on = str(compute.device(device))
-        models = {
-            drum: load_drum_model(bundle, codec, drum, on, precision, search.samples) for drum in bundle.drums
-        }
-        return cls(bundle, models, network.load(bundle.transcription), search)
+    ) -> Self:
+        """The same as the constructor."""
+        return cls(folder, device=device, precision=precision, search=search)
 
     @property
     def threads(self) -> int:
