@@ -23,6 +23,7 @@ from dose.transcription.onsets import find_onsets
 CONSIDERED = 64  # hits of a recording, spread over its segments: a second of computation for three drums
 HITS_PER_SEGMENT = (4, 16)  # least and most of them in one segment
 MOST_HITS = 32  # of a recording, those that fit the expectation best
+FEW = 5  # hits that fit the expectation: with fewer the best single one is as good as an average
 SAME_HIT = 441  # samples, 10 ms: hits this close are one, met in two windows that overlap
 REACH = 64  # samples, 1.5 ms: by how much hits that lie on the alignment's grid may still be apart
 ATTACK = 4096  # samples that are compared, 93 ms
@@ -40,6 +41,9 @@ def averages(
     those of a live player, the best one is given with less trust.
     """
     found = source_segments(shot, expected, _all_hits(segments, drum))[:MOST_HITS]
+    # So few need not agree: single hits, of the onsets that condition the model.
+    if len(found) < FEW:
+        return source_segments(shot, expected, segments)
     wanted = band_energies.expand_power(expected)
     left, groups = [(source, _attack(source, wanted)) for source in found], list[list[SourceSegment]]()
     while left:

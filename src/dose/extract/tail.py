@@ -14,7 +14,7 @@ from dose.metrics.envelope import HOP, rms
 from dose.tokens import band_energies
 
 RISE_DB = 1.5  # by which a band may rise again after its peak: beating partials do
-FROM_DB = -25.0  # level, below the loudest, from which on the rate of decay is limited
+FROM_DB = -30.0  # level, below the loudest, from which on the rate of decay is limited
 RATE_SHARE = 0.75  # of the rate at which the sound fell to FROM_DB: bodies ring longer than attacks
 TINY = 1e-12  # power: what counts as silence
 

@@ -64,10 +64,18 @@ def test_where_no_hits_agree_the_best_is_trusted_less():
 
 def test_a_hit_in_two_windows_counts_once():
     true = burst(0)
-    mix = sum(with_hit(at, true) for at in HITS[:2])
-    twice = [segment(mix, HITS[:2]), segment(mix, HITS[:2])]
+    mix = sum(with_hit(at, true) for at in HITS)
+    twice = [segment(mix, HITS), segment(mix, HITS)]
     [average] = averages(SAMPLE, expected(true), twice, "hihat")
-    assert average.hits == 2
+    assert average.hits == len(HITS)
+
+
+def test_of_few_hits_the_best_one_is_taken_as_it_is():
+    true = burst(0)
+    segments = [segment(noise(0.01) + sum(with_hit(at, true) for at in HITS[:3]), HITS[:3])]
+    found = averages(SAMPLE, expected(true), segments, "hihat")
+    assert [source.hits for source in found] == [1, 1, 1]
+    assert np.array_equal(found[0].sound, source_segments(SAMPLE, expected(true), segments)[0].sound)
 
 
 def test_without_hits_there_is_nothing():
