@@ -48,7 +48,7 @@ def fix(tree: Tree) -> None:
     tree.replace("further_notes", {})
 
     def single_hits(shot: np.ndarray, expected: np.ndarray, segments: object, drum: str) -> object:
-        from dose.extract.source_blend import source_segments
+        from dose.extract.source.blend import source_segments
 
         return source_segments(shot, expected, segments)  # type: ignore[arg-type]
 

@@ -31,8 +31,8 @@ MAY_RERUN = {
         "rmod", "sources", "tokens", "tracking", "transcription", "dsp",
     },
     "package": {
-        "bundle", "cluster", "codec", "compute", "extract", "kits", "metrics", "model", "registry", "rmod",
-        "sources", "sweep", "tokens", "tracking", "train", "transcription", "dsp",
+        "api", "bundle", "cluster", "codec", "compute", "extract", "kits", "metrics", "model", "registry",
+        "rmod", "sources", "sweep", "tokens", "tracking", "train", "transcription", "dsp",
     },
 }  # fmt: skip
 # What a stage packs beside its script: the Bento's service.

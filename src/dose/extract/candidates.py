@@ -12,8 +12,8 @@ from dose import audio
 from dose.extract import confidence, rerank, resynthesis
 from dose.extract.postprocess import SILENT_PEAK
 from dose.extract.segments import Segment
-from dose.extract.source_average import averages
-from dose.extract.source_blend import blend_source
+from dose.extract.source.average import averages
+from dose.extract.source.blend import blend_source
 from dose.extract.spectral_match import match_envelope
 from dose.extract.tail import clean_tail
 from dose.model.sampling import Sampling

@@ -11,8 +11,8 @@ from dose.dsp.mel import BANDS, HOP, drum_bands, mel_magnitudes
 from dose.dsp.onset import background, onset_levels
 from dose.extract.postprocess import attack_start
 from dose.extract.segments import Segment
-from dose.extract.source_average import averages
-from dose.extract.source_blend import blend_source
+from dose.extract.source.average import averages
+from dose.extract.source.blend import blend_source
 from dose.extract.spectral_match import compressed_band_energies, match_envelope
 from dose.extract.tail import clean_tail
 from dose.tokens.band_energies import expand_power

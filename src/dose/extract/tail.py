@@ -8,9 +8,9 @@ and leave a sound that decays as it is. Their constants were chosen on the reali
 import numpy as np
 import torch
 
+from dose.dsp.rms import HOP, rms
 from dose.dsp.stft import istft, stft
 from dose.extract.spectral_match import silence_before_attack, to_stft_grid
-from dose.metrics.envelope import HOP, rms
 from dose.tokens import band_energies
 
 RISE_DB = 1.5  # by which a band may rise again after its peak: beating partials do

@@ -7,10 +7,10 @@ better; 0 for identical sounds. Source: this project; the sizes are defaults wit
 
 import numpy as np
 
+from dose.dsp.rms import rms
 from dose.metrics.lsd import relative_decibels
 from dose.metrics.one_shots import check_pairs
 
-WINDOW, HOP = 256, 128  # 5.8 ms and 2.9 ms
 FLOOR_DB = -60.0
 
 
@@ -24,11 +24,3 @@ def envelope_distance(generated: np.ndarray, reference: np.ndarray) -> np.ndarra
         active = (levels > FLOOR_DB).any(axis=0)
         out[i] = np.abs(levels[0] - levels[1])[active].mean() if active.any() else 0.0
     return out
-
-
-def rms(shot: np.ndarray) -> np.ndarray:
-    """[N] -> [frames], frames centred on multiples of HOP."""
-    padded = np.pad(shot, WINDOW // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]  # [frames, WINDOW]
-    rms: np.ndarray = np.sqrt(np.square(frames, dtype=np.float64).mean(axis=1))
-    return rms

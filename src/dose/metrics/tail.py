@@ -12,7 +12,7 @@ Source: this project; the levels are where a one-shot's end is no longer noticed
 import numpy as np
 
 from dose.audio import RATE
-from dose.metrics.envelope import HOP, rms
+from dose.dsp.rms import HOP, rms
 from dose.metrics.one_shots import check_pairs, is_silent
 
 OVER_DB, LENGTH_DB = -50.0, -40.0

@@ -42,7 +42,7 @@ def test_one_mix_gives_three_wavs(run, mix):
 def test_a_page_holds_the_mix_and_its_kit(run, mix):
     assert run(str(mix), "--out", "kit", "--page", "kit.html")[0] == 0
     page = Path("kit.html").read_text()
-    assert page.count("<button") == 4  # the recording and three drums
+    assert page.count("<button") == 5  # the recording, the kit that plays its groove, three drums
     assert "my song" in page
     assert "source energy ratio 0.00" in page  # these models expect nothing
     assert "http" not in re.sub(r"http://www.w3.org\S*", "", page)

@@ -5,8 +5,8 @@ import pytest
 from test_source_blend import burst, expected, segment, waveform_similarity, with_hit
 
 from dose.audio import RATE
-from dose.extract.source_average import UNCONFIRMED, averages
-from dose.extract.source_blend import source_segments
+from dose.extract.source.average import UNCONFIRMED, averages
+from dose.extract.source.blend import source_segments
 from dose.transcription.windows import WINDOW as SEGMENT
 
 HITS = (10_000, 40_000, 70_000, 100_000, 130_000)

@@ -5,7 +5,7 @@ import pytest
 
 from dose.audio import RATE
 from dose.extract.segments import Segment
-from dose.extract.source_blend import blend_source, misfit_of, source_segments
+from dose.extract.source.blend import blend_source, misfit_of, source_segments
 from dose.extract.spectral_match import compressed_band_energies
 from dose.transcription.windows import WINDOW as SEGMENT
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from dose.dsp.stft import istft, stft
 from dose.extract import spectral_match
 from dose.extract.segments import Segment
-from dose.extract.source_blend import SourceSegment, misfit_of, source_segments, trust_of
+from dose.extract.source.blend import SourceSegment, misfit_of, source_segments, trust_of
 from dose.tokens import band_energies
 from dose.transcription.onsets import find_onsets
 
