@@ -68,7 +68,7 @@ def test_the_same_drums_are_detected_and_similar(extractor, plain, name):
         hit, reference = kit.best(drum), plain.best(drum)
         assert hit.detected
         if "offset" in name:  # a lossy codec may well turn a drum's end into noise
-            assert len(hit.audio) == pytest.approx(len(reference.audio), rel=0.2), drum
+            assert len(hit.audio) == pytest.approx(len(reference.audio), rel=0.35), drum
         assert _low_share(hit.audio) == pytest.approx(_low_share(reference.audio), abs=0.1), drum
 
 
