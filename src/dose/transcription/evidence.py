@@ -1,4 +1,4 @@
-"""What speaks for a drum in a few seconds of music: its likely hits, and drums that are taken for it."""
+"""What speaks for a drum in a few seconds of music: its likely hits, and other drums that are taken for it."""
 
 import dataclasses
 
