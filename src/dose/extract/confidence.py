@@ -16,13 +16,7 @@ from dose.extract.segments import Segment
 from dose.transcription.decode import THRESHOLD
 
 # Features of the drum as a whole, from its segments alone: detection must not depend on what was generated.
-SEGMENT_FEATURES = (
-    "highest_likelihood",  # of all hits
-    "mean_of_three",  # of the three most likely hits
-    "certain_hits",  # logarithm of their number in a segment
-    "rival_likelihood",  # of other drums that are taken for it, at its certain hits
-    "onset_snr",  # of the onsets that condition the model
-)
+SEGMENT_FEATURES = ("mean_likelihood", "max_likelihood", "onset_snr", "certain_onsets")
 FEATURES = (
     "conditioning_fit",  # of the candidate
     "self_consistency",  # of the candidate
@@ -85,16 +79,13 @@ def candidate_features(
 def segment_features(segments: Sequence[Segment]) -> np.ndarray:
     """Features of a drum before anything was generated, [F]; 0 for those of candidates."""
     # By the network, whatever chose the onsets: its probabilities are calibrated.
-    likelihoods = sorted((p for s in segments for p in s.evidence.probabilities), reverse=True)
+    likelihoods = [value for segment in segments for value in segment.probabilities]
     snrs = [value for segment in segments for value in segment.onset_snr]
     row = np.zeros(len(FEATURES))
     if likelihoods:
         # The logarithm: one hit more says much where there are few.
-        certain = np.log1p(sum(p >= THRESHOLD for p in likelihoods) / len(segments))
-        rival = max(segment.evidence.rival for segment in segments)
-        three = sum(likelihoods[:3]) / 3
-        snr = float(np.mean(snrs)) if snrs else 0.0
-        row[IS_SEGMENT_FEATURE] = [likelihoods[0], three, certain, rival, snr]
+        certain = np.log1p(sum(value >= THRESHOLD for value in likelihoods))
+        row[IS_SEGMENT_FEATURE] = [np.mean(likelihoods), np.max(likelihoods), np.mean(snrs), certain]
     return row
 
 
@@ -165,7 +156,7 @@ def _by_hand(bias: float, **weights: float) -> Logistic:
 # For a bundle that was never calibrated: weights set by hand. The result is a score, not a probability;
 # `dose bundle show` prints "not calibrated".
 UNCALIBRATED = Calibration(
-    detected=_by_hand(-7.0, mean_of_three=3.0, highest_likelihood=9.0, onset_snr=1.0),
+    detected=_by_hand(-7.0, mean_likelihood=3.0, max_likelihood=9.0, onset_snr=1.0),
     correct=_by_hand(-4.0, conditioning_fit=4.0, self_consistency=1.0, explained=1.0),
 )
 

@@ -12,10 +12,9 @@ from dose.dsp.onset import onset_levels
 from dose.extract.drift import features
 from dose.extract.offset import without_offset
 from dose.transcription.detector import onset_likelihoods
-from dose.transcription.evidence import NO_EVIDENCE, Evidence, evidence
 from dose.transcription.hits import Hit
 from dose.transcription.network import TranscriptionNetwork
-from dose.transcription.onsets import OnsetSource, choose_onsets
+from dose.transcription.onsets import OnsetSource, choose_onsets, find_onsets
 from dose.transcription.transcribe import SILENCE, Activations, activations, window_hits
 from dose.transcription.windows import WINDOW, Window, cut
 
@@ -34,7 +33,7 @@ class Segment:
     likelihood: tuple[float, ...]  # of each onset, 0..1: see `transcription.onsets`
     onset_snr: tuple[float, ...]  # of each onset, 0..1: see `onset_snr`
     activations: Activations | None = None  # of the whole segment
-    evidence: Evidence = NO_EVIDENCE  # for the drum, by the transcription network
+    probabilities: tuple[float, ...] = ()  # of the best hits by the transcription network, 0..1
     period: int = WINDOW  # samples after which a loop that is shorter than a segment repeats
 
     @property
@@ -144,6 +143,7 @@ def _segment(
     """The window with its onsets of `drum`; silence has none."""
     silent = audio.peak(mono) <= SILENCE
     onsets = [] if silent else choose_onsets(source, mono, found, drum, ONSETS_PER_SEGMENT)
+    certain = onsets if silent or source == "network" else find_onsets(found, drum, ONSETS_PER_SEGMENT)
     return Segment(
         audio=window.audio,
         start=window.start,
@@ -151,7 +151,7 @@ def _segment(
         likelihood=tuple(onset.likelihood for onset in onsets),
         onset_snr=tuple(onset_snr(magnitudes, onset.start, drum) for onset in onsets),
         activations=found,
-        evidence=NO_EVIDENCE if silent else evidence(found, drum),
+        probabilities=tuple(onset.likelihood for onset in certain),
         period=window.length,
     )
 

@@ -47,7 +47,7 @@ def choose_onsets(
     """
     if source == "network":
         return find_onsets(found, drum, count)
-    row = drum_probability(found, drum)
+    row = _probability(found, drum)
 
     def agreed(onset: Onset) -> Onset:
         frame = round(onset.start / HOP)
@@ -63,19 +63,19 @@ def find_onsets(found: Activations, drum: str, count: int) -> list[Onset]:
 
     Without any hit that is more probable than not, the best guesses. Raises ValueError for an unknown drum.
     """
+    if drum not in DRUMS:
+        raise ValueError(f"{drum!r} is not one of {', '.join(DRUMS)}")
     # 1. The probability of any hit of the drum: where closed and open hi-hat are hard to tell apart, each is
     # improbable while a hi-hat is certain.
-    row = drum_probability(found, drum)
+    row = _probability(found, drum)
     # 2. Of all certain hits the best ones that are apart.
     frames = peaks(row, THRESHOLD) or peaks(row, 1e-3)
     cls = _variant(found, drum)
     return best((_onset(found, drum, cls, row, frame) for frame in frames), count)
 
 
-def drum_probability(found: Activations, drum: str) -> np.ndarray:
-    """The probability of a hit of any class of the drum, [T]. Raises ValueError for an unknown drum."""
-    if drum not in DRUMS:
-        raise ValueError(f"{drum!r} is not one of {', '.join(DRUMS)}")
+def _probability(found: Activations, drum: str) -> np.ndarray:
+    """The probability of a hit of any class of the drum, [T]."""
     row: np.ndarray = 1 - np.prod(
         [1 - found.onsets[HIT_CLASSES.index(cls)] for cls in CLASSES_OF[drum]], axis=0
     )

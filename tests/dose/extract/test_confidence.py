@@ -16,7 +16,6 @@ from dose.extract.confidence import (
 from dose.extract.reliability import expected_calibration_error, reliability_curve
 from dose.extract.rerank import RerankScores
 from dose.extract.segments import Segment
-from dose.transcription.evidence import Evidence
 
 
 def _data(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +34,7 @@ def _segment(likelihood: tuple[float, ...], onset_snr: tuple[float, ...]) -> Seg
         onsets=onsets,
         likelihood=(0.1,) * len(onsets),
         onset_snr=onset_snr,
-        evidence=Evidence(probabilities=likelihood, rival=0.2 * bool(likelihood)),
+        probabilities=likelihood,
     )
 
 
@@ -111,11 +110,10 @@ def test_features_stand_in_their_columns():
     shared = {
         "max_conditioning_fit": 0.8,
         "mean_self_consistency": 0.6,
-        "highest_likelihood": 0.9,
-        "mean_of_three": (0.9 + 0.4 + 0.6) / 3,
-        "certain_hits": np.log1p(2 / 3),  # two hits in three segments reach the threshold
-        "rival_likelihood": 0.2,
+        "mean_likelihood": (0.9 + 0.4 + 0.6) / 3,
+        "max_likelihood": 0.9,
         "onset_snr": 0.3,
+        "certain_onsets": np.log(3),  # two of them reach the threshold of a hit
     }
     assert named[0] == pytest.approx(
         {"conditioning_fit": 0.2, "self_consistency": 0.5, "explained": 0.1, **shared}
