@@ -36,7 +36,7 @@ def _examples(count: int) -> list[Example]:
 
 def _features(right: float, present: float) -> np.ndarray:
     """Features of which only two say something."""
-    telling = {"explained": right, "mean_of_three": present}
+    telling = {"explained": right, "mean_likelihood": present}
     return np.array([telling.get(name, 0.5) for name in confidence.FEATURES])
 
 
