@@ -4,6 +4,7 @@ Where behaviour changed on purpose, the part that changed is an input, too: what
 """
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def fix(tree: Tree) -> None:
     2. Confidence: its features include others, and calibrations of the former ones are left out.
     3. The further notes of a hi-hat's pad, which the base commit does not have.
     4. Source blending: a one-shot is blended with the average of hits that agree, and its tail is cleaned; it
-       was blended with the hit that fits best.
+       was blended with the hit that fits best, of which the mask let less through.
     """
 
     def find(*arguments: object) -> list[SimpleNamespace]:
@@ -52,7 +53,28 @@ def fix(tree: Tree) -> None:
 
         return source_segments(shot, expected, segments)  # type: ignore[arg-type]
 
+    def blend(shot: np.ndarray, expected: np.ndarray, source: Any) -> object:
+        import torch
+
+        from dose.dsp.stft import istft, stft
+        from dose.extract import spectral_match
+        from dose.extract.source.blend import SILENT, Blend
+        from dose.tokens import band_energies
+
+        top = float(band_energies.one_shot_band_energies(shot[None], expected.shape[1]).max(initial=0.0))
+        if top == 0:
+            return Blend(audio=shot, source_energy_ratio=0.0)
+        wanted = np.maximum(band_energies.expand_power(expected) - SILENT, 0)
+        mask = np.sqrt(np.clip(wanted / (source.power + 1e-9), 0, 1))
+        generated, real = stft(shot / np.sqrt(top)), stft(source.sound)
+        gain = torch.from_numpy(spectral_match.to_stft_grid(mask, generated.shape[1]).astype(np.float32))
+        parts = source.trust * gain**1.5 * real, (1 - source.trust * gain) * generated
+        taken, made = (float(part.abs().square().sum()) for part in parts)
+        audio = spectral_match.silence_before_attack(istft(parts[0] + parts[1], len(shot)), shot)
+        return Blend(audio=audio, source_energy_ratio=taken / (taken + made))
+
     tree.replace("averages", single_hits)
+    tree.replace("blend_source", blend)
     tree.replace("clean_tail", lambda shot: shot)
 
 

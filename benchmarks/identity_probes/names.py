@@ -67,6 +67,7 @@ OLD: dict[str, str] = {
     "replace.further_notes": "",
     "replace.averages": "",
     "replace.clean_tail": "",
+    "replace.blend_source": "",
     # The network that finds onsets in the tree: the base commit has it inside the functions above
     "path.transcription": "",
     # Attributes and keywords
@@ -182,6 +183,7 @@ NEW: dict[str, str] = OLD | {
     "replace.further_notes": "dose.kits.drumkit:FURTHER_NOTES",
     "replace.averages": "dose.extract.candidates:averages",
     "replace.clean_tail": "dose.extract.candidates:clean_tail",
+    "replace.blend_source": "dose.extract.candidates:blend_source",
     "path.transcription": "src/dose/transcription/bundled",
     "TokensConfig": "dose.tokens.encode:TokensConfig",
     "build_tokens": "dose.tokens.encode:build",
@@ -226,6 +228,8 @@ NEW: dict[str, str] = OLD | {
 # A renamed key in bundle.json's calibration, for example, gives the shipped models another version, which
 # all kit files name: {"kits/version": REASON, "kits/*/file/*": REASON} leaves the contents compared.
 EXPECTED: dict[str, str] = {
+    "training/*/train/full_loss": "a part of the loss that the base commit does not log",
+    "training/*/train/onset_loss": "a part of the loss that the base commit does not log",
     "gate/*/reasons": "the sentences were reworded; the decisions and figures are compared",
     "kits/*/json/*/groove*": "extraction transcribes the drums; the base commit does not",
     "kits/*/json/*/resynthesis_score": "a score that the base commit does not have",
