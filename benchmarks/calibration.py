@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from dose.rmod.config import RmodConfig
     from dose.sources.library import SampleLibrary
 
-    extractor = Extractor.load(args.bundle)
+    extractor = Extractor(args.bundle)
     ranges, library = config.load("rmod", RmodConfig, args.params), SampleLibrary.load(args.sources)
     examples = list(rmod_examples(ranges, library, args.mixes, args.start, split="test"))
     with tqdm(total=args.mixes, desc="calibration", unit="mix", disable=None) as bar:

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     figures["command_beside_busy"] = beside
     figures["ratio_busy_to_idle"] = beside / figures["command"]
     start = time.perf_counter()
-    extractor = Extractor.load(bundle)
+    extractor = Extractor(bundle)
     figures["load"] = time.perf_counter() - start
     figures["threads"] = extractor.threads
     figures["format"] = next(iter(extractor.models.values())).engine.choice.sentence

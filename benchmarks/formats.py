@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from dose.sources.library import SampleLibrary
 
     formats = [name for name in args.formats.split(",") if name != "fp32"]
-    extractors = {name: Extractor.load(args.bundle, precision=name) for name in ["fp32", *formats]}
+    extractors = {name: Extractor(args.bundle, precision=name) for name in ["fp32", *formats]}
     rows: list[tuple[str, Any, int]] = [(name, extractors[name], 0) for name in extractors]
     # The scale of chance: the same format with another seed.
     rows.insert(1, (OTHER_SEED, extractors["fp32"], 1))

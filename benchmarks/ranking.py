@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> dict[str, dict[str, float]]:
     from dose.rmod.dataset import stream
     from dose.sources.library import SampleLibrary
 
-    extractor = Extractor.load(args.bundle)
+    extractor = Extractor(args.bundle)
     rmod = config.load("rmod", RmodConfig, args.params)
     distances: dict[str, list[list[float]]] = {drum: [] for drum in extractor.drums}
     for item in stream(rmod, SampleLibrary.load(args.sources), "test", 0, args.mixes):

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from dose.metrics.one_shots import prepare
     from dose.sources.library import SampleLibrary
 
-    extractor = Extractor.load(args.bundle)
+    extractor = Extractor(args.bundle)
     classifier = drum_classifier(SampleLibrary.load(args.sources))
     page, correct_of, complete = KitPage(), {}, set()
     for path in found(args.recordings):

@@ -54,20 +54,17 @@ def fix(tree: Tree) -> None:
         return source_segments(shot, expected, segments)  # type: ignore[arg-type]
 
     def blend(shot: np.ndarray, expected: np.ndarray, source: Any) -> object:
-        import torch
-
         from dose.dsp.stft import istft, stft
         from dose.extract import spectral_match
-        from dose.extract.source.blend import SILENT, Blend
+        from dose.extract.source.blend import SILENT, Blend, source_mask
         from dose.tokens import band_energies
 
         top = float(band_energies.one_shot_band_energies(shot[None], expected.shape[1]).max(initial=0.0))
         if top == 0:
             return Blend(audio=shot, source_energy_ratio=0.0)
         wanted = np.maximum(band_energies.expand_power(expected) - SILENT, 0)
-        mask = np.sqrt(np.clip(wanted / (source.power + 1e-9), 0, 1))
         generated, real = stft(shot / np.sqrt(top)), stft(source.sound)
-        gain = torch.from_numpy(spectral_match.to_stft_grid(mask, generated.shape[1]).astype(np.float32))
+        gain = source_mask(source, wanted, generated.shape[1])
         parts = source.trust * gain**1.5 * real, (1 - source.trust * gain) * generated
         taken, made = (float(part.abs().square().sum()) for part in parts)
         audio = spectral_match.silence_before_attack(istft(parts[0] + parts[1], len(shot)), shot)

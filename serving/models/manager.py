@@ -39,7 +39,7 @@ def load_extractor(folder: Path) -> Any:
     """The extractor that the stage `evaluate` scores, on a GPU where there is one."""
     from dose.extract.extractor import Extractor
 
-    return Extractor.load(folder)
+    return Extractor(folder)
 
 
 def fingerprint(folder: Path) -> Fingerprint:

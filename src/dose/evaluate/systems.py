@@ -116,11 +116,11 @@ class DoseSystem:
 
     @classmethod
     def load(cls, name: str, bundle: Path, samples: int = 1, blend: bool = True) -> "DoseSystem":
-        """`blend` False leaves out source blending. Raises as `Extractor.load`."""
+        """`blend` False leaves out source blending. Raises as `Extractor`."""
         from dose.extract import Extractor
         from dose.extract.candidates import SearchConfig
 
-        extractor = Extractor.load(bundle, search=SearchConfig(source_blend=blend))  # checks the bundle first
+        extractor = Extractor(bundle, search=SearchConfig(source_blend=blend))  # checks the bundle first
         key = files.hash_json(
             [
                 "dose",

@@ -99,7 +99,7 @@ def calibrate_bundle(
 
     Detection is fitted to DETECTION_FACTOR times as many mixes of the realistic distribution, too.
     """
-    extractor = Extractor.load(folder)
+    extractor = Extractor(folder)
     examples = list(rmod_examples(config, library, mixes, start))
     presence = presence_tables(
         extractor, config.realistic, library, extractor.drums, DETECTION_FACTOR * mixes, start + mixes

@@ -70,7 +70,7 @@ class Extractor:
         precision: compute.DecodingPrecision = "auto",
         search: SearchConfig | None = None,
     ) -> Self:
-        """The same as the constructor."""
+        """The constructor under its former name, for one release."""
         return cls(folder, device=device, precision=precision, search=search)
 
     @property

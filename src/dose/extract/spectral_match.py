@@ -7,6 +7,7 @@ leave its fine structure (the phases) as it is. What lies before the attack stay
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dose.dsp.stft import interpolate_bands, istft, stft
 from dose.tokens import band_energies
@@ -43,6 +44,11 @@ def silence_before_attack(processed: np.ndarray, shot: np.ndarray) -> np.ndarray
     magnitude = np.abs(shot)
     processed[: int(np.argmax(magnitude > ATTACK_LEVEL * magnitude.max(initial=0.0)))] = 0
     return processed
+
+
+def stft_gains(values: np.ndarray, columns: int) -> Tensor:
+    """`to_stft_grid` as float32, to be multiplied with a spectrum of `dsp.stft`."""
+    return torch.from_numpy(to_stft_grid(values, columns).astype(np.float32))
 
 
 def to_stft_grid(values: np.ndarray, columns: int) -> np.ndarray:

@@ -6,11 +6,10 @@ and leave a sound that decays as it is. Their constants were chosen on the reali
 """
 
 import numpy as np
-import torch
 
-from dose.dsp.rms import HOP, rms
+from dose.dsp.rms import HOP, levels
 from dose.dsp.stft import istft, stft
-from dose.extract.spectral_match import silence_before_attack, to_stft_grid
+from dose.extract.spectral_match import silence_before_attack, stft_gains
 from dose.tokens import band_energies
 
 RISE_DB = 1.5  # by which a band may rise again after its peak: beating partials do
@@ -34,14 +33,12 @@ def _limit_rises(shot: np.ndarray) -> np.ndarray:
     allowed = np.where(after, least * 10 ** (RISE_DB / 10), np.inf)
     gain = np.sqrt(np.minimum(1, allowed / power))
     spectrum = stft(shot)
-    gains = torch.from_numpy(to_stft_grid(gain, spectrum.shape[1]).astype(np.float32))
-    return silence_before_attack(istft(spectrum * gains, len(shot)), shot)
+    return silence_before_attack(istft(spectrum * stft_gains(gain, spectrum.shape[1]), len(shot)), shot)
 
 
 def _limit_rate(shot: np.ndarray) -> np.ndarray:
     """From FROM_DB on the level falls at least RATE_SHARE as fast as it fell until then."""
-    level = rms(shot)
-    db = 20 * np.log10(level / max(float(level.max()), 1e-9) + 1e-9)
+    db = levels(shot)
     peak = int(db.argmax())
     below = np.flatnonzero(db[peak:] <= FROM_DB)
     if not len(below) or not below[0]:

@@ -12,7 +12,7 @@ Source: this project; the levels are where a one-shot's end is no longer noticed
 import numpy as np
 
 from dose.audio import RATE
-from dose.dsp.rms import HOP, rms
+from dose.dsp.rms import HOP, levels
 from dose.metrics.one_shots import check_pairs, is_silent
 
 OVER_DB, LENGTH_DB = -50.0, -40.0
@@ -27,7 +27,7 @@ def tail_level(generated: np.ndarray, reference: np.ndarray) -> np.ndarray:
     for i in range(len(generated)):
         if is_silent(generated[i]) or is_silent(reference[i]):
             continue
-        after = _levels(generated[i])[_end(_levels(reference[i]), OVER_DB) + round(GUARD * RATE / HOP) :]
+        after = levels(generated[i])[_end(levels(reference[i]), OVER_DB) + round(GUARD * RATE / HOP) :]
         if len(after):
             out[i] = max(float(after.max()), FLOOR_DB)
     return out
@@ -39,16 +39,9 @@ def length_error(generated: np.ndarray, reference: np.ndarray) -> np.ndarray:
     out = np.full(len(generated), np.nan)
     for i in range(len(generated)):
         if not (is_silent(generated[i]) or is_silent(reference[i])):
-            frames = _end(_levels(generated[i]), LENGTH_DB) - _end(_levels(reference[i]), LENGTH_DB)
+            frames = _end(levels(generated[i]), LENGTH_DB) - _end(levels(reference[i]), LENGTH_DB)
             out[i] = abs(frames) * HOP / RATE * 1000
     return out
-
-
-def _levels(shot: np.ndarray) -> np.ndarray:
-    """[N] -> dB [frames]."""
-    level = rms(shot)
-    levels: np.ndarray = 20 * np.log10(np.maximum(level / level.max(), 1e-9))
-    return levels
 
 
 def _end(levels: np.ndarray, threshold: float) -> int:

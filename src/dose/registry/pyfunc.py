@@ -27,7 +27,7 @@ class OneShotModel:
     def __init__(self, folder: Path) -> None:
         from dose.extract import Extractor
 
-        self.extractor = Extractor.load(folder)
+        self.extractor = Extractor(folder)
         [self.drum] = self.extractor.drums
 
     def predict(self, mix: np.ndarray, params: dict[str, Any] | None = None) -> np.ndarray:

@@ -229,7 +229,7 @@ def measure_bundle(
     items = scoring.rendered(rmod, SampleLibrary.load(worktree / "data/sources"), gate.items)
     # One embedding for both: the challenger's codec may differ from the champion's.
     embedder = CodecEmbedder(bundled_codec())
-    extractor = Extractor.load(bundle)
+    extractor = Extractor(bundle)
     scoring.write_examples(examples, extractor, items, gate.samples)
     sizes = scoring.sizes_mb(bundle, extractor.drums)
     return scoring.score(extractor, items, embedder, sizes, gate.samples)

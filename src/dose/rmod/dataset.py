@@ -101,20 +101,6 @@ def stream(
         yield render(spec, library, config, drums_only=drums_only, stems=stems)
 
 
-def stream_realistic(
-    config: RmodConfig,
-    library: "SampleLibrary",
-    split: str,
-    start: int,
-    stop: int,
-    *,
-    drums_only: bool = False,
-) -> Iterator[Rendered]:
-    """Realistic items start..stop of a split, rendered in order. Raises as `realistic.items.item`."""
-    for index in range(start, stop):
-        yield realistic_item(config.realistic, library, split, index, drums_only=drums_only)
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Export:
     """What to write for each item, and where."""
@@ -175,7 +161,10 @@ def _rendered(
 ) -> Iterator[tuple[int, Rendered]]:
     split, drums_only = export.split, export.drums_only
     if export.realistic:
-        rendered = stream_realistic(config, library, split, start, stop, drums_only=drums_only)
+        rendered: Iterator[Rendered] = (
+            realistic_item(config.realistic, library, split, index, drums_only=drums_only)
+            for index in range(start, stop)
+        )
     else:
         rendered = stream(config, library, split, start, stop, drums_only=drums_only, stems=export.stems)
     return enumerate(rendered, start=start)

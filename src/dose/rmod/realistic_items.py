@@ -15,7 +15,7 @@ from dose import audio, files
 from dose.drums import DRUMS
 from dose.errors import DoseError
 from dose.rmod.realistic.config import RealisticConfig
-from dose.rmod.realistic.kit import KitSpec, render_one_shot
+from dose.rmod.realistic.kit import CLIPS, KitSpec, render_one_shot
 from dose.rmod.realistic.mix import RealisticMix, RealisticSpec, draw, render
 from dose.rmod.render import FADE, ONE_SHOT, Rendered
 
@@ -26,7 +26,7 @@ SECONDS = 8.0  # of a written item: longer than a training mix, so that it is ex
 LEAST_HITS = 2  # audible ones of each drum of an item
 TRIES = 64  # draws of one item; about one in two is used
 # The tracks that hold a drum's hits; a clap is no snare.
-TRACKS_OF = {"kick": ("kick",), "snare": ("snare",), "hihat": ("closed_hihat", "open_hihat")}
+TRACKS_OF = {drum: tuple(track for track, (cls, _) in CLIPS.items() if cls == drum) for drum in DRUMS}
 
 
 def evenly_spread(index: int, share: float) -> bool:

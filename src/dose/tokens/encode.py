@@ -15,6 +15,7 @@ from dose.codec import Codec, load_codec
 from dose.config import optional, was
 from dose.drums import DRUMS, MIX_SECONDS, SHOT_SECONDS
 from dose.errors import ConfigError
+from dose.rmod.build import HARMLESS
 from dose.rmod.config import RmodConfig
 from dose.rmod.draw import draw_many
 from dose.rmod.ranges import check_probability
@@ -32,9 +33,7 @@ from dose.transcription.transcribe import activations
 
 SPLITS = ("train", "val")
 # Keys of the rmod section that set how many items are made and how, but not how an item sounds.
-AMOUNTS = (
-    "train", "val", "test", "groove", "realistic_items", "shard", "workers", "pitch_cache_mb", "realistic",
-)  # fmt: skip
+AMOUNTS = (*HARMLESS, "groove")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

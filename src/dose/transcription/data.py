@@ -21,7 +21,7 @@ from dose.rmod.config import RmodConfig
 from dose.rmod.draw import draw as draw_paper
 from dose.rmod.realistic.config import RealisticConfig
 from dose.rmod.realistic.mix import draw, render
-from dose.rmod.realistic_items import evenly_spread
+from dose.rmod.realistic_items import evenly_spread, realistic_id
 from dose.rmod.render import render as render_paper
 from dose.transcription.front_end import log_band_energies
 from dose.transcription.hits import HIT_CLASSES
@@ -64,12 +64,12 @@ class MixSource:
 
 def data_key(source: MixSource, library: "SampleLibrary") -> str:
     """16 hex digits that change whenever a shard may: with settings, library or the code that makes mixes."""
-    realistic = Path(draw.__code__.co_filename).parent
-    makers = [*sorted(realistic.glob("*.py")), Path(__file__), Path(__file__).with_name("front_end.py")]
+    makers = (Path(__file__), Path(__file__).with_name("front_end.py"))
     return files.hash_json(
         {
             "paper": build.data_id(source.rmod, library),
-            "source": dataclasses.asdict(source),
+            "realistic": realistic_id(source.realistic, library),
+            "paper_share": source.paper_share,
             "code": [files.sha256(path) for path in makers],
         }
     )

@@ -129,7 +129,7 @@ def test_unavailable_systems_have_a_reason_and_the_others_keep_their_order(tmp_p
         made.append(checkpoints)
 
     monkeypatch.setattr("dose.bundle.assemble", assemble)
-    monkeypatch.setattr("dose.extract.extractor.Extractor.load", lambda folder, search: FakeExtractor())
+    monkeypatch.setattr("dose.extract.extractor.Extractor", lambda folder, search: FakeExtractor())
     for _ in range(2):
         available, _ = project.systems(settings, CoarseCodec(), folders)
         assert [system.name for system in available] == [
@@ -194,7 +194,7 @@ def copied(tmp_path, monkeypatch):
 def _keys(tmp_path, monkeypatch) -> dict[str, str]:
     (tmp_path / "bundle").mkdir(exist_ok=True)
     (tmp_path / "bundle" / "manifest.json").write_text("{}")
-    monkeypatch.setattr("dose.extract.extractor.Extractor.load", lambda folder, search: FakeExtractor())
+    monkeypatch.setattr("dose.extract.extractor.Extractor", lambda folder, search: FakeExtractor())
     codec = Reconstruction(codec=CoarseCodec())
     made = [codec, systems.hpss(), systems.larsnet(), DoseSystem.load("DOSE", tmp_path / "bundle")]
     return {system.name: system.key for system in made}

@@ -55,11 +55,10 @@ class KitPage:
 
     def _resynthesis(self, recording: np.ndarray, kit: Kit) -> str:
         """The kit playing the groove beside the recording: the check by ear."""
-        best = {drum: hit for drum in kit.hits if (hit := kit.best(drum)) is not None and hit.detected}
+        shots = {drum: found[0].audio for drum, found in kit.hits.items() if kit.detected(drum)}
         hits = kit.transcription.hits if kit.transcription else ()
-        if not best or not hits:
+        if not shots or not hits:
             return self._page.missing("kit plays the groove", "no drums detected")
-        shots = {drum: hit.audio for drum, hit in best.items()}
         sound = resynthesis(shots, hits, audio.downmix(recording))
         fact = ", ".join(f"{drum} {score:.2f}" for drum, score in kit.resynthesis.items())
         return self._page.card("kit plays the groove", sound, f"resynthesis score: {fact}", mix=True)

@@ -48,7 +48,7 @@ def extraction(bundle: Path | None = None) -> PresenceSystem:
     """What `dose extract` says of a recording with a bundle, by default the shipped one. Raises DoseError."""
     from dose.extract.extractor import Extractor
 
-    extractor = Extractor.load(bundle)
+    extractor = Extractor(bundle)
     return PresenceSystem(
         name="DOSE extraction", detect=lambda mono, drums: extractor.detected(mono[None], drums)
     )

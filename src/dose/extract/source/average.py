@@ -10,13 +10,18 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from dose.dsp.stft import istft, stft
-from dose.extract import spectral_match
 from dose.extract.segments import Segment
-from dose.extract.source.blend import SourceSegment, misfit_of, source_segments, trust_of
+from dose.extract.source.blend import (
+    SourceSegment,
+    misfit_of,
+    source_mask,
+    source_segments,
+    trust_of,
+)
+from dose.extract.spectral_match import stft_gains
 from dose.tokens import band_energies
 from dose.transcription.onsets import find_onsets
 
@@ -86,9 +91,8 @@ def _all_hits(segments: Sequence[Segment], drum: str) -> list[Segment]:
 
 def _attack(source: SourceSegment, wanted: np.ndarray) -> np.ndarray:
     """The hit's differentiated attack [ATTACK + REACH] under the expectation's mask: the drum's part."""
-    mask = np.sqrt(np.clip(wanted / (source.power + 1e-9), 0, 1))
     spectrum = stft(source.sound)
-    masked = istft(spectrum * _on_grid(mask, spectrum.shape[1]), len(source.sound))
+    masked = istft(spectrum * source_mask(source, wanted, spectrum.shape[1]), len(source.sound))
     return np.diff(masked[: ATTACK + REACH], prepend=0.0)
 
 
@@ -115,7 +119,7 @@ def _average(hits: Sequence[SourceSegment], wanted: np.ndarray) -> SourceSegment
         spectrum = stft(hit.sound)  # [bins, columns]
         weight = 1 / (np.maximum(hit.power - wanted, 0) + WEIGHT_FLOOR)  # [BANDS, T]
         # Interpolated as logarithms, since weights differ by orders of magnitude.
-        grid = _on_grid(np.log(weight), spectrum.shape[1]).exp()
+        grid = stft_gains(np.log(weight), spectrum.shape[1]).exp()
         total, weights = total + spectrum * grid, weights + grid
     assert isinstance(total, Tensor)
     sound = istft(total / weights, len(hits[0].sound))
@@ -124,7 +128,3 @@ def _average(hits: Sequence[SourceSegment], wanted: np.ndarray) -> SourceSegment
     # Never less than the best hit alone: what is averaged agrees with it.
     trust = max(trust_of(misfit), hits[0].trust)
     return SourceSegment(sound=sound / np.sqrt(level), power=power / level, trust=trust, hits=len(hits))
-
-
-def _on_grid(values: np.ndarray, columns: int) -> Tensor:
-    return torch.from_numpy(spectral_match.to_stft_grid(values, columns).astype(np.float32))

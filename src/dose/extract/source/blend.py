@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import torch
+from torch import Tensor
 
 from dose.audio import RATE
 from dose.dsp.onset import attack_envelope
@@ -77,11 +77,9 @@ def blend_source(shot: np.ndarray, expected: np.ndarray, source: SourceSegment) 
     top = float(band_energies.one_shot_band_energies(shot[None], expected.shape[1]).max(initial=0.0))
     if top == 0:
         return Blend(audio=shot, source_energy_ratio=0.0)
-    # Mask of magnitudes [BANDS, T]: 1 where the mix is no louder than the drum alone is expected to be.
     wanted = np.maximum(band_energies.expand_power(expected) - SILENT, 0)
-    mask = np.sqrt(np.clip(wanted / (source.power + 1e-9), 0, 1))
     generated, real = stft(shot / np.sqrt(top)), stft(source.sound)  # [bins, columns]
-    gain = torch.from_numpy(spectral_match.to_stft_grid(mask, generated.shape[1]).astype(np.float32))
+    gain = source_mask(source, wanted, generated.shape[1])
     from_source = source.trust * gain * real
     from_sample = (1 - source.trust * gain) * generated
     source_energy, sample_energy = (float(part.abs().square().sum()) for part in (from_source, from_sample))
@@ -90,6 +88,14 @@ def blend_source(shot: np.ndarray, expected: np.ndarray, source: SourceSegment) 
         audio=spectral_match.silence_before_attack(blended, shot),
         source_energy_ratio=source_energy / (source_energy + sample_energy),
     )
+
+
+def source_mask(source: SourceSegment, wanted: np.ndarray, columns: int) -> Tensor:
+    """Mask of magnitudes on the grid of `dsp.stft`, [bins, columns], from the wanted band powers [BANDS, T].
+
+    1 where the mix is no louder than the drum alone is expected to be.
+    """
+    return spectral_match.stft_gains(np.sqrt(np.clip(wanted / (source.power + 1e-9), 0, 1)), columns)
 
 
 def _align(around: np.ndarray, shot: np.ndarray) -> int:
