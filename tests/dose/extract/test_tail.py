@@ -36,6 +36,20 @@ def test_the_trace_of_another_hit_goes():
     assert tail_level(clean_tail(traced), sound)[0] < -50
 
 
+def test_what_rises_again_in_one_band_goes_though_the_sound_is_still_loud():
+    """A hi-hat's trace in a kick, 100 ms after its attack: the whole level shows nothing."""
+    kick = tone(60, 0.8) + 0.3 * noise(0.03)
+    traced = kick.copy()
+    trace = slice(6_000, 9_000)
+    traced[trace] += 0.05 * np.diff(noise(0.2, seed=5)[:3001])
+
+    def high(sound):
+        return np.square(np.diff(sound[trace], n=3)).sum()
+
+    assert 10 * np.log10(high(clean_tail(traced)) / high(traced)) < -20
+    assert np.square(clean_tail(traced)[trace] - kick[trace]).sum() < 0.02 * np.square(kick[trace]).sum()
+
+
 def test_a_tail_that_does_not_end_ends():
     sound = tone(60, 0.5)
     endless = sound + 0.01 * np.random.default_rng(1).normal(size=RATE).astype(np.float32)
