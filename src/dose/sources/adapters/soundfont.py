@@ -31,6 +31,8 @@ KEYS = {
     # Side stick, tambourine, cowbell, bongos, congas, agogo, cabasa, maracas, claves, wood blocks, triangle.
     ("percussion", ""): (37, 54, 56, 60, 61, 62, 63, 64, 67, 68, 69, 70, 75, 76, 77, 81),
 }
+# Of the orchestra kit these keys are timpani (General MIDI 2).
+ORCHESTRA, TIMPANI = 48, range(41, 54)
 VELOCITY = 110  # loud, below the maximum: a default, without a study
 DRUM_PRESETS = tuple((DRUM_BANK, number) for number in range(128))
 RIFF_SECONDS = 8.0  # two pieces of 4 s, the length of a mix
@@ -173,6 +175,8 @@ def drum_items(
     for bank, number in presets:
         kit = font.preset(bank, number)
         for (cls, variant), key, velocity in hits if kit else ():
+            if bank == DRUM_BANK and number == ORCHESTRA and key in TIMPANI:
+                continue
             yield SourceItem(
                 name=f"{font.path.stem} {kit} {key}" + (f" {velocity}" if len(velocities) > 1 else ""),
                 cls=cls,
