@@ -78,14 +78,9 @@ def song_blocks(library: Any, count: int) -> list[np.ndarray]:
 
 def transcribe_blocks(net: Any, blocks: Iterator[np.ndarray], seconds: float) -> int:
     """The number of hits of a song that comes in blocks, its rhythm found as well."""
-    from dose import audio
-    from dose.transcription.transcribe import activations, join, window_hits
-    from dose.transcription.windows import cut
+    from dose.transcription.transcribe import candidates, hits_of, join
 
-    hits = []
-    for window in cut(blocks):
-        hits += window_hits(activations(audio.downmix(window.audio), net), window)
-    return len(join(hits, seconds).hits)
+    return len(join(hits_of(candidates(blocks, net), net.second_pass), seconds).hits)
 
 
 def _timed(net: Any, blocks: list[np.ndarray], threads: int) -> tuple[float, int]:

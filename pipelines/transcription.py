@@ -1,7 +1,8 @@
 """Stage transcription: the network that detects drum hits, as data/transcription.
 
 The shipped network, or one trained here on both distributions of RMOD's train split.
-`python -m pipelines.transcription --ship` trains one and puts it into the package as the shipped network.
+`python -m pipelines.transcription --ship` trains one and puts it into the package as the shipped network;
+`--ship second-pass` fits the shipped network's second pass anew.
 """
 
 import argparse
@@ -23,6 +24,8 @@ from dose.transcription.calibrate import calibrate, scores
 from dose.transcription.config import TranscriptionConfig
 from dose.transcription.data import MixSource, data_key, read_shards, write_shards
 from dose.transcription.network import TranscriptionNetwork
+from dose.transcription.second_pass_training import fit
+from dose.transcription.second_pass_training.rows import read_rows, write_rows
 from dose.transcription.train import train
 from pipelines.stage import run_stage
 
@@ -62,8 +65,9 @@ def build(section: TranscriptionConfig, rmod: RmodConfig, library: SampleLibrary
                 log.metrics(history[-1])
 
         net = train(read_shards(shards["train"]), settings, state / "state", report, start)
-    # 3. One threshold for all classes.
+    # 3. One threshold for all classes, and the second pass on top.
     calibrate(net, val)
+    second_pass = fit_second_pass(net, section, source, library, state)
     card = {
         "mixes": settings.mixes,
         "steps": settings.steps,
@@ -71,12 +75,44 @@ def build(section: TranscriptionConfig, rmod: RmodConfig, library: SampleLibrary
         "library": library.id,
         "licences": sorted({c.licence for c in library.clips if c.split == "train"}),
         "val": scores(net, val),
+        "second_pass": second_pass,
         "seconds": round(time.monotonic() - started),  # less where a training was resumed
         "hardware": hardware(),
     }
     network.save(net, out, card)
     if log is not None:
         log.end(out)
+
+
+def fit_second_pass(
+    net: TranscriptionNetwork,
+    section: TranscriptionConfig,
+    source: MixSource,
+    library: SampleLibrary,
+    state: Path,
+) -> dict[str, Any]:
+    """Gives the network its second pass; returns what the card says of it."""
+    settings, workers = section.second_pass, section.train.workers
+    # Rows of another network are of no use.
+    folder = state / f"second-pass-{network.fingerprint(net)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = {
+        split: read_rows(write_rows(net, source, library, split, count, folder, workers=workers))
+        for split, count in (("train", settings.mixes), ("val", settings.val))
+    }
+    net.second_pass = fit.calibrate(fit.fit(rows["train"], settings), rows["val"])
+    return {**dataclasses.asdict(settings), "val": fit.scores(net.second_pass, rows["val"])}
+
+
+def renew_second_pass(
+    section: TranscriptionConfig, rmod: RmodConfig, library: SampleLibrary, out: Path
+) -> None:
+    """The shipped network with a second pass that is fitted here, into the folder `out`."""
+    net, card = network.load(network.BUNDLED), files.read_json(network.BUNDLED / network.CARD)
+    source = MixSource(rmod=rmod, realistic=rmod.realistic, paper_share=section.train.paper_share)
+    state = STATE / files.hash_json({"second_pass_of": card, "data": data_key(source, library)})
+    card["second_pass"] = fit_second_pass(net, section, source, library, state)
+    network.save(net, out, card)
 
 
 class Log:
@@ -101,7 +137,13 @@ class Log:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.transcription", description=__doc__)
-    parser.add_argument("--ship", action="store_true", help="train, and replace the package's own network")
+    parser.add_argument(
+        "--ship",
+        nargs="?",
+        choices=("all", "second-pass"),
+        const="all",
+        help="train, and replace the package's own network; second-pass: only fit that anew",
+    )
     ship = parser.parse_args().ship
     section = config.load("transcription", TranscriptionConfig)
     # Whole or not at all, so that later stages never read half a network.
@@ -109,10 +151,11 @@ def main() -> None:
         if section.source == "bundled" and not ship:
             shutil.copytree(network.BUNDLED, folder)
         else:
-            build(section, config.load("rmod", RmodConfig), SampleLibrary.load(SOURCES), folder)
+            make = renew_second_pass if ship == "second-pass" else build
+            make(section, config.load("rmod", RmodConfig), SampleLibrary.load(SOURCES), folder)
         files.write_manifest(folder)
     if ship:
-        for name in (network.WEIGHTS, network.CARD):
+        for name in network.FILES:
             shutil.copyfile(OUT / name, network.BUNDLED / name)
     shutil.rmtree(STATE, ignore_errors=True)  # needed only to resume
     print(f"transcription: {section.source} network in {OUT}")

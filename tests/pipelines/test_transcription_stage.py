@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import types
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from dose.errors import DoseError
 from dose.rmod import RmodConfig
 from dose.tracking.store import Tracker
 from dose.transcription import network
-from dose.transcription.config import TrainConfig, TranscriptionConfig
+from dose.transcription.config import SecondPassConfig, TrainConfig, TranscriptionConfig
 from dose.transcription.data import Shard
 from dose.transcription.front_end import BANDS
 from dose.transcription.hits import HIT_CLASSES
+from dose.transcription.second_pass.features import COUNT
+from dose.transcription.second_pass_training.rows import Rows
 from pipelines import transcription as stage
 
 TRAIN = TrainConfig(
@@ -33,6 +36,24 @@ TRAIN = TrainConfig(
     workers=1,
     seed=0,
 )
+SECOND_PASS = SecondPassConfig(mixes=2, val=1, epochs=1)
+
+
+def section(**values) -> TranscriptionConfig:
+    return TranscriptionConfig(
+        **{"source": "train", "train": TRAIN, "second_pass": SECOND_PASS, "log": False} | values
+    )
+
+
+def rows(count: int) -> Rows:
+    rng = np.random.default_rng(count)
+    return Rows(
+        x=rng.normal(size=(count, COUNT)).astype(np.float32),
+        cls=(np.arange(count) % len(HIT_CLASSES)).astype(np.int8),
+        correct=rng.random(count) < 0.5,
+        counted=np.ones(count, bool),
+        references=np.full(len(HIT_CLASSES), count // 14),
+    )
 
 
 def shard(mixes: int) -> Shard:
@@ -59,12 +80,15 @@ def project(own_store, monkeypatch):
 
     monkeypatch.setattr(stage, "write_shards", write_shards)
     monkeypatch.setattr(stage, "read_shards", lambda paths: shard(paths[0][1]))
+    monkeypatch.setattr(
+        stage, "write_rows", lambda net, source, library, split, count, folder, *, workers: count
+    )
+    monkeypatch.setattr(stage, "read_rows", lambda count: rows(70 * count))
     monkeypatch.setattr(stage, "data_key", lambda source, library: "data")
     clips = [types.SimpleNamespace(licence="CC0-1.0", split="train")]
     library = types.SimpleNamespace(id="library", clips=clips)
     monkeypatch.setattr(stage.SampleLibrary, "load", lambda path: library)
-    section = TranscriptionConfig(source="train", train=TRAIN, log=True)
-    sections = {"transcription": section, "rmod": None}
+    sections = {"transcription": section(log=True), "rmod": None}
     rmod = config.load("rmod", RmodConfig, Path(__file__).parents[2] / "params.yaml")
     monkeypatch.setattr(stage.config, "load", lambda name, cls: rmod if name == "rmod" else sections[name])
     return types.SimpleNamespace(root=own_store, sections=sections, calls=calls)
@@ -76,7 +100,7 @@ def run(monkeypatch, *arguments):
 
 
 def test_the_bundled_network_is_copied(project, monkeypatch):
-    project.sections["transcription"] = TranscriptionConfig(source="bundled", train=TRAIN, log=True)
+    project.sections["transcription"] = section(source="bundled")
     run(monkeypatch)
     for name in (network.WEIGHTS, network.CARD):
         assert (stage.OUT / name).read_bytes() == (network.BUNDLED / name).read_bytes()
@@ -124,7 +148,7 @@ def test_a_killed_training_goes_on_and_other_settings_start_anew(project, monkey
     other = stage.STATE / "old"
     other.mkdir(parents=True)
     changed = dataclasses.replace(TRAIN, seed=1)
-    project.sections["transcription"] = TranscriptionConfig(source="train", train=changed, log=False)
+    project.sections["transcription"] = section(train=changed)
     run(monkeypatch)
     assert not other.exists()
     assert (stage.OUT / network.WEIGHTS).read_bytes() != whole
@@ -132,7 +156,7 @@ def test_a_killed_training_goes_on_and_other_settings_start_anew(project, monkey
 
 def test_a_training_may_go_on_from_the_packages_network(project, monkeypatch):
     still = dataclasses.replace(TRAIN, init="bundled", lr=1e-12)
-    project.sections["transcription"] = TranscriptionConfig(source="train", train=still, log=False)
+    project.sections["transcription"] = section(train=still)
     run(monkeypatch)
     trained, shipped = network.load(stage.OUT), network.load(network.BUNDLED)
     for (name, a), (_, b) in zip(trained.named_parameters(), shipped.named_parameters(), strict=True):
@@ -144,7 +168,21 @@ def test_a_training_may_go_on_from_the_packages_network(project, monkeypatch):
 def test_ship_replaces_the_packages_network(project, monkeypatch, tmp_path):
     monkeypatch.setattr(network, "BUNDLED", tmp_path / "bundled")
     (tmp_path / "bundled").mkdir()
-    project.sections["transcription"] = TranscriptionConfig(source="bundled", train=TRAIN, log=False)
+    project.sections["transcription"] = section(source="bundled")
     run(monkeypatch, "--ship")
     assert (tmp_path / "bundled" / network.WEIGHTS).read_bytes() == (stage.OUT / network.WEIGHTS).read_bytes()
     assert network.load(tmp_path / "bundled")
+    assert network.load(tmp_path / "bundled").second_pass is not None
+
+
+def test_the_second_pass_may_be_fitted_anew_alone(project, monkeypatch, tmp_path):
+    bundled = tmp_path / "bundled"
+    shutil.copytree(network.BUNDLED, bundled)
+    (bundled / "second_pass.safetensors").unlink(missing_ok=True)
+    weights = (bundled / network.WEIGHTS).read_bytes()
+    monkeypatch.setattr(network, "BUNDLED", bundled)
+    run(monkeypatch, "--ship", "second-pass")
+    assert project.calls == []  # nothing was rendered for the network
+    assert (bundled / network.WEIGHTS).read_bytes() == weights
+    assert network.load(bundled).second_pass is not None
+    assert json.loads((bundled / network.CARD).read_text())["second_pass"]["mixes"] == SECOND_PASS.mixes

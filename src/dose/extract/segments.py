@@ -15,7 +15,15 @@ from dose.transcription.detector import onset_likelihoods
 from dose.transcription.hits import Hit
 from dose.transcription.network import TranscriptionNetwork
 from dose.transcription.onsets import OnsetSource, choose_onsets, find_onsets
-from dose.transcription.transcribe import SILENCE, Activations, activations, window_hits
+from dose.transcription.second_pass.candidates import Candidates, gathered
+from dose.transcription.transcribe import (
+    SAME_HIT,
+    SILENCE,
+    Activations,
+    activations,
+    candidates_of,
+    hits_of,
+)
 from dose.transcription.windows import WINDOW, Window, cut
 
 ONSETS_PER_SEGMENT = 4  # chosen by hand, as the next
@@ -59,7 +67,7 @@ class ScanResult:
     segments: dict[str, list[Segment]]  # of each drum, in no order
     samples: int  # length of the song
     peak: float
-    hits: list[Hit]  # of all drums, window by window
+    hits: list[Hit]  # of all drums, by time
     features: np.ndarray  # [BANDS], see `drift`: mean over segments that are not silent, zeros without any
 
 
@@ -77,13 +85,13 @@ def scan(
     kept: dict[str, list[Segment]] = {drum: [] for drum in drums}
     samples, peak = 0, 0.0
     feature_sum, sounding = np.zeros(BANDS), 0
-    hits: list[Hit] = []
+    candidates: list[Candidates] = []
     for window in cut(without_offset(blocks)):
         samples, peak = window.start + window.length, max(peak, audio.peak(window.audio))
         mono = audio.downmix(window.audio)
         # One pass of the front end and of each network serves all drums and the transcription.
         magnitudes, found = mel_magnitudes(mono), activations(mono, net)
-        hits += window_hits(found, window)
+        candidates.append(candidates_of(found, window))
         if "detector" in (sources or {}).values():
             found = dataclasses.replace(found, detector=onset_likelihoods(mono))
         if audio.peak(mono) > SILENCE:
@@ -97,7 +105,7 @@ def scan(
         segments=kept,
         samples=samples,
         peak=peak,
-        hits=hits,
+        hits=hits_of(gathered(candidates, SAME_HIT), net.second_pass),
         features=feature_sum / max(1, sounding),
     )
 

@@ -70,7 +70,7 @@ def calibrate(net: TranscriptionNetwork, shard: Shard) -> None:
         best = max(GRID, key=lambda threshold: _f(rows, float(threshold)))
         net.shift[c] = float(-np.log(best / (1 - best)))
         logits, correct = _candidates(rows)
-        net.scale[c] = _slope(logits + float(net.shift[c]), correct)
+        net.scale[c] = slope(logits + float(net.shift[c]), correct)
 
 
 def _references(shard: Shard, mix: int, cls: int) -> np.ndarray:
@@ -97,7 +97,7 @@ def _candidates(rows: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, 
     return np.array(logits), np.array(correct)
 
 
-def _slope(logits: np.ndarray, correct: np.ndarray) -> float:
+def slope(logits: np.ndarray, correct: np.ndarray) -> float:
     """The scale of logits that makes the outcomes most likely, by a search; 1 without outcomes."""
     if not len(logits) or correct.all() or not correct.any():
         return 1.0

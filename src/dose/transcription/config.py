@@ -34,9 +34,24 @@ class TrainConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class SecondPassConfig:
+    """How the second pass is fitted, to the network's candidates."""
+
+    mixes: int  # of RMOD's train split
+    val: int  # of its val split, for the calibration
+    epochs: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.mixes, self.val, self.epochs) < 1:
+            raise ValueError("mixes, val and epochs must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TranscriptionConfig:
     """params.yaml: transcription."""
 
     source: Literal["bundled", "train"]
     train: TrainConfig
+    second_pass: SecondPassConfig
     log: bool  # a training to MLflow

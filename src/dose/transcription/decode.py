@@ -26,7 +26,7 @@ def decode(probabilities: np.ndarray, velocities: np.ndarray, threshold: float =
             )
             for frame in peaks(probabilities[c], threshold)
         ]
-    return _one_hat_at_a_time(sorted(hits, key=lambda h: (h.seconds, h.drum)))
+    return one_hat_at_a_time(sorted(hits, key=lambda h: (h.seconds, h.drum)))
 
 
 def peaks(row: np.ndarray, threshold: float) -> list[int]:
@@ -50,8 +50,9 @@ def vertex(row: np.ndarray, frame: int) -> float:
     return frame + float(np.clip(shift, -0.5, 0.5))
 
 
-def _one_hat_at_a_time(hits: list[Hit]) -> list[Hit]:
-    """Of a closed and an open hi-hat that coincide, the more probable one: they are one pair of plates."""
+def one_hat_at_a_time(hits: list[Hit]) -> list[Hit]:
+    """Hits by time; of a closed and an open hi-hat that coincide the more probable one: they are one pair of
+    plates."""
     weaker: set[int] = set()
     hats = [h for h in hits if h.drum.endswith("hihat")]
     for a, b in itertools.pairwise(hats):

@@ -5,6 +5,7 @@ recurrent neural networks" (ISMIR 2017), with velocities as further outputs.
 """
 
 import dataclasses
+import hashlib
 import itertools
 import math
 from pathlib import Path
@@ -20,11 +21,14 @@ from dose.config import parse
 from dose.errors import IntegrityError
 from dose.transcription.front_end import BANDS
 from dose.transcription.hits import HIT_CLASSES
+from dose.transcription.second_pass.scorer import WEIGHTS as SECOND_PASS
+from dose.transcription.second_pass.scorer import SecondPass
 
 # Of the bands after each convolution; time stays exact. The first one halves the cost of all that follows.
 POOLING = (2, 3, 1, 2)
 FORMAT = 2  # of the stored network
 WEIGHTS, CARD = "network.safetensors", "network.json"
+FILES = (WEIGHTS, CARD, SECOND_PASS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +47,8 @@ class NetworkConfig:
 
 class TranscriptionNetwork(nn.Module):
     """Log band energies [B, BANDS, T] to onset logits and velocities, both [B, classes, T]."""
+
+    second_pass: SecondPass | None = None  # over the candidates of a whole recording, fitted to this network
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -89,12 +95,22 @@ def to_channels_last(net: TranscriptionNetwork) -> None:
             p.data = p.data.contiguous(memory_format=torch.channels_last)
 
 
+def fingerprint(net: TranscriptionNetwork) -> str:
+    """16 hex digits of the weights."""
+    digest = hashlib.sha256()
+    for tensor in net.state_dict().values():
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 def save(net: TranscriptionNetwork, folder: Path, card: dict[str, Any]) -> None:
-    """Writes network.safetensors (half precision) and network.json with the sizes and `card`."""
+    """Writes network.safetensors (half precision), network.json with sizes and `card`, the second pass."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {n: t.half().contiguous() if t.is_floating_point() else t for n, t in net.state_dict().items()}
     with files.atomic(folder / WEIGHTS) as beside:
         safetensors.torch.save_file(tensors, beside)
+    if net.second_pass is not None:
+        net.second_pass.save(folder)
     facts = {"format": FORMAT, "classes": HIT_CLASSES, "sizes": dataclasses.asdict(net.config), **card}
     files.write_json(folder / CARD, facts)
 
@@ -111,4 +127,5 @@ def load(folder: Path) -> TranscriptionNetwork:
     except (KeyError, TypeError, RuntimeError, OSError, safetensors.SafetensorError) as e:
         raise IntegrityError(f"{folder} holds no transcription network of this version.") from e
     to_channels_last(net)
+    net.second_pass = SecondPass.load(folder)
     return net.eval().requires_grad_(False)

@@ -145,7 +145,8 @@ def train(
             if isinstance(start, TranscriptionNetwork)
             else TranscriptionNetwork(start or NetworkConfig())
         )
-    # An earlier calibration is no part of what is learned.
+    # An earlier calibration is no part of what is learned, nor a second pass that knew the network before.
+    net.second_pass = None
     net.scale.fill_(1)
     net.shift.fill_(0)
     to_channels_last(net)

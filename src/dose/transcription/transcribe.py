@@ -10,11 +10,13 @@ import torch
 from dose import audio, compute
 from dose.audio import RATE
 from dose.transcription import network
-from dose.transcription.decode import decode
+from dose.transcription.decode import THRESHOLD, one_hat_at_a_time
 from dose.transcription.front_end import log_band_energies
-from dose.transcription.hits import Hit, Transcription
+from dose.transcription.hits import HIT_CLASSES, Hit, Transcription
 from dose.transcription.network import TranscriptionNetwork
 from dose.transcription.rhythm import find_rhythm
+from dose.transcription.second_pass.candidates import Candidates, gathered, window_candidates
+from dose.transcription.second_pass.scorer import SecondPass
 from dose.transcription.windows import WINDOW, Window, cut
 
 SILENCE = 1e-4  # peak, -80 dBFS: less holds no hits
@@ -30,6 +32,7 @@ class Activations:
 
     onsets: np.ndarray  # [classes, T]: probability of an onset, 0..1
     velocities: np.ndarray  # [classes, T]: of a hit, if there is one, 0..1
+    bands: np.ndarray | None = None  # [BANDS, T]: what the network read, for the second pass
     # The older detector's `onset_likelihoods`, for callers that choose onsets of several drums with it.
     detector: np.ndarray | None = None
 
@@ -61,41 +64,53 @@ def activations(mono: np.ndarray, net: TranscriptionNetwork) -> Activations:
     """Onset probabilities and velocities of a mix [N], mono, 44.1 kHz; T = N // HOP + 1. Silence has none."""
     sound = torch.from_numpy(np.ascontiguousarray(mono, dtype=np.float32))[None]
     with compute.limited_threads(choose_threads(net).threads), torch.inference_mode():
-        logits, velocities = net(log_band_energies(sound))
+        bands = log_band_energies(sound)
+        logits, velocities = net(bands)
         onsets = logits[0].sigmoid().numpy()
         if audio.peak(mono) <= SILENCE:
             onsets = np.zeros_like(onsets)
-        return Activations(onsets=onsets, velocities=velocities[0].sigmoid().numpy())
+        return Activations(onsets=onsets, velocities=velocities[0].sigmoid().numpy(), bands=bands[0].numpy())
 
 
-def window_hits(found: Activations, window: Window) -> list[Hit]:
-    """The hits that belong to a window, timed from the start of the recording."""
-    return [
-        dataclasses.replace(hit, seconds=hit.seconds + window.start / RATE)
-        for hit in decode(found.onsets, found.velocities)
-        if window.first <= hit.seconds * RATE < window.last
+def candidates_of(found: Activations, window: Window) -> Candidates:
+    """The candidates that belong to a window, timed from the start of the recording."""
+    assert found.bands is not None
+    return window_candidates(found.onsets, found.velocities, found.bands, window)
+
+
+def candidates(blocks: Iterable[np.ndarray], net: TranscriptionNetwork) -> Candidates:
+    """All candidates of a recording that comes in blocks [C, N] at 44.1 kHz."""
+    parts = [candidates_of(activations(audio.downmix(window.audio), net), window) for window in cut(blocks)]
+    return gathered(parts, SAME_HIT)
+
+
+def hits_of(found: Candidates, second_pass: SecondPass | None) -> list[Hit]:
+    """The candidates of a recording that are more probable than not, by time."""
+    probability = found.probability if second_pass is None else second_pass(found)
+    hits = [
+        Hit(
+            seconds=float(found.seconds[i]),
+            drum=HIT_CLASSES[found.cls[i]],
+            velocity=int(np.clip(round(float(found.velocity[i]) * 127), 1, 127)),
+            probability=float(probability[i]),
+        )
+        for i in np.flatnonzero(probability >= THRESHOLD)
     ]
+    return one_hat_at_a_time(sorted(hits, key=lambda h: (h.seconds, h.drum)))
 
 
 def join(hits: Iterable[Hit], seconds: float) -> Transcription:
-    """The transcription of a recording of `seconds` from the hits of its windows.
+    """The transcription of a recording of `seconds` from its hits, by time.
 
     Hits of classes that are not CERTAIN anywhere in it are left out.
     """
     hits = list(hits)
     there = {hit.drum for hit in hits if hit.probability >= CERTAIN}
-    joined: list[Hit] = []
-    latest: dict[str, float] = {}
-    for hit in sorted((h for h in hits if h.drum in there), key=lambda h: (h.seconds, h.drum)):
-        if hit.seconds - latest.get(hit.drum, -1.0) >= SAME_HIT:
-            joined.append(hit)
-            latest[hit.drum] = hit.seconds
-    return Transcription(hits=tuple(joined), seconds=seconds, rhythm=find_rhythm(joined, seconds))
+    left = tuple(hit for hit in hits if hit.drum in there)
+    return Transcription(hits=left, seconds=seconds, rhythm=find_rhythm(left, seconds))
 
 
 def transcribe(mono: np.ndarray, net: TranscriptionNetwork | None = None) -> Transcription:
     """All hits of a recording [N], mono, 44.1 kHz, and its rhythm."""
-    hits: list[Hit] = []
-    for window in cut([mono[None]]):
-        hits += window_hits(activations(audio.downmix(window.audio), net or bundled_network()), window)
-    return join(hits, len(mono) / RATE)
+    net = net or bundled_network()
+    return join(hits_of(candidates([mono[None]], net), net.second_pass), len(mono) / RATE)
