@@ -17,7 +17,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # download, a user or a decision made stays: archives, larsnet, retrain, registry, serving.
 MADE := inputs sources rmod codec transcription tokens sweep .sweep evaluate scores package cache site
 
-.PHONY: help install ui demo listen restore test test-fast identity test-kill test-retrain test-retrain-kill test-slow test-web test-load test-fuzz test-restart lint docs scale lock deps clean distclean
+.PHONY: help install ui demo listen restore test test-fast identity test-kill test-retrain test-retrain-kill test-slow test-web test-load test-fuzz test-restart lint docs scale ship lock deps clean distclean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -115,6 +115,21 @@ docs: install ## the documentation as a site, in data/site, built strictly and w
 
 scale: install ## write another scale into params.yaml: make scale SCALE=paper
 	python -m pipelines.scale $(SCALE)
+
+# What the shipped models are made from; `dose sources list` describes them. Nothing is trained on the last two.
+SHIPPED_FROM = fluid-soundfont-gm open-source-drumkit muldjordkit gogodze-phu-2 frankensnare body-percussion \
+	world-percussion gogodze-phu-1 web-audio-samples drum-machines sampled free-drum-samples \
+	hydrogen-drumkits lmms-common
+
+# params.yaml stays at the shipped scale: `git checkout params.yaml` restores it. docs/shipped keeps what was run.
+ship: install ## train the shipped models anew and put them into the package: three hours on two cores
+	for name in $(SHIPPED_FROM); do test -d data/archives/$$name || dose sources fetch $$name || exit 1; done
+	python -m pipelines.scale shipped
+	dvc repro sweep
+	python -m pipelines.package --ship
+	mkdir -p docs/shipped
+	cp dvc.lock params.yaml docs/shipped/
+	for drum in kick snare hihat; do cp data/sweep/$$drum/trials.json docs/shipped/$$drum.json; done
 
 deps: install ## write each stage's import closure into dvc.yaml
 	python -m pipelines.closure
