@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 # Chosen by hand.
 NEARER_THAN = 0.5  # share of the other one-shots that are farther from the reference than a correct candidate
-# Of the total weight. Chosen on 240 realistic mixes: at .2 one of four absent drums was reported, at .5 one of
-# ten, but then one of seven that were there was not.
+# Of the total weight. Chosen on 240 realistic mixes: at .2 one of four absent drums was reported, at .5 one
+# of ten, but then one of seven that were there was not.
 ABSENT_SHARE = 0.4
 DRUM_FREE, SINGLE_DRUM = 0.3, 0.4  # of the realistic mixes: without drums; of the others, with one track
 FLOOR_DB = -40.0  # of a log spectrogram, below its loudest band and frame
