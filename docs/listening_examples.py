@@ -6,13 +6,14 @@ Per loop two files: the loop as it comes with the package (CC0), and what was ex
 snare and the hi-hat one after the other, then the kit playing the loop's groove.
 """
 
+import argparse
 from pathlib import Path
 
 import numpy as np
 
 from dose import Extractor, audio, bundle, files
-from dose.extract.resynthesis import resynthesis
 from dose.extract.result import Kit
+from dose.extract.resynthesis import resynthesis
 
 ROOT = Path(__file__).parent.parent
 SOUNDS = Path(__file__).parent / "sounds"
@@ -35,16 +36,21 @@ def demonstration(kit: Kit, mono: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=SOUNDS, metavar="DIR", help="default: docs/sounds")
+    out = parser.parse_args().out
     # The shipped models, whatever this machine's registry has: everyone gets the same files.
     extractor = Extractor(bundle.SHIPPED)
     for name in NAMES:
         mono = audio.read(LOOPS / f"loop_{name}.flac", max_seconds=SECONDS)
         kit = extractor.extract(mono, audio.RATE)
         for what, sound in (("loop", mono), ("kit", demonstration(kit, mono))):
-            path = SOUNDS / f"{name}-{what}.mp3"
+            path = out / f"{name}-{what}.mp3"
             with files.atomic(path) as beside:
                 beside.write_bytes(audio.encoded(sound, "MP3"))
-            print(f"{path.relative_to(ROOT)}: {sound.size / audio.RATE:.1f} s, {path.stat().st_size / 1e3:.0f} kB")
+            print(f"{path}: {sound.size / audio.RATE:.1f} s, {path.stat().st_size / 1e3:.0f} kB")
 
 
 if __name__ == "__main__":
