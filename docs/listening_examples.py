@@ -1,4 +1,4 @@
-"""Makes the listening examples of the front page, docs/sounds/*.mp3, from bundled loops and the shipped models.
+"""Makes the README's listening examples, docs/sounds/*.mp3, from bundled loops with the shipped models.
 
     python docs/listening_examples.py
 

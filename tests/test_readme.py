@@ -6,11 +6,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import httpx
 import pytest
+from dose_serve import dose_serve
 
 from dose import audio
 
@@ -27,7 +26,7 @@ RUN_HERE = {
     "python docs/listening_examples.py",
 }
 IN_A_PROJECT = ("tests/pipelines/test_readme_project.py", '"scale", f"SCALE={scale}"')
-# Commands that take minutes, or an environment of their own: the file that runs them, and what it has of them.
+# Commands that take minutes, or an environment of their own: the file that runs them, and its line that does.
 RUN_BY = {
     "pip install .": ("tests/test_wheel.py", '"install", "--quiet", "--no-compile", torch, wheel'),
     "pip install '.[serve]'": ("tests/test_wheel.py", '"--no-compile", f"{wheel}[serve]"'),
@@ -128,30 +127,13 @@ def test_the_lines_of_python(folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_service_answers_with_a_kit(folder, tmp_path):
-    """On another port where 3000 is taken, which it is on many machines of developers."""
-    port = "39187"
-    command = ["dose", "serve", "--port", port, "--state", str(tmp_path / "state")]
-    with open(tmp_path / "log", "w") as log:
-        server = subprocess.Popen(command, cwd=folder, env=environment(), stdout=log, stderr=log)
-    try:
-        since = time.monotonic()
-        while not _ready(f"http://localhost:{port}/readyz"):
-            assert server.poll() is None, (tmp_path / "log").read_text()[-3000:]
-            assert time.monotonic() - since < 240, (tmp_path / "log").read_text()[-3000:]
-            time.sleep(0.5)
-        run(f"curl -sS --fail -F file=@song.wav localhost:{port}/extract -o kit.zip", folder)
-        assert (folder / "kit.zip").read_bytes().startswith(b"PK")
-    finally:
-        server.terminate()
-        server.wait(60)
-
-
-def _ready(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=5).status_code == 200
-    except httpx.HTTPError:
-        return False
+def test_the_service_answers_with_a_kit(folder):
+    """On another port: 3000 is taken on many machines of developers."""
+    dose = Path(sys.executable).with_name("dose")
+    with dose_serve(dose, folder, environment()) as url:
+        address = url.removeprefix("http://")
+        run(f"curl -sS --fail -F file=@song.wav {address}/extract -o kit.zip", folder)
+    assert (folder / "kit.zip").read_bytes().startswith(b"PK")
 
 
 @pytest.mark.slow
