@@ -104,11 +104,12 @@ test-fuzz: install ## 2,000 containers with odd headers, and 2,000 hostile files
 test-restart: install ## crashes and graceful stops during jobs
 	python -m pytest tests/serving/test_restart.py -m slow
 
-lint: install ## style, layers, types
+lint: install ## style, layers, types, prose
 	ruff check .
 	ruff format --check .
 	lint-imports
 	mypy
+	python tests/prose.py
 
 docs: install ## the documentation as a site, in data/site, built strictly and without a network
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
