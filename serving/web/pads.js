@@ -98,7 +98,7 @@ export class Pad {
     else if (!hit.detected) this.confidence.textContent = "Probably not in this song; left out of the kit.";
     else this.confidence.textContent = `${hit.confidence < 0.35 ? "Only " : ""}${Math.round(100 * hit.confidence)} % confidence`;
     const own = Math.round(100 * (hit?.source_energy_ratio ?? 0));
-    this.source.textContent = hit ? `Source energy: ${own} % from the song, ${100 - own} % generated` : "";
+    this.source.textContent = hit ? `Source energy ${own} %, generated ${100 - own} %` : "";
     this.draw();
     if (audible && hit) this.play();
     this.on.chosen(this);

@@ -46,7 +46,7 @@ def test_a_second_repro_runs_no_stage_but_the_check_of_the_inputs(done):
 def test_make_demo_ends_with_the_table_and_the_next_commands(done):
     """Without `install`, as the environment is the tests' own; the stages have run."""
     printed = done.run("make", "-o", "install", "demo")
-    assert "| DOSE" in printed
+    assert "Lower is better" in printed
     assert "dose extract SONG.wav --out kit" in printed
 
 

@@ -55,8 +55,6 @@ def test_axe_finds_nothing(browser, url, song, tmp_path, scheme):
         page.click("#error-close")
         extract(page, song)
         assert violations(page) == []
-        if scheme == "light":
-            browsing.screenshot(page, "page-light")
 
 
 @pytest.mark.parametrize("width", [320, 390, 768])

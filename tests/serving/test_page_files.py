@@ -160,4 +160,4 @@ def test_the_kit_names_its_source_energy_its_models_and_their_licence(browser, s
         assert page.inner_text("#kit-models") == f"Models {version}{', licence MIT' if shipped else ''}."
         sources = page.locator(".card .source").all_inner_texts()
         assert len(sources) == 3
-        assert all(re.fullmatch(r"Source energy: \d+ % from the song, \d+ % generated", s) for s in sources)
+        assert all(re.fullmatch(r"Source energy \d+ %, generated \d+ %", s) for s in sources)
