@@ -17,7 +17,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # download, a user or a decision made stays: archives, larsnet, retrain, registry, serving.
 MADE := inputs sources rmod codec transcription tokens sweep .sweep evaluate scores package cache site
 
-.PHONY: help install ui demo listen restore test test-fast identity test-kill test-retrain test-retrain-kill test-slow test-web test-load test-fuzz test-restart lint docs scale ship lock deps clean distclean
+.PHONY: help install ui demo listen restore test test-fast identity test-kill test-retrain test-retrain-kill test-slow test-pythons test-web test-load test-fuzz test-restart lint docs scale ship lock deps clean distclean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -69,6 +69,7 @@ test: install ## every check: lint, layers, types, tests, the whole DAG at tiny 
 	$(MAKE) lint
 	$(ONE_THREAD) python -m pytest -n 2
 	$(MAKE) identity QUICK=--quick
+	python -m pytest tests/test_readme.py tests/pipelines/test_readme_project.py tests/test_docs.py tests/test_light_imports.py -m slow -x
 	python -m pytest tests/pipelines/test_dag.py -m slow -k "not sigkill" -x
 	python -m pytest tests/dose/retrain/test_sigkill.py -m slow -k a_whole_run -x
 
@@ -88,11 +89,15 @@ test-retrain: install ## from 20 new sounds to the running service, on the real 
 test-retrain-kill: install ## SIGKILL after and within each phase of retraining, with cheap stages
 	python -m pytest tests/dose/retrain/test_sigkill.py -m slow -x
 
+test-pythons: install ## the wheel in an empty environment of each Python that is there: kit, service, page
+	python -m pytest tests/test_wheel.py -m slow -x
+
 test-slow: install ## the tests marked slow
 	python -m pytest -m slow
 
 test-web: install ## the page in headless Chromium; writes the screenshots in docs/images
-	DOSE_SCREENSHOTS=1 python -m pytest tests/serving/test_page.py tests/serving/test_page_groove.py -m slow
+	DOSE_SCREENSHOTS=1 python -m pytest tests/serving/test_page.py tests/serving/test_page_groove.py \
+		tests/serving/test_page_access.py tests/serving/test_page_files.py -m slow
 
 test-load: install ## 200 requests from 16 clients, 1,000 for memory, against a real server
 	DOSE_LOAD=200 DOSE_GROWTH=1000 python -m pytest tests/serving/test_load.py -m slow -s
@@ -104,11 +109,12 @@ test-fuzz: install ## 2,000 containers with odd headers, and 2,000 hostile files
 test-restart: install ## crashes and graceful stops during jobs
 	python -m pytest tests/serving/test_restart.py -m slow
 
-lint: install ## style, layers, types
+lint: install ## style, layers, types, prose
 	ruff check .
 	ruff format --check .
 	lint-imports
 	mypy
+	python tests/prose.py
 
 docs: install ## the documentation as a site, in data/site, built strictly and without a network
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet

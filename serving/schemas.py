@@ -209,6 +209,7 @@ class StatusResponse(pydantic.BaseModel):
     ready: bool
     problem: str = Field(description="Why the service is not ready; else empty.")
     version: str = Field(description="The models in use.")
+    licence: str = Field(description="Of these models, if they come with the package; else empty.")
     canary: str = Field(description="New models in a canary rollout and its progress; else empty.")
     trial: str = Field(deprecated=True, description="The same as `canary`, under its old name.")
     drums: list[str]

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 SEARCHED = (
     "src/**/*.py", "serving/**/*.py", "serving/web/*.js", "serving/web/*.html", "pipelines/**/*.py",
     "pipelines/scales/*.yaml", "experiments/**/*.py", "experiments/**/*.yaml", "benchmarks/**/*.py",
-    "docs/*.md", "README.md", "params.yaml", "Makefile",
+    "docs/*.md", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "params.yaml", "Makefile",
 )  # fmt: skip
 
 # Lines that keep an old name readable: config metadata, options that state their former name, and keys of

@@ -5,6 +5,7 @@ from starlette.responses import JSONResponse, Response
 
 from dose.drums import DRUMS
 from dose.kits.write import FORMATS
+from serving.models.licence import licence_of
 from serving.schemas import StatusResponse
 from serving.state import request_state
 
@@ -21,6 +22,7 @@ async def get_state(request: Request) -> Response:
             ready=manager.ready,
             problem=manager.problem or "",
             version=manager.version,
+            licence=licence_of(manager.version),
             canary=canary,
             trial=canary,
             drums=list(DRUMS),

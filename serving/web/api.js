@@ -7,6 +7,8 @@ export function setKey(value) {
   sessionStorage.setItem("dose-key", key);
 }
 
+export const hasKey = () => Boolean(key);
+
 async function call(path, options = {}) {
   const headers = { ...(options.headers || {}), ...(key ? { "X-API-Key": key } : {}) };
   let response;
@@ -60,9 +62,9 @@ export async function follow(id, onProgress, signal) {
 }
 
 // The song's hits as a MIDI file; `timing` is played or quantised.
-export const midi = async (id, timing) => (await call(`jobs/${id}/midi?timing=${timing}`)).blob();
+export const midiPath = (id, timing) => `jobs/${id}/midi?timing=${timing}`;
+export const midi = async (id, timing) => (await call(midiPath(id, timing))).blob();
 
 // One candidate as a WAV file.
-export async function hit(id, drum, rank, query) {
-  return (await call(`jobs/${id}/hits/${drum}/${rank}?${query}`)).blob();
-}
+export const hitPath = (id, drum, rank, query) => `jobs/${id}/hits/${drum}/${rank}?${query}`;
+export const hit = async (id, drum, rank, query) => (await call(hitPath(id, drum, rank, query))).blob();

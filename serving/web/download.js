@@ -35,12 +35,19 @@ export function downloads({ current, pads, fail, announce }) {
   const $ = (id) => document.getElementById(id);
   const attempt = (task) => task().catch((error) => fail(error, () => attempt(task)));
   const stem = () => current.file?.name.replace(/\.[^.]*$/, "");
+  const hitQuery = (pad) => {
+    const { tail, peak } = padOptions([pad]);
+    return new URLSearchParams({ tail, peak, bits: $("bits").value });
+  };
+  const hitName = (pad) => [stem(), `${pad.drum}.wav`].filter(Boolean).join(" ");
+  const midiName = (timing) => (timing === "played" ? `${stem() ?? "groove"}.mid` : `${stem() ?? "groove"}-${timing}.mid`);
   return {
+    // What is dragged out: the addresses of the same files. A keyed service would refuse them.
+    hitFile: (pad) => (api.hasKey() || !pad.hits.length ? null : { path: api.hitPath(current.job, pad.drum, pad.chosen + 1, hitQuery(pad)), name: hitName(pad), type: "audio/wav" }),
+    midiFile: (timing) => (api.hasKey() ? null : { path: api.midiPath(current.job, timing), name: midiName(timing), type: "audio/midi" }),
     // The service renders the hit, so that the file is the same as in a kit.
     hit: (pad) => attempt(async () => {
-      const { tail, peak } = padOptions([pad]);
-      const query = new URLSearchParams({ tail, peak, bits: $("bits").value });
-      saveFile(await api.hit(current.job, pad.drum, pad.chosen + 1, query), `${pad.drum}.wav`);
+      saveFile(await api.hit(current.job, pad.drum, pad.chosen + 1, hitQuery(pad)), `${pad.drum}.wav`);
     }),
     kit: () => attempt(async () => {
       const format = $("format").value;
@@ -50,8 +57,7 @@ export function downloads({ current, pads, fail, announce }) {
       announce("The kit is downloading.");
     }),
     midi: (timing) => attempt(async () => {
-      const name = stem() ?? "groove";
-      saveFile(await api.midi(current.job, timing), timing === "played" ? `${name}.mid` : `${name}-${timing}.mid`);
+      saveFile(await api.midi(current.job, timing), midiName(timing));
       announce("The MIDI file is downloading.");
     }),
   };

@@ -2,9 +2,11 @@
 
 import * as api from "./api.js";
 import { downloads } from "./download.js";
+import { dragsOut } from "./drag.js";
 import { HitLanes } from "./lanes.js";
 import { DRUMS, Pad } from "./pads.js";
-import { showState } from "./service.js";
+import { Recent } from "./recent.js";
+import { models, showState } from "./service.js";
 import { audioContext } from "./sound.js";
 import { StepsPanel } from "./steps.js";
 import { Wave } from "./wave.js";
@@ -29,11 +31,12 @@ function fail(error, retry, title) {
   show("work", false);
 }
 
-const pads = Object.fromEntries(Object.keys(DRUMS).map((drum) => [drum, new Pad(drum, { reroll, save: (pad) => save.hit(pad), chosen: mark })]));
+const pads = Object.fromEntries(Object.keys(DRUMS).map((drum) => [drum, new Pad(drum, { reroll, save: (pad) => save.hit(pad), file: (pad) => save.hitFile(pad), chosen: mark })]));
 $("pads").append(...Object.values(pads).map((pad) => pad.card));
 $("touch-pads").append(...Object.values(pads).map((pad) => pad.touchPad));
 const save = downloads({ current, pads, fail, announce });
 const steps = new StepsPanel(pads, { started: () => wave?.pause(), firstHit: () => pads.kick.hits[pads.kick.chosen]?.time ?? 0 });
+const recent = new Recent($("recent"), $("recent-list"));
 const lanes = new HitLanes($("lanes"), $("lanes-legend"));
 
 function progress(job) {
@@ -46,22 +49,46 @@ function progress(job) {
   if ($("work-text").textContent !== text) $("work-text").textContent = text;
 }
 
-async function open(file) {
-  current.file = file;
+// The first file is shown; the others become jobs whose kits wait among the recent ones.
+async function openAll(files) {
+  const [first, ...others] = files;
+  if (!first) return;
+  const opened = open(first);
+  if (others.length) announce(`Sending ${files.length} files`);
+  for (const file of others) {
+    try {
+      recent.add((await api.submit(file, $("candidates").value)).id, file.name);
+    } catch (error) {
+      const working = !$("work").hidden; // on the first file
+      fail(error, null, `${file.name} was not taken`);
+      show("work", working);
+    }
+  }
+  await opened;
+}
+
+// Nothing of the song before is left on the page.
+function expect(name) {
   current.rerolls = 0;
   show("error", false);
   for (const id of ["kit", "steps", "export", "song", "again", "undo", "touch-pads"]) show(id, false);
   forgetGroove();
-  $("work-title").textContent = `Working on ${file.name}`;
+  $("work-title").textContent = `Working on ${name}`;
   progress({ progress: 0, stage: "queued", state: "queued", position: 0 });
   show("work");
   show("drop", false);
+}
+
+async function open(file) {
+  current.file = file;
+  expect(file.name);
   announce(`Sending ${file.name}`);
   try {
     const job = await api.submit(file, $("candidates").value);
     current.job = job.id;
     current.jobsOfSong = new Set([job.id]);
     location.hash = `job=${job.id}`;
+    recent.add(job.id, file.name);
     showSong(file);
     await awaitJob(job.id);
   } catch (error) {
@@ -86,13 +113,18 @@ async function showSong(file) {
 // After a reload, or a step back, the song comes from the service.
 async function reopen(id) {
   current.job = id;
+  const name = recent.name(id);
+  if (!current.jobsOfSong.has(id)) {
+    current.file = name ? new File([], name) : null;
+    expect(name ?? "your song");
+  }
   for (const part of ["drop", "error"]) show(part, false);
-  if ($("kit").hidden) show("work");
   try {
     await awaitJob(id);
+    if (current.job !== id) return; // another kit was opened meanwhile
     if (!current.jobsOfSong.has(id) || $("song").hidden) {
       current.jobsOfSong = new Set([id]);
-      await showSong(new File([await api.song(id)], "Your song"));
+      await showSong(new File([await api.song(id)], name ?? "Your song"));
     }
   } catch (error) {
     restart();
@@ -126,6 +158,7 @@ async function showKit(id, only) {
   current.groove = kit.groove;
   steps.showGroove(kit.groove);
   showResynthesis(kit.resynthesis_score);
+  $("kit-models").textContent = models(kit.version);
   show("midi-played", kit.groove?.hits.length > 0);
   show("midi-quantised", Boolean(kit.groove?.pattern));
   for (const part of ["kit", "steps", "export", "again", "touch-pads"]) show(part);
@@ -154,6 +187,7 @@ async function reroll(pad) {
     const job = await api.reroll(current.job, pad.drum, $("candidates").value, pad.seed);
     const done = await api.follow(job.id, () => {});
     if (done.state !== "done") throw new Error(done.error || "The re-roll was stopped.");
+    recent.replace(current.job, job.id);
     current.job = job.id;
     current.jobsOfSong.add(job.id);
     current.rerolls += 1;
@@ -208,10 +242,11 @@ function keys(event) {
   if (event.key.toLowerCase() === "b" && !$("steps").hidden) steps.toggleOriginal();
 }
 
-$("file").addEventListener("change", (e) => { if (e.target.files[0]) open(e.target.files[0]); });
+$("file").addEventListener("change", (e) => openAll([...e.target.files]));
+document.addEventListener("paste", (e) => openAll([...e.clipboardData.files]));
 for (const kind of ["dragenter", "dragover"]) document.addEventListener(kind, (e) => { e.preventDefault(); $("drop").classList.add("over"); });
 for (const kind of ["dragleave", "drop"]) document.addEventListener(kind, (e) => { e.preventDefault(); $("drop").classList.remove("over"); });
-document.addEventListener("drop", (e) => { if (e.dataTransfer.files[0]) open(e.dataTransfer.files[0]); });
+document.addEventListener("drop", (e) => openAll([...e.dataTransfer.files]));
 document.addEventListener("keydown", keys);
 $("error-close").addEventListener("click", () => show("error", false));
 $("cancel").addEventListener("click", () => (current.job ? api.cancel(current.job).catch(fail) : restart()));
@@ -225,16 +260,20 @@ window.addEventListener("popstate", () => {
   else if (!id && current.job) restart();
 });
 $("download").addEventListener("click", save.kit);
-for (const timing of ["played", "quantised"]) $(`midi-${timing}`).addEventListener("click", () => save.midi(timing));
+for (const timing of ["played", "quantised"]) {
+  $(`midi-${timing}`).addEventListener("click", () => save.midi(timing));
+  dragsOut($(`midi-${timing}`), () => save.midiFile(timing));
+}
 $("key").addEventListener("change", (e) => { api.setKey(e.target.value); show("error", false); });
 document.addEventListener("pointerdown", () => audioContext(), { once: true });
 
 showState();
+recent.follow();
 const opened = jobInAddress();
 if (opened) reopen(opened);
 
 // The check without a reference: null for kits that were stored without it.
 function showResynthesis(score) {
   show("resynthesis", score !== null && score !== undefined);
-  $("resynthesis").textContent = `Playing the groove, this kit explains ${Math.round(100 * (score ?? 0))} % of the song's drum onsets.`;
+  $("resynthesis").textContent = `Resynthesis score ${(score ?? 0).toFixed(2)}: playing the groove, this kit explains ${Math.round(100 * (score ?? 0))} % of the song's drum onsets.`;
 }

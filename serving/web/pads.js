@@ -1,17 +1,13 @@
 // One card per drum: the pad, its candidates, tail and level, re-roll and download.
 
+import { make } from "./dom.js";
+import { dragsOut } from "./drag.js";
 import { decodeHit, playHit } from "./sound.js";
 
 export const DRUMS = {
   kick: { title: "Kick", key: "a", colour: "#ff8466" },
   snare: { title: "Snare", key: "s", colour: "#ffcf5c" },
   hihat: { title: "Hi-hat", key: "d", colour: "#56d3f5" },
-};
-
-const make = (tag, properties = {}, ...children) => {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children);
-  return node;
 };
 
 export class Pad {
@@ -29,6 +25,7 @@ export class Pad {
     this.button = make("button", { className: "pad", type: "button" }, this.canvas, make("span", { textContent: title }), make("kbd", { textContent: key.toUpperCase() }));
     this.button.setAttribute("aria-keyshortcuts", key.toUpperCase());
     this.confidence = make("p", { className: "confidence" });
+    this.source = make("p", { className: "source quiet", title: "Source energy ratio: the share of the one-shot's energy that was taken from the song by masking" });
     this.list = make("div", { className: "candidates" });
     this.list.setAttribute("role", "radiogroup");
     this.list.setAttribute("aria-label", `${title} candidates`);
@@ -40,7 +37,9 @@ export class Pad {
     this.reroll.setAttribute("aria-label", `Re-roll the ${title.toLowerCase()}`);
     this.save = make("button", { className: "button ghost", type: "button", textContent: "WAV" });
     this.save.setAttribute("aria-label", `Download the ${title.toLowerCase()} as WAV`);
-    this.card = make("article", { className: "card" }, this.button, this.confidence, this.list,
+    this.save.title = "Click to download, or drag into a DAW or a folder";
+    dragsOut(this.save, () => on.file(this));
+    this.card = make("article", { className: "card" }, this.button, this.confidence, this.source, this.list,
       make("label", {}, "Tail", this.tailIn, this.tailOut),
       make("label", {}, "Level", this.levelIn, this.levelOut),
       make("div", { className: "row" }, this.reroll, this.save));
@@ -98,6 +97,8 @@ export class Pad {
     if (!hit) this.confidence.textContent = "This drum was not found. Re-roll tries again.";
     else if (!hit.detected) this.confidence.textContent = "Probably not in this song; left out of the kit.";
     else this.confidence.textContent = `${hit.confidence < 0.35 ? "Only " : ""}${Math.round(100 * hit.confidence)} % confidence`;
+    const own = Math.round(100 * (hit?.source_energy_ratio ?? 0));
+    this.source.textContent = hit ? `Source energy ${own} %, generated ${100 - own} %` : "";
     this.draw();
     if (audible && hit) this.play();
     this.on.chosen(this);

@@ -43,6 +43,13 @@ def test_a_second_repro_runs_no_stage_but_the_check_of_the_inputs(done):
     print(f"no-op repro: {time.monotonic() - began:.1f} s")
 
 
+def test_make_demo_ends_with_the_table_and_the_next_commands(done):
+    """Without `install`, as the environment is the tests' own; the stages have run."""
+    printed = done.run("make", "-o", "install", "demo")
+    assert "Lower is better" in printed
+    assert "dose extract SONG.wav --out kit" in printed
+
+
 def killed_again_and_again(project: Project, stage: str) -> None:
     """Starts the stage and kills dvc alone, early and late, each time while it makes up for the last."""
     for moment in (0.3, 2, 6):  # seconds: in the imports; just after them; in the work

@@ -26,7 +26,9 @@ IMAGES = ROOT / "docs" / "images"
 @contextlib.contextmanager
 def watched(browser, url: str, prepare=lambda page: None) -> Iterator:
     """A fresh page at `url`; any request to another host and any script error fails the test."""
-    context = browser.new_context(viewport={"width": 1180, "height": 900}, accept_downloads=True)
+    context = browser.new_context(
+        viewport={"width": 1180, "height": 900}, accept_downloads=True, color_scheme="dark"
+    )
     page = context.new_page()
     page.set_default_timeout(90_000)
     unexpected: list[str] = []
