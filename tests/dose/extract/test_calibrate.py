@@ -10,6 +10,7 @@ from extract_beat import RATE, drum_loop
 from dose import bundle
 from dose.extract import Extractor, calibrate, confidence
 from dose.extract.calibration_data import (
+    ABSENT_SHARE,
     Example,
     Table,
     distance,
@@ -86,8 +87,8 @@ def test_informative_features_are_learnt():
     report = calibration["kick"]["report"]
     assert report["detected"]["auc"] == 1.0
     assert report["confidence"]["auc"] == 1.0
-    assert report["detected"]["base_rate"] == pytest.approx(0.8)
-    assert report["confidence"]["base_rate"] == pytest.approx(0.4)
+    assert report["detected"]["base_rate"] == pytest.approx(1 - ABSENT_SHARE)
+    assert report["confidence"]["base_rate"] == pytest.approx((1 - ABSENT_SHARE) / 2)
     assert report["confidence"]["count"] == 48
     fitted = confidence.from_json(json.loads(json.dumps(calibration)))["kick"]
     x = np.stack([_features(1.0, 1.0), _features(1.0, 0.0)])

@@ -10,6 +10,7 @@ from extract_beat import drum_loop
 from dose.drums import DRUMS
 from dose.dsp.mel import BANDS, DRUM_RANGES, FRAME, HOP, band_edges, drum_bands, mel_magnitudes
 from dose.extract.segments import SEGMENTS_PER_DRUM, Segment, choose, onset_snr, scan
+from dose.transcription import front_end
 from dose.transcription.transcribe import Activations, bundled_network
 from dose.transcription.windows import SHORTEST_LOOP
 
@@ -102,7 +103,9 @@ def test_scan_finds_a_beat_where_it_is():
 
 
 def test_memory_of_a_long_song_is_bounded(monkeypatch):
-    none = Activations(onsets=np.zeros((7, 401)), velocities=np.zeros((7, 401)))
+    none = Activations(
+        onsets=np.zeros((7, 401)), velocities=np.zeros((7, 401)), bands=np.zeros((front_end.BANDS, 401))
+    )
     monkeypatch.setattr("dose.extract.segments.activations", lambda mono, net: none)
     hour = itertools.repeat(np.full((1, 20 * RATE), 0.1, np.float32), 12)
     scanned = scan(hour, ("kick",), bundled_network())

@@ -48,13 +48,13 @@ def scores(fitted: SecondPass, rows: Rows) -> dict[str, float]:
     out = {}
     for c, name in enumerate(HIT_CLASSES):
         own = rows.cls == c
-        said = fitted.logits(rows.x[own], c) >= 0
-        out[f"f_{name}"] = round(_f(said, rows.correct[own], int(rows.references[c])), 4)
+        estimated = fitted.logits(rows.x[own], c) >= 0
+        out[f"f_{name}"] = round(_f(estimated, rows.correct[own], int(rows.references[c])), 4)
     return out
 
 
-def _f(said: np.ndarray, correct: np.ndarray, references: int) -> float:
-    return float(2 * (said & correct).sum() / max(said.sum() + references, 1))
+def _f(estimated: np.ndarray, correct: np.ndarray, references: int) -> float:
+    return float(2 * (estimated & correct).sum() / max(estimated.sum() + references, 1))
 
 
 def _fit_class(rows: Rows, cls: int, config: SecondPassConfig) -> tuple[np.ndarray, ...]:
