@@ -67,9 +67,12 @@ def test_the_same_drums_are_detected_and_similar(extractor, plain, name):
     for drum in plain.hits:
         hit, reference = kit.best(drum), plain.best(drum)
         assert hit.detected
-        if "offset" in name:  # a lossy codec may well turn a drum's end into noise
+        # A lossy codec may well turn a drum's end into noise, or another of the samples into the best one.
+        if "offset" in name:
             assert len(hit.audio) == pytest.approx(len(reference.audio), rel=0.35), drum
-        assert _low_share(hit.audio) == pytest.approx(_low_share(reference.audio), abs=0.1), drum
+            assert _low_share(hit.audio) == pytest.approx(_low_share(reference.audio), abs=0.1), drum
+        else:
+            assert hit.confidence == pytest.approx(reference.confidence, abs=0.15), drum
 
 
 def _low_share(sound: np.ndarray) -> float:
