@@ -43,7 +43,7 @@ RUN_BY = {
         "tests/pipelines/test_retrain_whole.py",
         '"dose", "retrain", "--now", "the same once more"',
     ),
-    "dose evaluate --bundle shipped --data rmod,realistic --baselines": (
+    "dose evaluate --bundle shipped --data rmod,realistic --n 60 --baselines": (
         "tests/dose/evaluate/test_evaluate_command.py",
         '"evaluate", "--bundle", str(bundle), "--data", "rmod", "--n", "5", "--baselines"',
     ),
