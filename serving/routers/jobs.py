@@ -197,12 +197,14 @@ def _job_response(state: AppState, job: Job) -> JobResponse:
     run = state.worker.running(job.id) if job.state == "running" else None
     # A running job stays below 1: it is done only when its kit is stored.
     progress = round(min(run.fraction, 0.99), 3) if run else float(job.state == "done")
+    # The store has given the job to a worker that has not begun: it waits still.
+    idle = "waiting" if job.state == "running" else job.state
     params = InferenceParams(**job.options)
     return JobResponse(
         id=job.id,
         state=job.state,
         progress=progress,
-        stage=run.stage if run else job.state,
+        stage=run.stage if run else idle,
         position=state.store.position(job) if job.state == "queued" else 0,
         attempts=job.attempts,
         seconds=round(job.seconds, 3),
